@@ -2,8 +2,16 @@
 //!
 //! A schedule writes one kernel. What is fused into it reaches it as a [`Rows`] it reads and a
 //! [`Sink`] it writes to: it decides the order of the work and keeps out of what the work means.
-use crate::nest::{Builder, Reg};
-use weft_ir::DType;
+mod domain;
+mod map;
+mod reduce;
+
+pub use map::{Map, map};
+pub use reduce::{Combine, Reduction, reduce};
+
+use crate::nest::{Builder, Kernel, Reg};
+use crate::term::Source;
+use weft_ir::{DType, Dim};
 
 /// What a schedule knows of the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,4 +51,15 @@ pub trait Rows {
 pub trait Sink {
     /// Takes the elements at `row` from `col` on, as many as `value` has lanes.
     fn write(&mut self, b: &mut Builder, at: (Reg, Reg), value: Reg, mask: Option<Reg>);
+}
+
+/// A kernel and how to launch it.
+#[derive(Debug, Clone)]
+pub struct Scheduled {
+    /// The kernel. Its buffer parameters are `sources` in order, then what it writes.
+    pub kernel: Kernel,
+    /// The tensors it reads.
+    pub sources: Vec<Source>,
+    /// How many tasks there are.
+    pub tasks: Dim,
 }

@@ -1,7 +1,7 @@
 //! Writes the value of a term at a point, or along a row of points, into a nest.
 use super::{Index, Term, TermId, Terms};
 use crate::math;
-use crate::nest::{Binary, BufferId, Builder, Op, Reg, Scalar, Ty};
+use crate::nest::{Binary, BufferId, Builder, Op, Reg, Scalar, Stmt, Ty};
 use std::collections::BTreeMap;
 use weft_ir::{DType, Dim};
 
@@ -67,7 +67,7 @@ impl<'a> Emitter<'a> {
                 let (address, offset) = self.address(b, &index);
                 b.load(self.sources[source.0 as usize], address, offset, 1)
             }
-            Term::Anchor(_) => self.anchor.unwrap_or_else(|| b.index(0)),
+            Term::Anchor(..) => self.anchor.unwrap_or_else(|| b.index(0)),
             Term::Call(dtype, function, args) => {
                 let args: Vec<Reg> = args.iter().map(|a| self.scalar(b, *a)).collect();
                 math::emit(b, function, dtype, &args)
@@ -81,7 +81,7 @@ impl<'a> Emitter<'a> {
         match self.terms.get(id).clone() {
             Term::Const(dtype, bits) => constant(b, dtype, bits, lanes),
             Term::Position(index) => self.vector_index(b, &index, axis, lanes),
-            Term::Anchor(_) => self.anchor.unwrap_or_else(|| b.index(0)),
+            Term::Anchor(..) => self.anchor.unwrap_or_else(|| b.index(0)),
             Term::Call(dtype, function, args) => {
                 let args: Vec<Reg> = args.iter().map(|a| self.value(b, *a)).collect();
                 math::emit(b, function, dtype, &args)
@@ -95,6 +95,22 @@ impl<'a> Emitter<'a> {
                 }
                 let index = self.vector_index(b, &index, axis, lanes);
                 b.op(Ty::vector(dtype, lanes), Op::Gather { buffer, index, mask })
+            }
+        }
+    }
+
+    /// Writes a value to where `out` says, for all lanes of the point.
+    pub fn store(&mut self, b: &mut Builder, buffer: BufferId, out: &Index, value: Reg) {
+        let mask = self.point.mask;
+        let apart = self.point.lanes.filter(|(axis, _)| out.factor(*axis).as_fixed() != Some(1));
+        match apart {
+            Some((axis, lanes)) => {
+                let index = self.vector_index(b, out, axis, lanes);
+                b.stmt(Stmt::Scatter { buffer, index, value, mask });
+            }
+            None => {
+                let (address, offset) = self.address(b, out);
+                b.store_masked(buffer, address, offset, value, mask);
             }
         }
     }

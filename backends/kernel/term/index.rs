@@ -109,6 +109,17 @@ impl Index {
     }
 }
 
+impl Index {
+    /// The same position with its opaque terms renamed.
+    pub fn rename(&self, to: &dyn Fn(TermId) -> TermId) -> Self {
+        let mut result = Self { base: self.base.clone(), axes: self.axes.clone(), opaque: BTreeMap::new() };
+        for (term, factor) in &self.opaque {
+            merge(&mut result.opaque, to(*term), factor);
+        }
+        result
+    }
+}
+
 fn merge<K: Ord>(sum: &mut BTreeMap<K, Dim>, key: K, by: &Dim) {
     let total = sum.get(&key).map_or_else(|| by.clone(), |old| old.add(by));
     if total.as_fixed() == Some(0) {

@@ -30,8 +30,8 @@ pub enum Term {
     Position(Index),
     /// The element of a tensor in memory at an address counted in elements.
     Load(Source, DType, Index),
-    /// What the kernel's anchor (a contraction, a reduction) computed for this element.
-    Anchor(DType),
+    /// What an anchor (a contraction, a reduction) computed for this element.
+    Anchor(DType, u32),
     /// A function of other terms.
     Call(DType, Function, Vec<TermId>),
 }
@@ -77,9 +77,10 @@ impl Terms {
     /// The element type of a term.
     pub fn dtype(&self, id: TermId) -> DType {
         match self.get(id) {
-            Term::Const(dtype, _) | Term::Load(_, dtype, _) | Term::Anchor(dtype) | Term::Call(dtype, ..) => {
-                *dtype
-            }
+            Term::Const(dtype, _)
+            | Term::Load(_, dtype, _)
+            | Term::Anchor(dtype, _)
+            | Term::Call(dtype, ..) => *dtype,
             Term::Position(_) => DType::I64,
         }
     }
@@ -104,7 +105,7 @@ impl Terms {
             match self.get(id) {
                 Term::Call(_, _, args) => open.extend(args),
                 Term::Load(_, _, index) | Term::Position(index) => open.extend(index.opaques()),
-                Term::Const(..) | Term::Anchor(_) => {}
+                Term::Const(..) | Term::Anchor(..) => {}
             }
         }
         seen
@@ -113,10 +114,8 @@ impl Terms {
     /// Whether the value of a term changes along an axis.
     pub fn varies(&self, id: TermId, axis: u32) -> bool {
         self.reachable(&[id]).iter().any(|id| match self.get(*id) {
-            Term::Load(_, _, index) | Term::Position(index) => {
-                index.factor(axis).as_fixed() != Some(0)
-            }
-            Term::Anchor(_) => true,
+            Term::Load(_, _, index) | Term::Position(index) => index.factor(axis).as_fixed() != Some(0),
+            Term::Anchor(..) => true,
             _ => false,
         })
     }
@@ -129,5 +128,37 @@ impl Terms {
             _ => None,
         });
         loads.collect()
+    }
+
+    /// The same terms read elsewhere: every position of theirs over axes is replaced by the position
+    /// that `to` gives for the axis.
+    pub fn at(&mut self, root: TermId, to: &dyn Fn(u32) -> Index) -> TermId {
+        let mut moved: BTreeMap<TermId, TermId> = BTreeMap::new();
+        // Operands have smaller names than their users.
+        for id in self.reachable(&[root]) {
+            let place = |index: &Index| index.substitute(to).rename(&|t| moved.get(&t).copied().unwrap_or(t));
+            let term = match self.get(id) {
+                Term::Position(index) => Term::Position(place(index)),
+                Term::Load(source, dtype, index) => Term::Load(*source, *dtype, place(index)),
+                Term::Call(dtype, function, args) => {
+                    let args = args.iter().map(|a| moved.get(a).copied().unwrap_or(*a)).collect();
+                    Term::Call(*dtype, *function, args)
+                }
+                same => same.clone(),
+            };
+            let to = self.add(term);
+            moved.insert(id, to);
+        }
+        moved.get(&root).copied().unwrap_or(root)
+    }
+
+    /// Every position that occurs in the terms `roots` are made of.
+    pub fn positions(&self, roots: &[TermId]) -> Vec<Index> {
+        let all = self.reachable(roots);
+        let positions = all.iter().filter_map(|id| match self.get(*id) {
+            Term::Load(_, _, index) | Term::Position(index) => Some(index.clone()),
+            _ => None,
+        });
+        positions.collect()
     }
 }
