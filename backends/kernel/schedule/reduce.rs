@@ -96,7 +96,7 @@ pub struct Reduction {
 pub fn reduce(name: &str, machine: &Machine, terms: &Terms, what: &Reduction) -> Scheduled {
     let dims = what.dims.iter().chain(&what.inner).cloned().collect();
     let mut domain = Domain::new(terms.clone(), dims, vec![what.root, what.input], what.out.clone());
-    let outer = domain.collapse_groups(what.dims.len());
+    let outer = domain.collapse_groups(&[what.dims.len(), what.dims.len() + what.inner.len()])[0];
     let axis = domain.lane_axis(machine);
     let dtype = domain.terms.dtype(domain.roots[1]);
     let lanes = machine.lanes(dtype).min(machine.lanes(DType::F32));
