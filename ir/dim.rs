@@ -17,6 +17,291 @@ pub enum Atom {
     /// `a - b * floor(a / b)`.
     Mod(Arc<Dim>, Arc<Dim>),
     /// The smaller one.
+    Min(Arc<Dim>, Arc<Dim>),
+    /// The larger one.
+    Max(Arc<Dim>, Arc<Dim>),
+}
+
+/// The most atoms a polynomial may have; what would be larger is unknown.
+const MAX_ATOMS: u32 = 1024;
+/// The deepest nesting of atoms in atoms; what would be deeper is unknown.
+const MAX_DEPTH: u32 = 32;
+/// The most products that a multiplication may go through.
+const MAX_PRODUCTS: usize = 4096;
+
+/// An extent: a sum of products of [`Atom`]s with integer factors. Arithmetic saturates, and what
+/// holds an unknown extent, or grows beyond all measure, is unknown as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Dim {
+    /// Sorted atoms of each product with its factor, none of them zero; the empty product is 1.
+    terms: BTreeMap<Vec<Atom>, i64>,
+    size: Size,
+}
+
+/// How large a polynomial is when written out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Size {
+    atoms: u32,
+    depth: u32,
+}
+
+impl Size {
+    fn beside(self, other: Self) -> Self {
+        Self { atoms: self.atoms.saturating_add(other.atoms), depth: self.depth.max(other.depth) }
+    }
+}
+
+impl Dim {
+    /// A number.
+    pub fn fixed(value: i64) -> Self {
+        let terms = if value == 0 { BTreeMap::new() } else { BTreeMap::from([(Vec::new(), value)]) };
+        Self { terms, size: Size::default() }
+    }
+
+    /// A named extent.
+    pub fn symbol(name: &str) -> Self {
+        Self::atom(Atom::Symbol(name.into()))
+    }
+
+    /// The extent nobody knows.
+    pub fn unknown() -> Self {
+        Self::symbol("?")
+    }
+
+    fn atom(atom: Atom) -> Self {
+        Self::of(BTreeMap::from([(vec![atom], 1)]))
+    }
+
+    fn of(terms: BTreeMap<Vec<Atom>, i64>) -> Self {
+        let size = terms.keys().flatten().map(Atom::size).fold(Size::default(), Size::beside);
+        if size.atoms > MAX_ATOMS || size.depth > MAX_DEPTH {
+            return Self::unknown();
+        }
+        Self { terms, size }
+    }
+
+    /// The products with their factors, in the order of the normal form.
+    pub fn terms(&self) -> impl Iterator<Item = (&[Atom], i64)> {
+        self.terms.iter().map(|(atoms, factor)| (atoms.as_slice(), *factor))
+    }
+
+    /// The number, if it is one.
+    pub fn as_fixed(&self) -> Option<i64> {
+        match self.terms.len() {
+            0 => Some(0),
+            1 => self.terms.get(&Vec::new()).copied(),
+            _ => None,
+        }
+    }
+
+    /// The name, if it is a single symbol.
+    pub fn as_symbol(&self) -> Option<&str> {
+        match self.terms.iter().next() {
+            Some((atoms, 1)) if self.terms.len() == 1 => match atoms.as_slice() {
+                [Atom::Symbol(name)] => Some(name),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Whether it is the extent nobody knows; such a one equals nothing, not even itself.
+    pub fn is_unknown(&self) -> bool {
+        self.as_symbol() == Some("?")
+    }
+
+    /// Whether some name in it is decided at run time or unknown.
+    pub fn is_decided_at_run_time(&self) -> bool {
+        self.symbols().iter().any(|name| name.starts_with('?'))
+    }
+
+    /// Whether both certainly differ: there are extents, all above zero, that tell them apart.
+    pub fn differs(&self, other: &Self) -> bool {
+        let probe = |round: u64| {
+            move |name: &str| {
+                let spread =
+                    name.bytes().fold(round, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
+                i64::try_from(spread >> 32).ok().map(|x| x % 997 + 1)
+            }
+        };
+        (1..=8).any(|round| {
+            let values = self.eval(&probe(round)).zip(other.eval(&probe(round)));
+            values.is_some_and(|(a, b)| a != b)
+        })
+    }
+
+    /// Whether both are certainly the same extent.
+    pub fn same(&self, other: &Self) -> bool {
+        self == other && !self.is_unknown()
+    }
+
+    /// All names in it.
+    pub fn symbols(&self) -> BTreeSet<Arc<str>> {
+        let mut names = BTreeSet::new();
+        let mut open: Vec<&Dim> = vec![self];
+        while let Some(dim) = open.pop() {
+            for atom in dim.terms.keys().flatten() {
+                match atom {
+                    Atom::Symbol(name) => {
+                        names.insert(name.clone());
+                    }
+                    Atom::Div(a, b) | Atom::Mod(a, b) | Atom::Min(a, b) | Atom::Max(a, b) => {
+                        open.extend([&**a, &**b])
+                    }
+                }
+            }
+        }
+        names
+    }
+
+    /// The sum.
+    pub fn add(&self, other: &Self) -> Self {
+        if self.is_unknown() || other.is_unknown() {
+            return Self::unknown();
+        }
+        let mut terms = self.terms.clone();
+        for (atoms, factor) in &other.terms {
+            accumulate(&mut terms, atoms.clone(), *factor);
+        }
+        Self::of(terms)
+    }
+
+    /// The difference.
+    pub fn sub(&self, other: &Self) -> Self {
+        self.add(&other.scale(-1))
+    }
+
+    /// The sum with a number.
+    pub fn plus(&self, number: i64) -> Self {
+        self.add(&Self::fixed(number))
+    }
+
+    /// The product with a number.
+    pub fn scale(&self, number: i64) -> Self {
+        if number == 0 {
+            return Self::fixed(0);
+        }
+        let scaled = self.terms.iter().map(|(a, f)| (a.clone(), f.saturating_mul(number)));
+        Self { terms: scaled.collect(), size: self.size }.absorbed()
+    }
+
+    /// The product.
+    pub fn mul(&self, other: &Self) -> Self {
+        let large = self.terms.len().saturating_mul(other.terms.len()) > MAX_PRODUCTS;
+        if large || ((self.is_unknown() || other.is_unknown()) && !self.is_zero() && !other.is_zero()) {
+            return Self::unknown();
+        }
+        let mut terms = BTreeMap::new();
+        for (a, x) in &self.terms {
+            for (b, y) in &other.terms {
+                let mut atoms: Vec<Atom> = a.iter().chain(b).cloned().collect();
+                atoms.sort();
+                accumulate(&mut terms, atoms, x.saturating_mul(*y));
+            }
+        }
+        Self::of(terms)
+    }
+
+    /// The quotient, rounded towards minus infinity. A division by the number zero stays as written
+    /// and has no value.
+    pub fn div_floor(&self, other: &Self) -> Self {
+        if self.is_unknown() || other.is_unknown() {
+            return Self::unknown();
+        }
+        match (self.as_fixed(), other.as_fixed()) {
+            (_, Some(0)) => self.over(other),
+            (Some(a), Some(b)) => floor_div(a, b).map_or_else(|| self.over(other), Self::fixed),
+            (None, Some(1)) => self.clone(),
+            (None, Some(b)) if b > 0 => self.div_number(b),
+            (None, Some(b)) if b > i64::MIN => self.scale(-1).div_number(-b),
+            _ => {
+                let (whole, rest) = self.split_by(other);
+                if rest.is_zero() { whole } else { whole.add(&rest.over(other)) }
+            }
+        }
+    }
+
+    /// `self / divisor`, as written.
+    fn over(&self, divisor: &Self) -> Self {
+        Self::atom(Atom::Div(Arc::new(self.clone()), Arc::new(divisor.clone())))
+    }
+
+    /// The quotient by a number above zero: every factor is brought below the divisor, common
+    /// divisors are cancelled, and a quotient of a quotient becomes one.
+    fn div_number(&self, divisor: i64) -> Self {
+        let (whole, rest) = self.split_by_number(divisor);
+        if rest.as_fixed().is_some() {
+            return whole;
+        }
+        let common = rest.products().fold(divisor, |g, (_, f)| gcd(g, f));
+        let shrunk = rest.terms.iter().map(|(atoms, f)| (atoms.clone(), f / common));
+        let rest = Self::of(shrunk.filter(|(_, f)| *f != 0).collect());
+        let divisor = divisor / common;
+        let quotient = match rest.merged(divisor) {
+            Some((numerator, divisor)) => numerator.div_number(divisor),
+            None => rest.over(&Self::fixed(divisor)),
+        };
+        whole.add(&quotient)
+    }
+
+    /// `(a / b + k) / divisor` as `(a + k * b) / (b * divisor)`.
+    fn merged(&self, divisor: i64) -> Option<(Self, i64)> {
+        let mut products = self.products();
+        let (only, rest) = (products.next()?, products.next());
+        let (([Atom::Div(a, b)], 1), None) = (only, rest) else { return None };
+        let b = b.as_fixed().filter(|b| *b > 0)?;
+        let number = self.terms.get(&Vec::new()).copied().unwrap_or(0);
+        Some((a.plus(number.checked_mul(b)?), divisor.checked_mul(b)?))
+    }
+
+    /// `self = whole * divisor + rest`, where every factor of the rest is in `0..divisor`.
+    fn split_by_number(&self, divisor: i64) -> (Self, Self) {
+        let part = |of: fn(i64, i64) -> i64| {
+            let parts = self.terms.iter().map(|(atoms, f)| (atoms.clone(), of(*f, divisor)));
+            Self::of(parts.filter(|(_, f)| *f != 0).collect())
+        };
+        (part(i64::div_euclid), part(i64::rem_euclid))
+    }
+
+    /// The terms but the number.
+    fn products(&self) -> impl Iterator<Item = (&[Atom], i64)> {
+        self.terms().filter(|(atoms, _)| !atoms.is_empty())
+    }
+
+    fn is_zero(&self) -> bool {
+        self.terms.is_empty()
+    }
+
+    /// A multiple of the unknown is the unknown.
+    fn absorbed(self) -> Self {
+        let unknown = self.terms.keys().flatten().any(|a| matches!(a, Atom::Symbol(name) if &**name == "?"));
+        if unknown { Self::unknown() } else { self }
+    }
+
+    /// The quotient, rounded up.
+    pub fn div_ceil(&self, other: &Self) -> Self {
+        self.add(other).plus(-1).div_floor(other)
+    }
+
+    /// What is left by [`Dim::div_floor`].
+    pub fn modulo(&self, other: &Self) -> Self {
+        if self.is_unknown() || other.is_unknown() {
+            return Self::unknown();
+        }
+        let (_, rest) = match other.as_fixed() {
+            Some(0) => (Self::fixed(0), self.clone()),
+            Some(b) if b > 0 => self.split_by_number(b),
+            _ => self.split_by(other),
+        };
+        let number = rest.as_fixed().zip(other.as_fixed()).and_then(|(a, b)| floor_mod(a, b));
+        match number {
+            Some(number) => Self::fixed(number),
+            None if rest.is_zero() && !other.is_zero() => rest,
+            None => Self::atom(Atom::Mod(Arc::new(rest), Arc::new(other.clone()))),
+        }
+    }
+
+    /// The smaller one.
     pub fn smaller(&self, other: &Self) -> Self {
         self.chosen(other, Ordering::Less, Atom::Min)
     }
