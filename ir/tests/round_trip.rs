@@ -56,9 +56,10 @@ fn tensor() -> impl Strategy<Value = Tensor> {
         |(dtype, dims, mut bytes, texts)| {
             let count: u64 = dims.iter().product();
             if dtype == DType::String {
-                return Tensor::strings(dims, texts[..count as usize].to_vec()).unwrap();
+                return Tensor::strings(dims, texts[..count as usize].to_vec())
+                    .expect("as many texts as elements");
             }
-            bytes.truncate(dtype.bytes(count).unwrap() as usize);
+            bytes.truncate(dtype.bytes(count).expect("few elements") as usize);
             if dtype == DType::Bool {
                 bytes.iter_mut().for_each(|b| *b &= 1);
             }
@@ -66,7 +67,7 @@ fn tensor() -> impl Strategy<Value = Tensor> {
             if let Some(last) = bytes.last_mut().filter(|_| used != 0) {
                 *last &= (1 << used) - 1;
             }
-            Tensor::new(dtype, dims, bytes.into()).unwrap()
+            Tensor::new(dtype, dims, bytes.into()).expect("as many bytes as the shape takes")
         },
     )
 }

@@ -13,7 +13,8 @@ fn breaches(module: &Module) -> String {
 
 /// What it says of a graph with inputs `%x: f32[N]` and `%c: bool[]`.
 fn check(stage: &str, body: &str) -> String {
-    let out = body.rsplit(" : ").next().unwrap_or_default().split('\n').next().unwrap_or_default();
+    let first = body.lines().next().unwrap_or_default();
+    let out = first.rsplit(" : ").next().unwrap_or_default();
     breaches(&module(&format!(
         "weft 1 {stage} graph @main(%x: f32[N], %c: bool[]) -> ({out}) {{{body}\nreturn %y}}"
     )))
