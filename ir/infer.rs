@@ -160,18 +160,65 @@ fn infer_node(
     let fixed = def.operands.iter().filter(|o| o.presence != Presence::Variadic).count();
     operands.resize(operands.len().max(fixed), None);
     let cx = InferCx { def, node: &node, operands: &operands, regions: &[] };
-    let entries = (def.enter)(&cx)?;
-    let mut regions = Vec::new();
-    for (region, entry) in entries.into_iter().enumerate() {
-        let Some(inner) = graph.node_mut(id).regions.get_mut(region) else { continue };
-        let known = infer_from(inner, entry, ops, problems);
-        let outputs: Option<Vec<Fact>> = inner.outputs().iter().map(|v| known.get(v).cloned()).collect();
-        regions.push(outputs.ok_or_else(|| InferError("a region could not be inferred".to_string()))?);
-    }
-    let results = (def.infer)(&InferCx { regions: &regions, ..cx })?;
+    let regions = infer_regions(graph, id, &cx, ops, problems)?;
+    // Types within the regions are known only now.
+    let node = if regions.is_empty() { node.clone() } else { graph.node(id).clone() };
+    let results = (def.infer)(&InferCx { node: &node, regions: &regions, ..cx })?;
     if results.len() < node.results.len() {
         let (found, given) = (node.results.len(), results.len());
         return Err(InferError(format!("{found} results are used, the operator gives {given}")));
     }
     Ok(results.into_iter().take(node.results.len()).collect())
+}
+
+/// A loop is entered with less and less known about the shapes it carries, but not more often.
+const MAX_ROUNDS: usize = 16;
+
+/// Infers the regions of a node until what their inputs are taken to be agrees with the outputs.
+fn infer_regions(
+    graph: &mut Graph,
+    id: NodeId,
+    cx: &InferCx<'_>,
+    ops: &OpSet,
+    problems: &mut Vec<Problem>,
+) -> Result<Vec<Vec<Fact>>, InferError> {
+    let mut entries = (cx.def.enter)(cx)?;
+    let before = problems.len();
+    for _ in 0..MAX_ROUNDS {
+        problems.truncate(before);
+        let mut regions = Vec::new();
+        for (region, entry) in entries.iter().enumerate() {
+            let Some(inner) = graph.node_mut(id).regions.get_mut(region) else { continue };
+            let known = infer_from(inner, entry.clone(), ops, problems);
+            let outputs: Option<Vec<Fact>> = inner.outputs().iter().map(|v| known.get(v).cloned()).collect();
+            regions.push(outputs.ok_or_else(|| InferError("a region could not be inferred".to_string()))?);
+        }
+        let again = (cx.def.enter)(&InferCx { regions: &regions, ..*cx })?;
+        if !weaken(&mut entries, again) {
+            return Ok(regions);
+        }
+    }
+    Err(InferError(format!("the shapes carried do not settle within {MAX_ROUNDS} rounds")))
+}
+
+/// Forgets of `entries` what `again` does not confirm; says whether that was anything.
+fn weaken(entries: &mut [Vec<Fact>], again: Vec<Vec<Fact>>) -> bool {
+    let mut changed = false;
+    for (fact, seen) in entries.iter_mut().flatten().zip(again.into_iter().flatten()) {
+        if fact.value != seen.value && fact.value.is_some() {
+            (fact.value, fact.constant, changed) = (None, None, true);
+        }
+        match (&mut fact.ty.dims, seen.ty.dims) {
+            (Some(dims), Some(seen)) if dims.len() == seen.len() => {
+                for (dim, seen) in dims.iter_mut().zip(seen) {
+                    if !dim.is_unknown() && !dim.same(&seen) {
+                        (*dim, changed) = (Dim::unknown(), true);
+                    }
+                }
+            }
+            (dims @ Some(_), _) => (*dims, changed) = (None, true),
+            (None, _) => {}
+        }
+    }
+    changed
 }
