@@ -346,7 +346,7 @@ impl Elements {
 
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
-        if self.width == 0 { self.texts.len() } else { self.bytes.len() / self.width }
+        self.bytes.len().checked_div(self.width).unwrap_or(self.texts.len())
     }
 
     /// Appends element `index` of `from`, which has the same type.

@@ -5,7 +5,14 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 /// The tables, one line each.
-const FAMILIES: &[&[(&str, Eval)]] = &[constant::EVALS];
+#[rustfmt::skip]
+const FAMILIES: &[&[(&str, Eval)]] = &[
+    arith::EVALS,
+    constant::EVALS,
+    logic::EVALS,
+    unary::ACTIVATIONS,
+    unary::MATH,
+];
 
 /// The function of an operator.
 pub(crate) fn eval_of(op: &str) -> Option<Eval> {
