@@ -1,13 +1,15 @@
 //! All operators, as tables by family. Names and meanings are ONNX's newest; what is our own is
 //! called `weft.Something`.
+mod arith;
 mod arrange;
+mod check;
 mod control;
 mod conv;
 mod create;
-mod elementwise;
 mod extents;
 mod gather;
 mod join;
+mod logic;
 mod pool;
 pub mod recurrent;
 pub mod resize;
@@ -16,6 +18,8 @@ mod scatter;
 mod select;
 mod shape;
 mod signal;
+mod unary;
+mod values;
 mod vision;
 pub mod window;
 
@@ -23,13 +27,16 @@ use crate::op::OpDef;
 
 /// The families, each a table.
 pub const FAMILIES: &[(&str, &[OpDef])] = &[
+    ("activation", unary::ACTIVATIONS),
+    ("arithmetic", arith::OPS),
     ("arrange", arrange::OPS),
     ("control", control::OPS),
     ("conv", conv::OPS),
     ("create", create::OPS),
-    ("elementwise", elementwise::OPS),
     ("gather", gather::OPS),
     ("join", join::OPS),
+    ("logic", logic::OPS),
+    ("mathematics", unary::MATH),
     ("pool", pool::OPS),
     ("recurrent", recurrent::OPS),
     ("resize", resize::OPS),
