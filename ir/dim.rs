@@ -311,13 +311,13 @@ impl Dim {
         self.chosen(other, Ordering::Greater, Atom::Max)
     }
 
-    /// The one that compares as `wanted`, if the difference is a number; else an atom of both.
+    /// The one that compares as `wanted`, where the normal form shows it; else an atom of both.
     fn chosen(&self, other: &Self, wanted: Ordering, atom: fn(Arc<Dim>, Arc<Dim>) -> Atom) -> Self {
         if self.is_unknown() || other.is_unknown() {
             return Self::unknown();
         }
-        match self.sub(other).as_fixed() {
-            Some(difference) => if difference.cmp(&0) == wanted { self } else { other }.clone(),
+        match self.sub(other).sign() {
+            Some(sign) => if sign == wanted { self } else { other }.clone(),
             None => Self::atom(atom(Arc::new(self.min(other).clone()), Arc::new(self.max(other).clone()))),
         }
     }

@@ -11,6 +11,9 @@ use thiserror::Error;
 /// Integer vectors up to this length are followed symbolically.
 const MAX_VALUE: usize = 64;
 
+/// How often all loops together may be entered again.
+const MAX_ROUNDS: usize = 10_000;
+
 /// What is known of a value before the program runs.
 #[derive(Debug, Clone)]
 pub struct Fact {
@@ -99,7 +102,8 @@ pub type Facts = BTreeMap<Value, Fact>;
 pub fn infer(graph: &mut Graph, ops: &OpSet) -> Result<Facts, Vec<Problem>> {
     let entry: Vec<Fact> =
         graph.inputs().iter().map(|id| Fact::of(graph.ty(Value { node: *id, slot: 0 }).clone())).collect();
-    let mut inference = Inference { ops, path: vec![graph.name.clone()], problems: Vec::new() };
+    let mut inference =
+        Inference { ops, path: vec![graph.name.clone()], problems: Vec::new(), rounds: MAX_ROUNDS };
     let facts = inference.graph(graph, entry);
     if inference.problems.is_empty() { Ok(facts) } else { Err(inference.problems) }
 }
@@ -109,6 +113,8 @@ struct Inference<'a> {
     /// The names of the graphs around the current one, and its own.
     path: Vec<String>,
     problems: Vec<Problem>,
+    /// How often loops may still be entered again.
+    rounds: usize,
 }
 
 impl Inference<'_> {
@@ -150,13 +156,36 @@ impl Inference<'_> {
         let fixed = def.operands.iter().filter(|o| o.presence != Presence::Variadic).count();
         operands.resize(operands.len().max(fixed), None);
         let cx = InferCx { def, node: &node, operands: &operands, regions: &[] };
-        let Some(regions) = self.regions(graph, id, (def.enter)(&cx)?)? else { return Ok(Vec::new()) };
-        let results = (def.infer)(&InferCx { regions: &regions, ..cx })?;
+        let Some(regions) = self.settled_regions(graph, id, &cx)? else { return Ok(Vec::new()) };
+        // Types within the regions are known only now.
+        let node = if regions.is_empty() { node.clone() } else { graph.node(id).clone() };
+        let results = (def.infer)(&InferCx { node: &node, regions: &regions, ..cx })?;
         if results.len() < node.results.len() {
             let (found, given) = (node.results.len(), results.len());
             return Err(InferError(format!("{found} results are used, the operator gives {given}")));
         }
         Ok(results.into_iter().take(node.results.len()).collect())
+    }
+
+    /// Infers the regions of a node until what their inputs are taken to be agrees with their
+    /// outputs: a loop is entered with less and less known about the shapes it carries.
+    fn settled_regions(
+        &mut self,
+        graph: &mut Graph,
+        id: NodeId,
+        cx: &InferCx<'_>,
+    ) -> Result<Option<Vec<Vec<Fact>>>, InferError> {
+        let mut entries = (cx.def.enter)(cx)?;
+        loop {
+            let Some(regions) = self.regions(graph, id, entries.clone())? else { return Ok(None) };
+            let again = (cx.def.enter)(&InferCx { regions: &regions, ..*cx })?;
+            if !weaken(&mut entries, again) {
+                return Ok(Some(regions));
+            }
+            // Each round forgets something, but loops in loops multiply.
+            let spent = || InferError(format!("the shapes carried do not settle within {MAX_ROUNDS} rounds"));
+            self.rounds = self.rounds.checked_sub(1).ok_or_else(spent)?;
+        }
     }
 
     /// The facts about the outputs of every region; `None` if something in them was reported.
@@ -201,4 +230,26 @@ fn settle(graph: &mut Graph, value: Value, mut fact: Fact) -> Fact {
     }
     graph.set_ty(value, fact.ty.clone());
     fact
+}
+
+/// Forgets of `entries` what `again` does not confirm; says whether that was anything.
+fn weaken(entries: &mut [Vec<Fact>], again: Vec<Vec<Fact>>) -> bool {
+    let mut changed = false;
+    for (fact, seen) in entries.iter_mut().flatten().zip(again.into_iter().flatten()) {
+        if fact.value != seen.value && fact.value.is_some() {
+            (fact.value, fact.constant, changed) = (None, None, true);
+        }
+        match (&mut fact.ty.dims, seen.ty.dims) {
+            (Some(dims), Some(seen)) if dims.len() == seen.len() => {
+                for (dim, seen) in dims.iter_mut().zip(seen) {
+                    if !dim.is_unknown() && !dim.same(&seen) {
+                        (*dim, changed) = (Dim::unknown(), true);
+                    }
+                }
+            }
+            (dims @ Some(_), _) => (*dims, changed) = (None, true),
+            (None, _) => {}
+        }
+    }
+    changed
 }

@@ -59,14 +59,43 @@ fn problems_are_told_once_and_where_they_are() {
         %r = toy.If(%c, %x, %y) : f32[*]
             region @then(%a: f32[2], %b: f32[3]) -> (f32[*]) { %n = Add(%a, %b) : f32[*] return %n }
             region(%a: f32[2], %b: f32[3]) -> (f32[2]) { return %a }
-        %later = Add(%c, %x) : f32[2]
+        %later = toy.Split() : f32[2]
         return }";
     let expected = "\
 `Add` at `%bad` in `main`: extents 2 and 3 on axis 0 do not broadcast
 `Add` at `%n` in `main/r.0`: extents 2 and 3 on axis 0 do not broadcast
-`Add` at `%later` in `main`: element types differ: bool and f32
+`toy.Split` at `%later` in `main`: operand 0 `X` is missing
 ";
     assert_eq!(inferred(text), expected);
+}
+
+#[test]
+fn loops_forget_the_extents_they_change() {
+    let text = "weft 1 imported
+graph @main(%n: i64[], %x: f32[2, 3]) -> (f32[?y.0, 3]) {
+    %y = Loop(%n, _, %x) {carried = 1} : f32[?y.0, 3]
+        region(%i: i64[], %k: bool[], %v: f32[?v.0, 3]) -> (bool[], f32[2*?v.0, 3]) {
+            %w = Concat(%v, %v) {axis = 0} : f32[2*?v.0, 3]
+            return %k, %w
+        }
+    return %y
+}
+";
+    let unknown = text.replace("f32[?v.0, 3]", "f32[*]").replace("f32[2*?v.0, 3]", "f32[*]");
+    assert_eq!(inferred(&unknown), text);
+}
+
+#[test]
+fn loops_in_loops_end() {
+    let mut body = "%w = Concat(%v, %v) {axis = 0} : f32[*]".to_string();
+    for _ in 0..40 {
+        body = format!(
+            "%w = Loop(_, _, %v) {{carried = 1}} : f32[*]
+            region(%i: i64[], %k: bool[], %v: f32[*]) -> (bool[], f32[*]) {{ {body} return %k, %w }}"
+        );
+    }
+    let text = format!("weft 1 imported graph @main(%v: f32[2]) -> (f32[*]) {{ {body} return %w }}");
+    inferred(&text);
 }
 
 const SMALL: &str = "weft 1 canonical graph @main(%x: f32[2]) -> (f32[2]) {

@@ -78,7 +78,6 @@ const RULES: &[(&str, &str, &str)] = &[
         "%y = Relu(%x) : f32[N, 1]",
         "`Relu` at `%y` in `main`, value `%y`: it is declared as f32[N, 1], but is f32[N]",
     ),
-    ("canonical", "%y = Add(%x, %c) : f32[N]", "`Add` at `%y` in `main`: element types differ: f32 and bool"),
     (
         "canonical",
         "%y = Relu(%x) : f32[?]",
