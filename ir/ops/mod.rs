@@ -1,9 +1,14 @@
 //! All operators, as tables by family. Names and meanings are ONNX's newest; what is our own is
 //! called `weft.Something`.
 mod arith;
+mod cast;
 mod check;
+pub mod einsum;
 mod index;
 mod logic;
+mod matmul;
+mod norm;
+mod reduce;
 pub mod rules;
 mod unary;
 mod values;
@@ -14,7 +19,12 @@ use crate::op::OpDef;
 pub const FAMILIES: &[(&str, &[OpDef])] = &[
     ("activation", unary::ACTIVATIONS),
     ("arithmetic", arith::OPS),
+    ("cast", cast::OPS),
+    ("einsum", einsum::OPS),
     ("index", index::OPS),
     ("logic", logic::OPS),
+    ("matmul", matmul::OPS),
+    ("normalisation", norm::OPS),
+    ("reduction", reduce::OPS),
     ("mathematics", unary::MATH),
 ];
