@@ -2,16 +2,21 @@
 //! called `weft.Something`.
 mod arith;
 mod arrange;
+mod cast;
 mod check;
 mod control;
 mod conv;
 mod create;
+pub mod einsum;
 mod extents;
 mod gather;
 mod join;
 mod logic;
+mod matmul;
+mod norm;
 mod pool;
 pub mod recurrent;
+mod reduce;
 pub mod resize;
 pub mod rules;
 mod scatter;
@@ -35,7 +40,12 @@ pub const FAMILIES: &[(&str, &[OpDef])] = &[
     ("create", create::OPS),
     ("gather", gather::OPS),
     ("join", join::OPS),
+    ("cast", cast::OPS),
+    ("einsum", einsum::OPS),
     ("logic", logic::OPS),
+    ("matmul", matmul::OPS),
+    ("normalisation", norm::OPS),
+    ("reduction", reduce::OPS),
     ("mathematics", unary::MATH),
     ("pool", pool::OPS),
     ("recurrent", recurrent::OPS),

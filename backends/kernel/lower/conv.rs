@@ -107,8 +107,8 @@ impl Lowering<'_> {
 
     fn convolve(&mut self, conv: &Conv, bias: Option<Handle>) -> Result<Handle> {
         let dtype = self.dtype_of(conv.image);
-        let small = conv.channels.1 == 1 && conv.groups > 1
-            || conv.groups > 1 && conv.channels.0 * conv.channels.1 < 64;
+        let (inputs, outputs) = conv.channels;
+        let small = outputs == 1 || inputs * outputs < 64;
         let product = if conv.groups == 1 && matches!(dtype, DType::F32 | DType::F64) {
             self.as_product(conv)?
         } else if small || !matches!(dtype, DType::F32 | DType::F64) {
@@ -196,13 +196,23 @@ impl Lowering<'_> {
         let view = self.force(conv.image);
         let first = group.scale(&view.strides[rank as usize - 1].scale(inputs));
         let (x, inner) = self.patches(conv, &view, (0, rank), first);
-        let mut at =
-            Index::constant(conv.weights.offset.clone()).add(&channel.scale(&conv.weights.strides[1]));
-        let depth_strides = conv.weights.strides[3..].iter().chain([&conv.weights.strides[2]]);
-        for (i, stride) in depth_strides.enumerate() {
+        let strides = &conv.weights.strides;
+        // Where output channels of all groups lie in one row, they are counted through.
+        let one_row = outputs == 1 || strides[0] == strides[1].scale(outputs);
+        let step = if outputs == 1 { &strides[0] } else { &strides[1] };
+        let own = channel.add(&group.scale(&Dim::fixed(-outputs)));
+        let place =
+            if one_row { channel.scale(step) } else { group.scale(&strides[0]).add(&own.scale(&strides[1])) };
+        let mut at = Index::constant(conv.weights.offset.clone()).add(&place);
+        for (i, stride) in strides[3..].iter().chain([&strides[2]]).enumerate() {
             at = at.add(&Index::axis(rank + i as u32).scale(stride));
         }
-        let w = self.conv_weights(conv, dtype, at);
+        let w = if one_row {
+            self.conv_weights(conv, dtype, at)
+        } else {
+            let load = Term::Load(self.source(conv.weights.memory), dtype, at);
+            self.terms.add(load)
+        };
         let input = self.terms.call(dtype, F::Mul, &[x, w]);
         Ok(self.anchor(Kind::Reduce { inner, input, combine: Combine::Sum }, dtype, conv.dims.clone()))
     }

@@ -5,7 +5,7 @@ use super::runtime::known_integers;
 use super::{Call, Handle, Lowering, Result, identity};
 use crate::math::Function as F;
 use crate::schedule::Combine;
-use crate::term::{Index, Term, TermId};
+use crate::term::{Index, TermId};
 use weft_ir::{DType, Dim};
 
 impl Lowering<'_> {
