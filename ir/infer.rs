@@ -1,0 +1,177 @@
+//! Type, shape and value inference over whole graphs.
+use crate::dim::Dim;
+use crate::graph::{Graph, NodeId, Value};
+use crate::op::{InferCx, InferError, OpSet, Presence};
+use crate::tensor::Tensor;
+use crate::types::{DType, TensorType};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Integer vectors up to this length are followed symbolically.
+const MAX_VALUE: usize = 64;
+
+/// What is known of a value before the program runs.
+#[derive(Debug, Clone)]
+pub struct Fact {
+    /// Its type.
+    pub ty: TensorType,
+    /// The elements of an integer tensor of rank 0 or 1, where all of them are known symbolically.
+    pub value: Option<Vec<Dim>>,
+    /// The data, where it is a constant.
+    pub constant: Option<Arc<Tensor>>,
+}
+
+impl Fact {
+    /// Nothing is known but the type.
+    pub fn of(ty: TensorType) -> Self {
+        Self { ty, value: None, constant: None }
+    }
+
+    /// A constant.
+    pub fn constant(tensor: &Arc<Tensor>) -> Self {
+        let small = tensor.dims().len() <= 1 && tensor.len() <= MAX_VALUE as u64;
+        let ints = if small { tensor.to_i64s() } else { None };
+        Self {
+            ty: TensorType::fixed(tensor.dtype(), tensor.dims()),
+            value: ints.map(|v| v.into_iter().map(Dim::fixed).collect()),
+            constant: Some(tensor.clone()),
+        }
+    }
+
+    /// A vector of integers known symbolically.
+    pub fn vector(dtype: DType, value: Vec<Dim>) -> Self {
+        let ty = TensorType::new(dtype, vec![Dim::fixed(value.len() as i64)]);
+        Self { ty, value: Some(value), constant: None }.bounded()
+    }
+
+    /// An integer of rank 0 known symbolically.
+    pub fn scalar(dtype: DType, value: Dim) -> Self {
+        Self { ty: TensorType::new(dtype, Vec::new()), value: Some(vec![value]), constant: None }.bounded()
+    }
+
+    /// The same type with this value, or with none if an element is unknown or there are too many.
+    pub fn with_value(mut self, value: Option<Vec<Dim>>) -> Self {
+        self.value = value;
+        self.bounded()
+    }
+
+    fn bounded(mut self) -> Self {
+        self.value = self.value.filter(|v| v.len() <= MAX_VALUE && !v.iter().any(Dim::is_unknown));
+        self
+    }
+
+    /// Element type.
+    pub fn dtype(&self) -> DType {
+        self.ty.dtype
+    }
+
+    /// Extents, if the rank is known.
+    pub fn dims(&self) -> Option<&[Dim]> {
+        self.ty.dims.as_deref()
+    }
+
+    /// The elements, where all are numbers.
+    pub fn ints(&self) -> Option<Vec<i64>> {
+        self.value.as_ref()?.iter().map(Dim::as_fixed).collect()
+    }
+}
+
+/// Something inference found wrong, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The operator.
+    pub op: String,
+    /// The name of the node's first result, within regions behind the names of the outer ones.
+    pub at: String,
+    /// What was found and what was expected.
+    pub message: String,
+}
+
+/// Facts about every value of one graph.
+pub type Facts = BTreeMap<Value, Fact>;
+
+/// Infers every node of `graph` and its regions, writes the types into the graph, names unknown
+/// extents (`?NAME.AXIS`), and returns the facts of this graph, or everything found wrong.
+pub fn infer(graph: &mut Graph, ops: &OpSet) -> Result<Facts, Vec<Problem>> {
+    let entry: Vec<Fact> =
+        graph.inputs().iter().map(|id| Fact::of(graph.ty(Value { node: *id, slot: 0 }).clone())).collect();
+    let mut problems = Vec::new();
+    let facts = infer_from(graph, entry, ops, &mut problems);
+    if problems.is_empty() { Ok(facts) } else { Err(problems) }
+}
+
+fn infer_from(graph: &mut Graph, entry: Vec<Fact>, ops: &OpSet, problems: &mut Vec<Problem>) -> Facts {
+    let mut facts = Facts::new();
+    for (id, fact) in graph.inputs().to_vec().into_iter().zip(entry) {
+        let value = Value { node: id, slot: 0 };
+        facts.insert(value, settle(graph, value, fact));
+    }
+    for id in graph.order() {
+        match infer_node(graph, id, &facts, ops, problems) {
+            Ok(results) => {
+                for (slot, fact) in results.into_iter().enumerate() {
+                    let value = Value { node: id, slot: slot as u32 };
+                    facts.insert(value, settle(graph, value, fact));
+                }
+            }
+            Err(InferError(message)) => {
+                let node = graph.node(id);
+                let at = node.results.first().map_or_else(String::new, |r| r.name.clone());
+                problems.push(Problem { op: node.op.to_string(), at, message });
+            }
+        }
+    }
+    facts
+}
+
+/// Names the unknown extents of a fact and writes its type into the graph.
+fn settle(graph: &mut Graph, value: Value, mut fact: Fact) -> Fact {
+    let before = graph.ty(value).dims.clone().unwrap_or_default();
+    let name = graph.name_of(value).to_string();
+    for (axis, dim) in fact.ty.dims.iter_mut().flatten().enumerate() {
+        if dim.is_unknown() {
+            let kept =
+                before.get(axis).filter(|d| d.as_symbol().is_some_and(|s| s.len() > 1 && s.starts_with('?')));
+            *dim = kept.cloned().unwrap_or_else(|| Dim::symbol(&format!("?{name}.{axis}")));
+        }
+    }
+    graph.set_ty(value, fact.ty.clone());
+    fact
+}
+
+fn infer_node(
+    graph: &mut Graph,
+    id: NodeId,
+    facts: &Facts,
+    ops: &OpSet,
+    problems: &mut Vec<Problem>,
+) -> Result<Vec<Fact>, InferError> {
+    let mut operands: Vec<Option<Fact>> = Vec::new();
+    for operand in graph.operands(id) {
+        let fact = operand.map(|v| facts.get(&v).cloned());
+        // A producer that failed was reported already; its consumers stay silent.
+        operands.push(match fact {
+            Some(None) => return Ok(Vec::new()),
+            known => known.flatten(),
+        });
+    }
+    let node = graph.node(id).clone();
+    let def = ops.get(node.op.as_str()).ok_or_else(|| InferError("no such operator".to_string()))?;
+    let fixed = def.operands.iter().filter(|o| o.presence != Presence::Variadic).count();
+    operands.resize(operands.len().max(fixed), None);
+    let cx = InferCx { def, node: &node, operands: &operands, regions: &[] };
+    let entries = (def.enter)(&cx)?;
+    let mut regions = Vec::new();
+    for (region, entry) in entries.into_iter().enumerate() {
+        let Some(inner) = graph.node_mut(id).regions.get_mut(region) else { continue };
+        let known = infer_from(inner, entry, ops, problems);
+        let outputs: Option<Vec<Fact>> = inner.outputs().iter().map(|v| known.get(v).cloned()).collect();
+        regions.push(outputs.ok_or_else(|| InferError("a region could not be inferred".to_string()))?);
+    }
+    let results = (def.infer)(&InferCx { regions: &regions, ..cx })?;
+    if results.len() < node.results.len() {
+        let (found, given) = (node.results.len(), results.len());
+        return Err(InferError(format!("{found} results are used, the operator gives {given}")));
+    }
+    Ok(results.into_iter().take(node.results.len()).collect())
+}

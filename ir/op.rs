@@ -1,0 +1,322 @@
+//! What an operator is: operands, attributes, results, traits and inference, as data.
+use crate::attr::Attr;
+use crate::dim::Dim;
+use crate::graph::Node;
+use crate::infer::Fact;
+use crate::types::{DType, TensorType};
+use std::collections::BTreeMap;
+use thiserror::Error;
+
+/// Everything weft knows about an operator.
+#[derive(Debug, Clone, Copy)]
+pub struct OpDef {
+    /// `Relu`; other domains than ONNX's own are written before it: `com.microsoft.Gelu`.
+    pub name: &'static str,
+    /// One sentence: what it computes.
+    pub doc: &'static str,
+    /// Operands in order; only the last may be variadic.
+    pub operands: &'static [OperandDef],
+    /// Attributes, sorted by name.
+    pub attrs: &'static [AttrDef],
+    /// How many results there may be.
+    pub results: (usize, usize),
+    /// How many regions it has.
+    pub regions: usize,
+    /// What may be assumed of it.
+    pub traits: Traits,
+    /// Types and facts of the results from those of the operands.
+    pub infer: fn(&InferCx<'_>) -> Result<Vec<Fact>, InferError>,
+    /// Facts of the inputs of each region; operators without regions leave it at [`no_regions`].
+    pub enter: fn(&InferCx<'_>) -> Result<Vec<Vec<Fact>>, InferError>,
+}
+
+/// One operand.
+#[derive(Debug, Clone, Copy)]
+pub struct OperandDef {
+    /// Its name in ONNX.
+    pub name: &'static str,
+    /// Whether it may be absent or repeated.
+    pub presence: Presence,
+}
+
+/// Whether an operand may be absent or repeated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    /// Always there.
+    Required,
+    /// May be absent.
+    Optional,
+    /// Any number from this on, zero included; single ones may be absent.
+    Variadic,
+}
+
+/// One attribute.
+#[derive(Debug, Clone, Copy)]
+pub struct AttrDef {
+    /// Its name in ONNX.
+    pub name: &'static str,
+    /// What it holds.
+    pub kind: AttrKind,
+    /// What it is when not given.
+    pub default: AttrDefault,
+}
+
+/// What an attribute holds; see [`Attr`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AttrKind {
+    /// [`Attr::Int`].
+    Int,
+    /// [`Attr::Float`].
+    Float,
+    /// [`Attr::Str`].
+    Str,
+    /// [`Attr::Ints`].
+    Ints,
+    /// [`Attr::Floats`].
+    Floats,
+    /// [`Attr::Strs`].
+    Strs,
+    /// [`Attr::Dims`].
+    Dims,
+    /// [`Attr::Type`].
+    Type,
+    /// [`Attr::Tensor`].
+    Tensor,
+}
+
+/// What an attribute is when not given.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum AttrDefault {
+    /// It must be given.
+    Required,
+    /// It has no value, and the operator says what that means.
+    Absent,
+    /// An integer.
+    Int(i64),
+    /// A float.
+    Float(f32),
+    /// Text.
+    Str(&'static str),
+    /// Integers.
+    Ints(&'static [i64]),
+    /// An element type.
+    Type(DType),
+}
+
+/// What may be assumed of an operator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Traits {
+    /// The same operands always give the same results, and nothing else happens.
+    pub pure: bool,
+    /// Element `i` of the result depends on elements `i` of the (broadcast) operands alone.
+    pub elementwise: bool,
+    /// The first two operands may be swapped.
+    pub commutative: bool,
+}
+
+impl Traits {
+    /// Pure, nothing else.
+    pub const PURE: Traits = Traits { pure: true, elementwise: false, commutative: false };
+    /// Pure and elementwise with broadcasting.
+    pub const ELEMENTWISE: Traits = Traits { pure: true, elementwise: true, commutative: false };
+    /// Pure, elementwise and commutative.
+    pub const COMMUTATIVE: Traits = Traits { pure: true, elementwise: true, commutative: true };
+    /// Nothing may be assumed (random numbers).
+    pub const EFFECT: Traits = Traits { pure: false, elementwise: false, commutative: false };
+}
+
+/// Why inference failed: what was found and what was expected, without the place.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{0}")]
+pub struct InferError(pub String);
+
+/// The attributes of a node with the defaults of its operator.
+#[derive(Clone, Copy)]
+pub struct Attrs<'a> {
+    /// The definition.
+    pub def: &'a OpDef,
+    /// The node.
+    pub node: &'a Node,
+}
+
+impl<'a> Attrs<'a> {
+    fn default(&self, name: &str) -> Option<AttrDefault> {
+        let found = self.def.attrs.iter().find(|a| a.name == name).map(|a| a.default);
+        debug_assert!(found.is_some(), "`{}` declares no attribute `{name}`", self.def.name);
+        found
+    }
+
+    /// Whether the attribute is given or has a default.
+    pub fn has(&self, name: &str) -> bool {
+        let default = self.default(name);
+        self.node.attrs.contains_key(name)
+            || !matches!(default, None | Some(AttrDefault::Absent | AttrDefault::Required))
+    }
+
+    /// An integer, or `None` if it is neither given nor defaulted.
+    pub fn int_opt(&self, name: &str) -> Option<i64> {
+        match (self.node.attrs.get(name), self.default(name)) {
+            (Some(Attr::Int(x)), _) => Some(*x),
+            (None, Some(AttrDefault::Int(x))) => Some(x),
+            _ => None,
+        }
+    }
+
+    /// An integer; 0 where there is none, which [`crate::verify`] rules out for required ones.
+    pub fn int(&self, name: &str) -> i64 {
+        self.int_opt(name).unwrap_or(0)
+    }
+
+    /// Whether a flag is set.
+    pub fn flag(&self, name: &str) -> bool {
+        self.int(name) != 0
+    }
+
+    /// A float, or `None` if it is neither given nor defaulted.
+    pub fn float_opt(&self, name: &str) -> Option<f32> {
+        match (self.node.attrs.get(name), self.default(name)) {
+            (Some(Attr::Float(x)), _) => Some(*x),
+            (None, Some(AttrDefault::Float(x))) => Some(x),
+            _ => None,
+        }
+    }
+
+    /// A float; 0 where there is none.
+    pub fn float(&self, name: &str) -> f32 {
+        self.float_opt(name).unwrap_or(0.0)
+    }
+
+    /// Text; empty where there is none.
+    pub fn str(&self, name: &str) -> &'a str {
+        match (self.node.attrs.get(name), self.default(name)) {
+            (Some(Attr::Str(x)), _) => x,
+            (None, Some(AttrDefault::Str(x))) => x,
+            _ => "",
+        }
+    }
+
+    /// Integers, or `None` if they are neither given nor defaulted.
+    pub fn ints_opt(&self, name: &str) -> Option<&'a [i64]> {
+        match (self.node.attrs.get(name), self.default(name)) {
+            (Some(Attr::Ints(x)), _) => Some(x),
+            (None, Some(AttrDefault::Ints(x))) => Some(x),
+            _ => None,
+        }
+    }
+
+    /// Integers; empty where there are none.
+    pub fn ints(&self, name: &str) -> &'a [i64] {
+        self.ints_opt(name).unwrap_or(&[])
+    }
+
+    /// Floats; empty where there are none.
+    pub fn floats(&self, name: &str) -> &'a [f32] {
+        match self.node.attrs.get(name) {
+            Some(Attr::Floats(x)) => x,
+            _ => &[],
+        }
+    }
+
+    /// Texts; empty where there are none.
+    pub fn strs(&self, name: &str) -> &'a [String] {
+        match self.node.attrs.get(name) {
+            Some(Attr::Strs(x)) => x,
+            _ => &[],
+        }
+    }
+
+    /// Symbolic extents; empty where there are none.
+    pub fn dims(&self, name: &str) -> &'a [Dim] {
+        match self.node.attrs.get(name) {
+            Some(Attr::Dims(x)) => x,
+            _ => &[],
+        }
+    }
+
+    /// An element type, or `None` if it is neither given nor defaulted.
+    pub fn dtype(&self, name: &str) -> Option<DType> {
+        match (self.node.attrs.get(name), self.default(name)) {
+            (Some(Attr::Type(x)), _) => Some(*x),
+            (None, Some(AttrDefault::Type(x))) => Some(x),
+            _ => None,
+        }
+    }
+}
+
+/// What inference sees of one node.
+pub struct InferCx<'a> {
+    /// The definition.
+    pub def: &'a OpDef,
+    /// The node.
+    pub node: &'a Node,
+    /// Facts about the operands; absent ones are `None`. Never shorter than the definition's list
+    /// of non-variadic operands.
+    pub operands: &'a [Option<Fact>],
+    /// Facts about the outputs of each region, once they are known.
+    pub regions: &'a [Vec<Fact>],
+}
+
+impl<'a> InferCx<'a> {
+    /// The attributes with defaults.
+    pub fn attrs(&self) -> Attrs<'a> {
+        Attrs { def: self.def, node: self.node }
+    }
+
+    /// Operand `i`, if present.
+    pub fn get(&self, i: usize) -> Option<&'a Fact> {
+        self.operands.get(i).and_then(Option::as_ref)
+    }
+
+    /// Operand `i`, which must be present.
+    pub fn need(&self, i: usize) -> Result<&'a Fact, InferError> {
+        let name = self.def.operands.get(i).map_or("", |o| o.name);
+        self.get(i).ok_or_else(|| InferError(format!("operand {i} `{name}` is missing")))
+    }
+
+    /// How many results the node has.
+    pub fn results(&self) -> usize {
+        self.node.results.len()
+    }
+}
+
+/// For [`OpDef::enter`] of operators without regions.
+pub fn no_regions(_: &InferCx<'_>) -> Result<Vec<Vec<Fact>>, InferError> {
+    Ok(Vec::new())
+}
+
+/// Shorthand for one result of a type.
+pub fn one(ty: TensorType) -> Result<Vec<Fact>, InferError> {
+    Ok(vec![Fact::of(ty)])
+}
+
+/// The operators a module may use, by name.
+#[derive(Debug, Clone)]
+pub struct OpSet {
+    defs: BTreeMap<&'static str, OpDef>,
+}
+
+impl OpSet {
+    /// The operators weft comes with.
+    pub fn builtin() -> &'static OpSet {
+        static BUILTIN: std::sync::LazyLock<OpSet> = std::sync::LazyLock::new(|| {
+            let defs = crate::ops::FAMILIES.iter().flat_map(|(_, defs)| defs.iter());
+            OpSet { defs: defs.map(|def| (def.name, *def)).collect() }
+        });
+        &BUILTIN
+    }
+
+    /// The definition of that name.
+    pub fn get(&self, name: &str) -> Option<&OpDef> {
+        self.defs.get(name)
+    }
+
+    /// All definitions, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &OpDef> {
+        self.defs.values()
+    }
+
+    /// The attributes of a node with defaults, if its operator is known.
+    pub fn attrs<'a>(&'a self, node: &'a Node) -> Option<Attrs<'a>> {
+        Some(Attrs { def: self.get(node.op.as_str())?, node })
+    }
+}
