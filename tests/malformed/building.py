@@ -94,9 +94,9 @@ def model(
 
 
 def node(op: str, inputs: str, outputs: str = "y", **attributes: object) -> NodeProto:
-    """A node called `the_OP`; operands and results as words, `_` for one left out."""
+    """A node named after its operator and results; operands and results as words, `_` for one left out."""
     words = ["" if word == "_" else word for word in inputs.split()]
-    return helper.make_node(op, words, outputs.split(), name=f"the_{op}", **attributes)
+    return helper.make_node(op, words, outputs.split(), name=f"the_{op}_of_{outputs}", **attributes)
 
 
 def varint(number: int) -> bytes:

@@ -52,7 +52,7 @@ def weight_with_numbers_of_another_type(_: Path) -> ModelProto:
     return with_weight(TensorProto(name="w", data_type=FLOAT, dims=[2, 3], int64_data=[1] * 6))
 
 
-@case("w")
+@case("w", ends=EITHER)
 def weight_with_bytes_and_numbers(_: Path) -> ModelProto:
     return with_weight(TensorProto(name="w", data_type=FLOAT, dims=[1], raw_data=bytes(4), float_data=[1.0]))
 
@@ -102,7 +102,7 @@ def weight_of_rank_100000(_: Path) -> ModelProto:
     return with_weight(weight([1] * 100_000, bytes(4)))
 
 
-@case("x")
+@case("x", ends=EITHER)
 def input_with_a_negative_extent(_: Path) -> ModelProto:
     return model([node("Relu", "x")], [value("x", [2, -5])])
 
@@ -137,7 +137,7 @@ def add_of_two_types(_: Path) -> ModelProto:
     return model([node("Add", "x w")], [value("x"), value("w", [2, 3], INT64)])
 
 
-@case("y")
+@case("y", ends=EITHER)
 def output_declared_with_another_rank(_: Path) -> ModelProto:
     return model([node("Relu", "x")], outputs=[value("y", [2, 3, 4])])
 
@@ -252,7 +252,7 @@ def reduction_of_an_axis_outside(_: Path) -> ModelProto:
     return model([node("ReduceSum", "x a")], weights=[const("a", [HUGE])])
 
 
-@case("Gather", "index")
+@case("Gather", "index", ends=EITHER, runs=True)
 def gather_of_an_index_outside(_: Path) -> ModelProto:
     return model([node("Gather", "w i")], [], weights=[const("w", [1, 2, 3], "float32"), const("i", [9])])
 
