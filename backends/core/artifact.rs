@@ -61,3 +61,17 @@ pub struct Artifact {
     /// What the names of its C functions begin with.
     pub stem: String,
 }
+
+/// What the names of an artifact's C functions begin with: the model's name as a C identifier.
+pub fn stem(name: &str) -> String {
+    let mut stem: String =
+        name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' }).collect();
+    if stem.is_empty() {
+        stem.push_str("model");
+    }
+    // `weft_rt_open` and its like are the runtime's own.
+    if stem.starts_with(|c: char| c.is_ascii_digit() || c == '_') || stem.starts_with("weft") {
+        stem.insert_str(0, "model_");
+    }
+    stem
+}
