@@ -148,6 +148,36 @@ fn host_pipeline(_: OptLevel) -> &'static str {
     "function(early-cse,simplifycfg)"
 }
 
+/// The entry of a program: hands `main` and the stack to libc, as C's own start code does.
+const START: &str = "
+    .globl _start
+    .type _start, @function
+_start:
+    xorl %ebp, %ebp
+    movq %rdx, %r9
+    popq %rsi
+    movq %rsp, %rdx
+    andq $-16, %rsp
+    pushq %rax
+    pushq %rsp
+    xorl %r8d, %r8d
+    xorl %ecx, %ecx
+    leaq main(%rip), %rdi
+    callq *__libc_start_main@GOTPCREL(%rip)
+    hlt
+";
+
+/// The object that holds the entry of a program.
+pub(crate) fn start(machine: &Machine) -> Result<Vec<u8>, Error> {
+    fatal::working_on("the entry of the program");
+    let generator = machine.code_generator(OptLevel::O1)?;
+    let context = Context::create();
+    let module = context.create_module("start");
+    module.set_triple(&generator.get_triple());
+    module.set_inline_assembly(START);
+    written(&module, &generator, Form::Object).map_err(Error::Llvm)
+}
+
 /// For every kernel the number of the first one with the same content.
 fn first_of_equals(kernels: &[Kernel]) -> Vec<usize> {
     let mut by_content: BTreeMap<u64, Vec<usize>> = BTreeMap::new();

@@ -16,7 +16,7 @@ thread_local! {
 pub(crate) fn working_on(what: &str) {
     static ONCE: Once = Once::new();
     // SAFETY: the handler has the signature LLVM expects, and does not unwind.
-    ONCE.call_once(|| unsafe { inkwell::support::install_fatal_error_handler(handler) });
+    ONCE.call_once(|| unsafe { inkwell::support::error_handling::install_fatal_error_handler(handler) });
     AT.with_borrow_mut(|at| what.clone_into(at));
 }
 

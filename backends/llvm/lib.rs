@@ -69,12 +69,14 @@ pub fn compile(program: &Program, options: &Options) -> Result<Artifact, Error> 
     match form {
         Form::Ir | Form::Assembly => write(&options.output, &units.join(&b'\n'))?,
         Form::Object => {
-            link::link(&link::Parts { program, stem: &stem, units: &units }, options.emit, &options.output)?;
+            let start = if options.emit == Emit::Exe { codegen::start(&machine)? } else { Vec::new() };
+            let parts = link::Parts { program, stem: &stem, units: &units, start: &start };
+            link::link(&parts, options.emit, &options.output)?;
         }
     }
     if matches!(options.emit, Emit::Lib | Emit::Obj) {
         let path = options.output.with_file_name(format!("{stem}.h"));
-        write(&path, header::text(program, &stem).as_bytes())?;
+        write(&path, header::text(&stem).as_bytes())?;
         beside.push(path);
     }
     Ok(Artifact { path: options.output.clone(), beside, stem })

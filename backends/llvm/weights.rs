@@ -66,12 +66,12 @@ fn write_elf<W: std::io::Write>(
     writer.reserve_section_index();
     let _ = (writer.reserve_symtab_section_index(), writer.reserve_strtab_section_index());
     writer.reserve_shstrtab_section_index();
-    let data_offset = writer.reserve(bytes as usize, ALIGNMENT as usize);
+    let data_offset = writer.reserve(bytes, ALIGNMENT);
     writer.reserve_null_symbol_index();
     writer.reserve_symbol_index(Some(data_index));
     writer.reserve_symtab();
-    writer.reserve_strtab();
-    writer.reserve_shstrtab();
+    writer.reserve_strtab()?;
+    writer.reserve_shstrtab()?;
     writer.reserve_section_headers();
 
     writer.write_file_header(&FileHeader {
@@ -80,17 +80,17 @@ fn write_elf<W: std::io::Write>(
         e_type: elf::ET_REL,
         e_machine: elf::EM_X86_64,
         e_entry: 0,
-        e_flags: 0,
+        e_flags: elf::FileFlags(0),
     })?;
-    writer.write_align(ALIGNMENT as usize);
+    writer.write_align(ALIGNMENT);
     write_data(program, begins, &mut writer);
     writer.write_null_symbol();
     writer.write_symbol(&Sym {
-        name: Some(symbol_name),
-        section: Some(data_index),
-        st_info: (elf::STB_GLOBAL << 4) | elf::STT_OBJECT,
-        st_other: elf::STV_HIDDEN,
-        st_shndx: 0,
+        section: Some(data_index.0),
+        st_name: writer.string_offset(Some(symbol_name)),
+        st_info: elf::SymbolInfo::new(elf::STB_GLOBAL, elf::STT_OBJECT),
+        st_other: elf::STV_HIDDEN.into(),
+        st_shndx: elf::SymbolSection(0),
         st_value: 0,
         st_size: bytes,
     });
@@ -98,9 +98,9 @@ fn write_elf<W: std::io::Write>(
     writer.write_shstrtab();
     writer.write_null_section_header();
     let data = SectionHeader {
-        name: Some(data_name),
+        sh_name: writer.section_name_offset(Some(data_name)),
         sh_type: elf::SHT_PROGBITS,
-        sh_flags: elf::SHF_ALLOC.into(),
+        sh_flags: elf::SHF_ALLOC,
         sh_addr: 0,
         sh_offset: data_offset as u64,
         sh_size: bytes,
@@ -111,8 +111,8 @@ fn write_elf<W: std::io::Write>(
     };
     writer.write_section_header(&data);
     let stack = SectionHeader {
-        name: Some(stack_name),
-        sh_flags: 0,
+        sh_name: writer.section_name_offset(Some(stack_name)),
+        sh_flags: elf::SectionFlags(0),
         sh_offset: data_offset as u64 + bytes,
         sh_size: 0,
         sh_addralign: 1,

@@ -48,10 +48,7 @@ impl<'a, 'c> Emitter<'a, 'c> {
         let float = types::is_float(elem);
         let name = match op {
             Unary::Not if !float => {
-                let ones = match ty {
-                    inkwell::types::BasicTypeEnum::VectorType(t) => t.const_all_ones().into(),
-                    other => other.into_int_type().const_all_ones().into(),
-                };
+                let ones = self.ones(elem, values::lanes(a))?;
                 return self.binary_instruction(I::Xor, a, ones);
             }
             Unary::Neg if float => return self.negated(a),
@@ -69,6 +66,12 @@ impl<'a, 'c> Emitter<'a, 'c> {
             _ => return Err(EmitError::Undefined { op: format!("{op:?}"), elem }),
         };
         self.call_value(name, &[ty], &[a])
+    }
+
+    /// Every bit set.
+    fn ones(&self, elem: DType, lanes: u32) -> Result<Value<'c>> {
+        let lane = types::lane(self.context, elem)?.into_int_type().const_all_ones();
+        Ok(types::repeated(lane.into(), lanes))
     }
 
     fn negated(&self, a: Value<'c>) -> Result<Value<'c>> {

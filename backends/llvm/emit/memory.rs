@@ -5,7 +5,7 @@ use inkwell::attributes::{Attribute, AttributeLoc};
 use inkwell::builder::Builder;
 use inkwell::types::{BasicType, BasicTypeEnum};
 use inkwell::values::{
-    AnyValue, AsValueRef, CallSiteValue, InstructionOpcode, IntValue, PointerValue, VectorValue,
+    AnyValue, AsValueRef, BasicValue, CallSiteValue, InstructionOpcode, IntValue, PointerValue, VectorValue,
 };
 use inkwell::IntPredicate;
 use weft_ir::DType;

@@ -13,6 +13,8 @@ mod stmt;
 pub(crate) mod types;
 mod values;
 
+pub(crate) use memory::element_at;
+
 use crate::target::Machine;
 use inkwell::AddressSpace;
 use inkwell::attributes::{Attribute, AttributeLoc};
@@ -95,7 +97,8 @@ pub(crate) fn kernel<'c>(
     outer(context, module, machine, kernel, inner)
 }
 
-fn parameters(kernel: &Kernel) -> usize {
+/// How many buffers the caller passes.
+pub(crate) fn parameters(kernel: &Kernel) -> usize {
     kernel.buffers.iter().filter(|b| !matches!(b.access, Access::Local(_))).count()
 }
 
@@ -146,7 +149,8 @@ fn outer<'c>(
         let at = memory::element_at(&builder, i64_type.into(), dims, i64_type.const_int(i as u64, false))?;
         passed.push(builder.build_load(i64_type, at, "")?.into());
     }
-    passed.extend([param(2)?.into(), param(3)?.into()]);
+    passed.push(param(2)?.into());
+    passed.push(param(3)?.into());
     builder.build_call(inner, &passed, "")?;
     builder.build_return(None)?;
     Ok(())

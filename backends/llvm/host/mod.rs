@@ -13,7 +13,7 @@ use inkwell::AddressSpace;
 use inkwell::builder::Builder;
 use inkwell::context::Context;
 use inkwell::module::Module;
-use inkwell::types::{BasicMetadataTypeEnum, IntType, PointerType};
+use inkwell::types::{IntType, PointerType};
 use inkwell::values::{FunctionValue, PointerValue};
 use std::collections::BTreeMap;
 use weft_kernel::program::Program;
@@ -49,6 +49,11 @@ pub(crate) fn emit<'c>(
     host.shims(model)
 }
 
+/// The symbols that a library exports.
+pub(crate) fn exports(stem: &str) -> impl Iterator<Item = String> {
+    shims::names(stem).chain(["weft_model".to_string()])
+}
+
 /// Fields of `SessionHead`, in order.
 const SYMS: u64 = 1;
 const BUFS: u64 = 2;
@@ -65,12 +70,6 @@ impl<'c> Host<'_, 'c> {
 
     fn i32(&self) -> IntType<'c> {
         self.context.i32_type()
-    }
-
-    /// A function of the runtime.
-    fn runtime(&self, name: &str, params: &[BasicMetadataTypeEnum<'c>]) -> FunctionValue<'c> {
-        let declared = self.module.get_function(name);
-        declared.unwrap_or_else(|| self.module.add_function(name, self.i32().fn_type(params, false), None))
     }
 
     /// A pointer that the head of the session holds.

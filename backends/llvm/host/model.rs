@@ -6,7 +6,6 @@ use crate::weights;
 use inkwell::AddressSpace;
 use inkwell::builder::Builder;
 use inkwell::module::Linkage;
-use inkwell::types::BasicType;
 use inkwell::values::{
     BasicMetadataValueEnum, BasicValue, BasicValueEnum, FunctionValue, IntValue, PointerValue,
 };

@@ -7,7 +7,6 @@ use inkwell::IntPredicate;
 use inkwell::basic_block::BasicBlock;
 use inkwell::builder::Builder;
 use inkwell::module::Linkage;
-use inkwell::types::BasicType;
 use inkwell::values::{BasicMetadataValueEnum, FunctionValue, IntValue, PointerValue};
 use weft_ir::{DType, Dim, types::Kind};
 use weft_kernel::program::{Memory, Step};
