@@ -88,7 +88,7 @@ impl Elem {
             Class::Signed => raw ^ sign,
             Class::Float { .. } if self.is_nan(raw) => u64::MAX,
             Class::Float { .. } if raw == sign => sign,
-            Class::Float { .. } if raw & sign != 0 => !raw & (sign | (sign - 1)),
+            Class::Float { .. } if raw & sign != 0 => !raw & self.mask(),
             Class::Float { .. } => raw | sign,
         }
     }
@@ -98,7 +98,7 @@ impl Elem {
         if self.is_float() {
             return self.from_f64(self.to_f64(a) + self.to_f64(b));
         }
-        a.wrapping_add(b)
+        a.wrapping_add(b) & self.mask()
     }
 
     /// The product; integers wrap.
@@ -106,7 +106,7 @@ impl Elem {
         if self.is_float() {
             return self.from_f64(self.to_f64(a) * self.to_f64(b));
         }
-        a.wrapping_mul(b)
+        a.wrapping_mul(b) & self.mask()
     }
 
     /// The greater one; NaN wins.
@@ -134,10 +134,10 @@ impl Elem {
     pub fn from_f64(self, value: f64) -> u64 {
         let most = self.sign() - 1;
         match self.class {
-            Class::Unsigned => (value as u64).min(self.sign() | most),
+            Class::Unsigned => (value as u64).min(self.mask()),
             Class::Signed => {
                 let most = most as i64;
-                (value as i64).clamp(-most - 1, most) as u64
+                (value as i64).clamp(-most - 1, most) as u64 & self.mask()
             }
             Class::Float { exponent: 11 } => value.to_bits(),
             Class::Float { exponent: 8 } if self.bits == 32 => u64::from((value as f32).to_bits()),
@@ -156,6 +156,11 @@ impl Elem {
 
     fn sign(self) -> u64 {
         1 << (self.bits - 1)
+    }
+
+    /// All bits of an element; raw bits never have others.
+    fn mask(self) -> u64 {
+        self.sign() | (self.sign() - 1)
     }
 }
 

@@ -9,6 +9,7 @@ pub mod api;
 pub mod bind;
 pub mod elem;
 pub mod extent;
+pub mod header;
 pub mod host;
 pub mod main_exe;
 pub mod memory;
