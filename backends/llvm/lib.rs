@@ -56,14 +56,8 @@ pub fn compile(program: &Program, options: &Options) -> Result<Artifact, Error> 
         Emit::Asm => Form::Assembly,
         Emit::Exe | Emit::Lib | Emit::Obj => Form::Object,
     };
-    let job = Job {
-        program,
-        stem: &stem,
-        machine: &machine,
-        level: options.level,
-        form,
-        threads: options.threads,
-    };
+    let job =
+        Job { program, stem: &stem, machine: &machine, level: options.level, form, threads: options.threads };
     let units = codegen::generate(&job)?;
     let mut beside = Vec::new();
     match form {

@@ -31,22 +31,12 @@ enum Linker {
     Compiler(&'static str),
 }
 
-const LINKERS: [Linker; 4] = [
-    Linker::Plain("ld.lld-22"),
-    Linker::Plain("ld.lld"),
-    Linker::Compiler("cc"),
-    Linker::Compiler("gcc"),
-];
+const LINKERS: [Linker; 4] =
+    [Linker::Plain("ld.lld-22"), Linker::Plain("ld.lld"), Linker::Compiler("cc"), Linker::Compiler("gcc")];
 
 /// Where libc lies.
-const LIBRARIES: [&str; 6] = [
-    "/lib/x86_64-linux-gnu",
-    "/usr/lib/x86_64-linux-gnu",
-    "/lib64",
-    "/usr/lib64",
-    "/usr/lib",
-    "/lib",
-];
+const LIBRARIES: [&str; 6] =
+    ["/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64", "/usr/lib64", "/usr/lib", "/lib"];
 
 /// Links an artifact.
 pub(crate) fn link(parts: &Parts<'_>, emit: Emit, output: &Path) -> Result<(), Error> {

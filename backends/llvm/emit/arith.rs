@@ -24,13 +24,9 @@ impl<'a, 'c> Emitter<'a, 'c> {
             Op::Binary(op, a, b) => self.binary(*op, self.read(*a)?, self.read(*b)?, ty.elem),
             Op::Fma(a, b, c) => self.fma(self.read(*a)?, self.read(*b)?, self.read(*c)?, ty.elem),
             Op::Compare(op, a, b) => self.compare_registers(*op, *a, *b),
-            Op::Select(condition, a, b) => {
-                self.pick(self.read(*condition)?, self.read(*a)?, self.read(*b)?)
-            }
+            Op::Select(condition, a, b) => self.pick(self.read(*condition)?, self.read(*a)?, self.read(*b)?),
             Op::Cast(a) => self.cast(self.read(*a)?, self.ty(*a)?.elem, ty.elem),
-            Op::Bitcast(a) => {
-                self.conversion(I::BitCast, self.read(*a)?, types::register(self.context, ty)?)
-            }
+            Op::Bitcast(a) => self.conversion(I::BitCast, self.read(*a)?, types::register(self.context, ty)?),
             Op::Splat(a) => self.splat(self.read(*a)?, ty.lanes),
             Op::Iota => types::iota(self.context, ty),
             Op::Reduce(op, a) => self.reduce(*op, self.read(*a)?, ty.elem),
@@ -82,13 +78,7 @@ impl<'a, 'c> Emitter<'a, 'c> {
         }
     }
 
-    pub(super) fn binary(
-        &self,
-        op: Binary,
-        a: Value<'c>,
-        b: Value<'c>,
-        elem: DType,
-    ) -> Result<Value<'c>> {
+    pub(super) fn binary(&self, op: Binary, a: Value<'c>, b: Value<'c>, elem: DType) -> Result<Value<'c>> {
         if matches!(op, Binary::Min | Binary::Max) {
             return self.extreme(op, a, b, elem);
         }

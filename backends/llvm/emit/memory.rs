@@ -1,13 +1,13 @@
 //! Memory: addresses, loads and stores with and without masks, gathers and scatters.
 #![expect(unsafe_code, reason = "an address is computed from what the nest says")]
 use super::{EmitError, Emitter, Result, Value, types};
+use inkwell::IntPredicate;
 use inkwell::attributes::{Attribute, AttributeLoc};
 use inkwell::builder::Builder;
 use inkwell::types::{BasicType, BasicTypeEnum};
 use inkwell::values::{
     AnyValue, AsValueRef, BasicValue, CallSiteValue, InstructionOpcode, IntValue, PointerValue, VectorValue,
 };
-use inkwell::IntPredicate;
 use weft_ir::DType;
 use weft_kernel::nest::{BufferId, Reg};
 
@@ -147,13 +147,7 @@ impl<'c> Emitter<'_, 'c> {
         self.from_memory(gathered.ok_or(EmitError::Intrinsic("llvm.masked.gather"))?, elem)
     }
 
-    pub(super) fn scatter(
-        &self,
-        buffer: BufferId,
-        index: Reg,
-        value: Reg,
-        mask: Option<Reg>,
-    ) -> Result<()> {
+    pub(super) fn scatter(&self, buffer: BufferId, index: Reg, value: Reg, mask: Option<Reg>) -> Result<()> {
         let (base, _) = self.buffer(buffer)?;
         let lanes = self.ty(index)?.lanes;
         if lanes == 1 {

@@ -36,7 +36,10 @@ impl<'a, 'c> Emitter<'a, 'c> {
         let expected = types::register(self.context, self.ty(reg)?)?;
         if value.get_type() != expected {
             let found = value.get_type();
-            return Err(EmitError::Form(format!("r{} is `{expected}` and is given `{found}`: {op:?}", reg.0)));
+            return Err(EmitError::Form(format!(
+                "r{} is `{expected}` and is given `{found}`: {op:?}",
+                reg.0
+            )));
         }
         self.made_by[reg.0 as usize] = Some(op);
         self.write(reg, value)

@@ -104,8 +104,7 @@ impl<'c> Emitter<'_, 'c> {
         args: &[Value<'c>],
     ) -> Result<CallSiteValue<'c>> {
         let intrinsic = Intrinsic::find(name).ok_or(EmitError::Intrinsic(name))?;
-        let declared =
-            intrinsic.get_declaration(self.module, overloads).ok_or(EmitError::Intrinsic(name))?;
+        let declared = intrinsic.get_declaration(self.module, overloads).ok_or(EmitError::Intrinsic(name))?;
         let args: Vec<BasicMetadataValueEnum<'c>> = args.iter().map(|a| (*a).into()).collect();
         Ok(self.builder.build_call(declared, &args, "")?)
     }
@@ -116,10 +115,7 @@ impl<'c> Emitter<'_, 'c> {
         overloads: &[BasicTypeEnum<'c>],
         args: &[Value<'c>],
     ) -> Result<Value<'c>> {
-        self.call(name, overloads, args)?
-            .try_as_basic_value()
-            .basic()
-            .ok_or(EmitError::Intrinsic(name))
+        self.call(name, overloads, args)?.try_as_basic_value().basic().ok_or(EmitError::Intrinsic(name))
     }
 
     pub(super) fn flag(&self, set: bool) -> Value<'c> {

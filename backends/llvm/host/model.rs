@@ -14,11 +14,7 @@ use weft_kernel::program::Port;
 
 impl<'c> Host<'_, 'c> {
     /// `weft_model`.
-    pub(super) fn model(
-        &self,
-        sizes: FunctionValue<'c>,
-        run: FunctionValue<'c>,
-    ) -> Result<PointerValue<'c>> {
+    pub(super) fn model(&self, sizes: FunctionValue<'c>, run: FunctionValue<'c>) -> Result<PointerValue<'c>> {
         let program = self.program;
         let count = |n: usize| -> BasicValueEnum<'c> { self.i32().const_int(n as u64, false).into() };
         let names: Vec<_> = program.symbols.iter().map(|s| self.text(s).into()).collect();

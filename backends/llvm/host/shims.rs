@@ -52,7 +52,8 @@ impl<'c> Host<'_, 'c> {
 
     fn shim(&self, shim: &Shim, model: PointerValue<'c>) -> Result<()> {
         let own: Vec<_> = shim.params.iter().map(|ty| self.param(*ty)).collect();
-        let passed: Vec<_> = shim.model.then(|| self.param(Ty::Pointer)).into_iter().chain(own.clone()).collect();
+        let passed: Vec<_> =
+            shim.model.then(|| self.param(Ty::Pointer)).into_iter().chain(own.clone()).collect();
         let runtime = self.declare(&format!("weft_rt_{}", shim.name), shim.result, &passed);
         hide(runtime.as_global_value());
         let function = self.declare(&format!("{}_{}", self.job.stem, shim.name), shim.result, &own);

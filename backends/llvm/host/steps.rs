@@ -30,9 +30,16 @@ struct Run<'h, 'a, 'c> {
 enum Work<'a, 'c> {
     Step(&'a Step),
     /// Ends a branch and goes on in the other block.
-    Close { from_to: BasicBlock<'c>, on: BasicBlock<'c> },
+    Close {
+        from_to: BasicBlock<'c>,
+        on: BasicBlock<'c>,
+    },
     /// Counts up and goes back to the test.
-    Repeat { index: u32, test: BasicBlock<'c>, on: BasicBlock<'c> },
+    Repeat {
+        index: u32,
+        test: BasicBlock<'c>,
+        on: BasicBlock<'c>,
+    },
 }
 
 impl<'c> Host<'_, 'c> {
@@ -56,7 +63,12 @@ impl<'c> Host<'_, 'c> {
             bufs: self.session_field(&builder, session, BUFS)?,
             pointers: builder.build_alloca(self.pointer().array_type(pointers), "pointers")?,
             integers: builder.build_alloca(self.i64().array_type(integers), "integers")?,
-            arithmetic: Arithmetic { host: self, builder: &builder, syms, overflow: Overflow::Wraps(divided) },
+            arithmetic: Arithmetic {
+                host: self,
+                builder: &builder,
+                syms,
+                overflow: Overflow::Wraps(divided),
+            },
             failed,
         };
         run.steps(&self.program.steps)?;
@@ -133,9 +145,7 @@ impl<'h, 'a, 'c> Run<'h, 'a, 'c> {
                 self.set(*symbol, value)
             }
             Step::Set { symbol, value } => self.set(*symbol, self.arithmetic.dim(value)?),
-            Step::Check { left, right, at_least, message } => {
-                self.check(left, right, *at_least, message)
-            }
+            Step::Check { left, right, at_least, message } => self.check(left, right, *at_least, message),
             Step::Call { function, args, dims, results } => self.operator(function, args, dims, results),
             Step::If { condition, then, otherwise } => self.branch(*condition, then, otherwise, open),
             Step::Loop { index, trips, condition, body } => {
@@ -240,12 +250,8 @@ impl<'h, 'a, 'c> Run<'h, 'a, 'c> {
     /// Calls a function of the runtime that returns a status, and leaves when it is not zero.
     fn call(&self, name: &str, args: &[BasicMetadataValueEnum<'c>]) -> Result<()> {
         let status = self.host.runtime_call(self.builder, name, args)?;
-        let bad = self.builder.build_int_compare(
-            IntPredicate::NE,
-            status,
-            status.get_type().const_zero(),
-            "",
-        )?;
+        let bad =
+            self.builder.build_int_compare(IntPredicate::NE, status, status.get_type().const_zero(), "")?;
         self.arithmetic.leave_if(bad, self.failed)
     }
 
@@ -275,19 +281,12 @@ impl<'h, 'a, 'c> Run<'h, 'a, 'c> {
     }
 
     /// Calls an operator of the runtime; a negative result is a failure.
-    fn operator(
-        &self,
-        name: &str,
-        args: &[(Memory, Dim)],
-        dims: &[Dim],
-        results: &[u32],
-    ) -> Result<()> {
+    fn operator(&self, name: &str, args: &[(Memory, Dim)], dims: &[Dim], results: &[u32]) -> Result<()> {
         self.pass_pointers(args)?;
         self.pass_integers(dims)?;
         let args = [self.session.into(), self.pointers.into(), self.integers.into()];
         let result = self.host.operator_call(self.builder, name, &args)?;
-        let bad =
-            self.builder.build_int_compare(IntPredicate::SLT, result, self.arithmetic.number(0), "")?;
+        let bad = self.builder.build_int_compare(IntPredicate::SLT, result, self.arithmetic.number(0), "")?;
         self.arithmetic.leave_if(bad, self.failed)?;
         match results {
             [] => Ok(()),
