@@ -1,6 +1,8 @@
 //! The functions that generated host code calls while a model runs.
 #![expect(unsafe_code, reason = "is called by generated code through pointers")]
 
+use core::ffi::c_char;
+
 use crate::abi::{SessionHead, WeftKernelFn, fail};
 use crate::pool::Job;
 use crate::session::{Failed, Session};
@@ -91,6 +93,23 @@ pub unsafe extern "C" fn weft_rt_fail(head: *mut SessionHead, code: u32, a: i64,
         Some(kernel) => session.fail(format_args!("at `{}`: {cause}", unsafe { c_text(kernel.name) })),
         None => session.fail(format_args!("{cause}")),
     };
+    1
+}
+
+/// Records that a check of the model's own failed and returns non-zero; `message` says which.
+///
+/// # Safety
+/// `head` must be that of an open session, `message` a C string.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn weft_rt_refuse(
+    head: *mut SessionHead,
+    message: *const c_char,
+    found: i64,
+    expected: i64,
+) -> i32 {
+    // SAFETY: generated code passes its session and a text of the model.
+    let (session, message) = unsafe { (session(head), c_text(message)) };
+    session.fail(format_args!("{message}: found {found}, expected {expected}"));
     1
 }
 
