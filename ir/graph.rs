@@ -276,6 +276,12 @@ impl Graph {
         self.uses(value).len() + self.outputs.iter().filter(|o| **o == value).count()
     }
 
+    /// Name and type of a value, if it is there.
+    pub fn def(&self, value: Value) -> Option<&Def> {
+        let at = self.index.get(&value.node)?;
+        self.dag[*at].node.results.get(value.slot as usize)
+    }
+
     /// The name of a value.
     pub fn name_of(&self, value: Value) -> &str {
         &self.node(value.node).results[value.slot as usize].name

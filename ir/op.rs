@@ -30,6 +30,13 @@ pub struct OpDef {
     pub enter: fn(&InferCx<'_>) -> Result<Vec<Vec<Fact>>, InferError>,
 }
 
+impl OpDef {
+    /// The attribute of that name.
+    pub fn attr(&self, name: &str) -> Option<&'static AttrDef> {
+        self.attrs.iter().find(|attr| attr.name == name)
+    }
+}
+
 /// One operand.
 #[derive(Debug, Clone, Copy)]
 pub struct OperandDef {
@@ -300,9 +307,14 @@ impl OpSet {
     pub fn builtin() -> &'static OpSet {
         static BUILTIN: std::sync::LazyLock<OpSet> = std::sync::LazyLock::new(|| {
             let defs = crate::ops::FAMILIES.iter().flat_map(|(_, defs)| defs.iter());
-            OpSet { defs: defs.map(|def| (def.name, *def)).collect() }
+            OpSet::new(defs.copied())
         });
         &BUILTIN
+    }
+
+    /// A set of these operators; of two with one name the last counts.
+    pub fn new(defs: impl IntoIterator<Item = OpDef>) -> OpSet {
+        OpSet { defs: defs.into_iter().map(|def| (def.name, def)).collect() }
     }
 
     /// The definition of that name.
