@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 use thiserror::Error;
 use weft_ir::infer::Problem;
-use weft_ir::{Graph, NodeId, OpSet, Stage, Tensor};
+use weft_ir::{Graph, Node, NodeId, OpSet, Stage, Tensor};
 
 /// A transformation of a module.
 pub trait Pass: Send + Sync {
@@ -120,13 +120,8 @@ fn list(problems: &[Problem]) -> String {
 
 /// Computes a node whose operands are all constants; a backend is lent for it.
 pub trait Evaluate: Send + Sync {
-    /// The results of node `id` of `graph`, or why it cannot be computed ahead of time.
-    fn evaluate(
-        &self,
-        graph: &Graph,
-        id: NodeId,
-        operands: &[Option<Arc<Tensor>>],
-    ) -> Result<Vec<Tensor>, String>;
+    /// The results of a node, or why it cannot be computed ahead of time.
+    fn evaluate(&self, node: &Node, operands: &[Option<Arc<Tensor>>]) -> Result<Vec<Tensor>, String>;
 }
 
 /// Says what the backend in view has kernels for.
