@@ -2,6 +2,7 @@
 //!
 //! `N`, `N+1`, `2*S`, `(H-1)/2+1` and numbers are all one type, kept in a normal form, so that two
 //! extents that are always equal usually compare equal. Division rounds towards minus infinity.
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -302,30 +303,22 @@ impl Dim {
 
     /// The smaller one.
     pub fn smaller(&self, other: &Self) -> Self {
-        match self.compared(other) {
-            Ok(difference) => if difference <= 0 { self } else { other }.clone(),
-            Err(None) => Self::unknown(),
-            Err(Some((a, b))) => Self::atom(Atom::Min(a, b)),
-        }
+        self.chosen(other, Ordering::Less, Atom::Min)
     }
 
     /// The larger one.
     pub fn larger(&self, other: &Self) -> Self {
-        match self.compared(other) {
-            Ok(difference) => if difference >= 0 { self } else { other }.clone(),
-            Err(None) => Self::unknown(),
-            Err(Some((a, b))) => Self::atom(Atom::Max(a, b)),
-        }
+        self.chosen(other, Ordering::Greater, Atom::Max)
     }
 
-    /// The difference, if it is a number; else both in their order, unless one is unknown.
-    fn compared(&self, other: &Self) -> Result<i64, Option<(Arc<Self>, Arc<Self>)>> {
+    /// The one that compares as `wanted`, if the difference is a number; else an atom of both.
+    fn chosen(&self, other: &Self, wanted: Ordering, atom: fn(Arc<Dim>, Arc<Dim>) -> Atom) -> Self {
         if self.is_unknown() || other.is_unknown() {
-            return Err(None);
+            return Self::unknown();
         }
         match self.sub(other).as_fixed() {
-            Some(difference) => Ok(difference),
-            None => Err(Some((Arc::new(self.min(other).clone()), Arc::new(self.max(other).clone())))),
+            Some(difference) => if difference.cmp(&0) == wanted { self } else { other }.clone(),
+            None => Self::atom(atom(Arc::new(self.min(other).clone()), Arc::new(self.max(other).clone()))),
         }
     }
 

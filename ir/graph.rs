@@ -89,6 +89,11 @@ impl Node {
         self
     }
 
+    /// What messages call it: the name of its first result.
+    pub fn label(&self) -> &str {
+        self.results.first().map_or("", |result| &result.name)
+    }
+
     /// How many operands it has, absent ones in the middle counted.
     pub fn arity(&self) -> usize {
         self.arity as usize

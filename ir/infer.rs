@@ -6,6 +6,7 @@ use crate::tensor::Tensor;
 use crate::types::{DType, TensorType};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use thiserror::Error;
 
 /// Integer vectors up to this length are followed symbolically.
 const MAX_VALUE: usize = 64;
@@ -77,11 +78,14 @@ impl Fact {
 }
 
 /// Something inference found wrong, and where.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("`{op}` at `%{at}` in `{graph}`: {message}")]
 pub struct Problem {
+    /// The graph; region 1 of node `y` of `main` is `main/y.1`.
+    pub graph: String,
     /// The operator.
     pub op: String,
-    /// The name of the node's first result, within regions behind the names of the outer ones.
+    /// The name of the node's first result.
     pub at: String,
     /// What was found and what was expected.
     pub message: String,
@@ -95,33 +99,93 @@ pub type Facts = BTreeMap<Value, Fact>;
 pub fn infer(graph: &mut Graph, ops: &OpSet) -> Result<Facts, Vec<Problem>> {
     let entry: Vec<Fact> =
         graph.inputs().iter().map(|id| Fact::of(graph.ty(Value { node: *id, slot: 0 }).clone())).collect();
-    let mut problems = Vec::new();
-    let facts = infer_from(graph, entry, ops, &mut problems);
-    if problems.is_empty() { Ok(facts) } else { Err(problems) }
+    let mut inference = Inference { ops, path: vec![graph.name.clone()], problems: Vec::new() };
+    let facts = inference.graph(graph, entry);
+    if inference.problems.is_empty() { Ok(facts) } else { Err(inference.problems) }
 }
 
-fn infer_from(graph: &mut Graph, entry: Vec<Fact>, ops: &OpSet, problems: &mut Vec<Problem>) -> Facts {
-    let mut facts = Facts::new();
-    for (id, fact) in graph.inputs().to_vec().into_iter().zip(entry) {
-        let value = Value { node: id, slot: 0 };
-        facts.insert(value, settle(graph, value, fact));
-    }
-    for id in graph.order() {
-        match infer_node(graph, id, &facts, ops, problems) {
-            Ok(results) => {
-                for (slot, fact) in results.into_iter().enumerate() {
-                    let value = Value { node: id, slot: slot as u32 };
-                    facts.insert(value, settle(graph, value, fact));
+struct Inference<'a> {
+    ops: &'a OpSet,
+    /// The names of the graphs around the current one, and its own.
+    path: Vec<String>,
+    problems: Vec<Problem>,
+}
+
+impl Inference<'_> {
+    fn graph(&mut self, graph: &mut Graph, entry: Vec<Fact>) -> Facts {
+        let mut facts = Facts::new();
+        for (id, fact) in graph.inputs().to_vec().into_iter().zip(entry) {
+            let value = Value { node: id, slot: 0 };
+            facts.insert(value, settle(graph, value, fact));
+        }
+        for id in graph.order() {
+            match self.node(graph, id, &facts) {
+                Ok(results) => {
+                    for (slot, fact) in results.into_iter().enumerate() {
+                        let value = Value { node: id, slot: slot as u32 };
+                        facts.insert(value, settle(graph, value, fact));
+                    }
+                }
+                Err(InferError(message)) => {
+                    let (op, at) = (graph.node(id).op.to_string(), graph.node(id).label().to_string());
+                    self.problems.push(Problem { graph: self.path.join("/"), op, at, message });
                 }
             }
-            Err(InferError(message)) => {
-                let node = graph.node(id);
-                let at = node.results.first().map_or_else(String::new, |r| r.name.clone());
-                problems.push(Problem { op: node.op.to_string(), at, message });
+        }
+        facts
+    }
+
+    /// The facts about the results; none at all if something before the node, or in its regions,
+    /// was reported already.
+    fn node(&mut self, graph: &mut Graph, id: NodeId, facts: &Facts) -> Result<Vec<Fact>, InferError> {
+        let mut operands: Vec<Option<Fact>> = Vec::new();
+        for operand in graph.operands(id) {
+            match operand.map(|v| facts.get(&v).cloned()) {
+                Some(None) => return Ok(Vec::new()),
+                known => operands.push(known.flatten()),
             }
         }
+        let node = graph.node(id).clone();
+        let def = self.ops.get(node.op.as_str()).ok_or_else(|| InferError("no such operator".to_string()))?;
+        let fixed = def.operands.iter().filter(|o| o.presence != Presence::Variadic).count();
+        operands.resize(operands.len().max(fixed), None);
+        let cx = InferCx { def, node: &node, operands: &operands, regions: &[] };
+        let Some(regions) = self.regions(graph, id, (def.enter)(&cx)?)? else { return Ok(Vec::new()) };
+        let results = (def.infer)(&InferCx { regions: &regions, ..cx })?;
+        if results.len() < node.results.len() {
+            let (found, given) = (node.results.len(), results.len());
+            return Err(InferError(format!("{found} results are used, the operator gives {given}")));
+        }
+        Ok(results.into_iter().take(node.results.len()).collect())
     }
-    facts
+
+    /// The facts about the outputs of every region; `None` if something in them was reported.
+    fn regions(
+        &mut self,
+        graph: &mut Graph,
+        id: NodeId,
+        entries: Vec<Vec<Fact>>,
+    ) -> Result<Option<Vec<Vec<Fact>>>, InferError> {
+        let before = self.problems.len();
+        let mut regions = Vec::new();
+        for (i, entry) in entries.into_iter().enumerate() {
+            let label = format!("{}.{i}", graph.node(id).label());
+            let Some(inner) = graph.node_mut(id).regions.get_mut(i) else { continue };
+            let (found, expected) = (inner.inputs().len(), entry.len());
+            if found != expected {
+                return Err(InferError(format!("region {i} takes {expected} inputs, found {found}")));
+            }
+            self.path.push(label);
+            let known = self.graph(inner, entry);
+            self.path.pop();
+            let outputs: Option<Vec<Fact>> = inner.outputs().iter().map(|v| known.get(v).cloned()).collect();
+            if self.problems.len() == before {
+                let unknown = || InferError(format!("region {i} returns a value that is never made"));
+                regions.push(outputs.ok_or_else(unknown)?);
+            }
+        }
+        Ok((self.problems.len() == before).then_some(regions))
+    }
 }
 
 /// Names the unknown extents of a fact and writes its type into the graph.
@@ -137,41 +201,4 @@ fn settle(graph: &mut Graph, value: Value, mut fact: Fact) -> Fact {
     }
     graph.set_ty(value, fact.ty.clone());
     fact
-}
-
-fn infer_node(
-    graph: &mut Graph,
-    id: NodeId,
-    facts: &Facts,
-    ops: &OpSet,
-    problems: &mut Vec<Problem>,
-) -> Result<Vec<Fact>, InferError> {
-    let mut operands: Vec<Option<Fact>> = Vec::new();
-    for operand in graph.operands(id) {
-        let fact = operand.map(|v| facts.get(&v).cloned());
-        // A producer that failed was reported already; its consumers stay silent.
-        operands.push(match fact {
-            Some(None) => return Ok(Vec::new()),
-            known => known.flatten(),
-        });
-    }
-    let node = graph.node(id).clone();
-    let def = ops.get(node.op.as_str()).ok_or_else(|| InferError("no such operator".to_string()))?;
-    let fixed = def.operands.iter().filter(|o| o.presence != Presence::Variadic).count();
-    operands.resize(operands.len().max(fixed), None);
-    let cx = InferCx { def, node: &node, operands: &operands, regions: &[] };
-    let entries = (def.enter)(&cx)?;
-    let mut regions = Vec::new();
-    for (region, entry) in entries.into_iter().enumerate() {
-        let Some(inner) = graph.node_mut(id).regions.get_mut(region) else { continue };
-        let known = infer_from(inner, entry, ops, problems);
-        let outputs: Option<Vec<Fact>> = inner.outputs().iter().map(|v| known.get(v).cloned()).collect();
-        regions.push(outputs.ok_or_else(|| InferError("a region could not be inferred".to_string()))?);
-    }
-    let results = (def.infer)(&InferCx { regions: &regions, ..cx })?;
-    if results.len() < node.results.len() {
-        let (found, given) = (node.results.len(), results.len());
-        return Err(InferError(format!("{found} results are used, the operator gives {given}")));
-    }
-    Ok(results.into_iter().take(node.results.len()).collect())
 }

@@ -5,6 +5,7 @@ use crate::graph::Node;
 use crate::infer::Fact;
 use crate::types::{DType, TensorType};
 use std::collections::BTreeMap;
+use std::fmt;
 use thiserror::Error;
 
 /// Everything weft knows about an operator.
@@ -69,7 +70,7 @@ pub struct AttrDef {
 }
 
 /// What an attribute holds; see [`Attr`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum AttrKind {
     /// [`Attr::Int`].
     Int,
@@ -89,6 +90,22 @@ pub enum AttrKind {
     Type,
     /// [`Attr::Tensor`].
     Tensor,
+}
+
+impl fmt::Display for AttrKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            AttrKind::Int => "an integer",
+            AttrKind::Float => "a float",
+            AttrKind::Str => "a text",
+            AttrKind::Ints => "integers",
+            AttrKind::Floats => "floats",
+            AttrKind::Strs => "texts",
+            AttrKind::Dims => "extents",
+            AttrKind::Type => "an element type",
+            AttrKind::Tensor => "a tensor",
+        })
+    }
 }
 
 /// What an attribute is when not given.

@@ -92,7 +92,8 @@ fn float_bits(dtype: DType, sign: &str, magnitude: &str) -> Option<u64> {
         return (dtype.bits() == 64 || bits < 1 << dtype.bits()).then_some(bits);
     }
     let decimal = magnitude.starts_with(|c: char| c.is_ascii_digit());
-    if !decimal && !(magnitude == "inf" || (magnitude == "nan" && sign.is_empty())) {
+    let special = magnitude == "inf" || (magnitude == "nan" && sign.is_empty());
+    if !decimal && !special {
         return None;
     }
     let text = format!("{sign}{magnitude}");
