@@ -104,6 +104,9 @@ pub fn infer(graph: &mut Graph, ops: &OpSet) -> Result<Facts, Vec<Problem>> {
     if inference.problems.is_empty() { Ok(facts) } else { Err(inference.problems) }
 }
 
+/// A loop is entered with less and less known about the shapes it carries, but not more often.
+const MAX_ROUNDS: usize = 16;
+
 struct Inference<'a> {
     ops: &'a OpSet,
     /// The names of the graphs around the current one, and its own.
@@ -150,13 +153,33 @@ impl Inference<'_> {
         let fixed = def.operands.iter().filter(|o| o.presence != Presence::Variadic).count();
         operands.resize(operands.len().max(fixed), None);
         let cx = InferCx { def, node: &node, operands: &operands, regions: &[] };
-        let Some(regions) = self.regions(graph, id, (def.enter)(&cx)?)? else { return Ok(Vec::new()) };
-        let results = (def.infer)(&InferCx { regions: &regions, ..cx })?;
+        let Some(regions) = self.settled_regions(graph, id, &cx)? else { return Ok(Vec::new()) };
+        // Types within the regions are known only now.
+        let node = if regions.is_empty() { node.clone() } else { graph.node(id).clone() };
+        let results = (def.infer)(&InferCx { node: &node, regions: &regions, ..cx })?;
         if results.len() < node.results.len() {
             let (found, given) = (node.results.len(), results.len());
             return Err(InferError(format!("{found} results are used, the operator gives {given}")));
         }
         Ok(results.into_iter().take(node.results.len()).collect())
+    }
+
+    /// Infers the regions of a node until what their inputs are taken to be agrees with the outputs.
+    fn settled_regions(
+        &mut self,
+        graph: &mut Graph,
+        id: NodeId,
+        cx: &InferCx<'_>,
+    ) -> Result<Option<Vec<Vec<Fact>>>, InferError> {
+        let mut entries = (cx.def.enter)(cx)?;
+        for _ in 0..MAX_ROUNDS {
+            let Some(regions) = self.regions(graph, id, entries.clone())? else { return Ok(None) };
+            let again = (cx.def.enter)(&InferCx { regions: &regions, ..*cx })?;
+            if !weaken(&mut entries, again) {
+                return Ok(Some(regions));
+            }
+        }
+        Err(InferError(format!("the shapes carried do not settle within {MAX_ROUNDS} rounds")))
     }
 
     /// The facts about the outputs of every region; `None` if something in them was reported.
@@ -201,4 +224,26 @@ fn settle(graph: &mut Graph, value: Value, mut fact: Fact) -> Fact {
     }
     graph.set_ty(value, fact.ty.clone());
     fact
+}
+
+/// Forgets of `entries` what `again` does not confirm; says whether that was anything.
+fn weaken(entries: &mut [Vec<Fact>], again: Vec<Vec<Fact>>) -> bool {
+    let mut changed = false;
+    for (fact, seen) in entries.iter_mut().flatten().zip(again.into_iter().flatten()) {
+        if fact.value != seen.value && fact.value.is_some() {
+            (fact.value, fact.constant, changed) = (None, None, true);
+        }
+        match (&mut fact.ty.dims, seen.ty.dims) {
+            (Some(dims), Some(seen)) if dims.len() == seen.len() => {
+                for (dim, seen) in dims.iter_mut().zip(seen) {
+                    if !dim.is_unknown() && !dim.same(&seen) {
+                        (*dim, changed) = (Dim::unknown(), true);
+                    }
+                }
+            }
+            (dims @ Some(_), _) => (*dims, changed) = (None, true),
+            (None, _) => {}
+        }
+    }
+    changed
 }

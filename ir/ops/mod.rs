@@ -1,12 +1,27 @@
 //! All operators, as tables by family. Names and meanings are ONNX's newest; what is our own is
 //! called `weft.Something`.
 mod arith;
+mod arrange;
 mod check;
-mod index;
+mod control;
+mod conv;
+mod create;
+mod extents;
+mod gather;
+mod join;
 mod logic;
+mod pool;
+pub mod recurrent;
+pub mod resize;
 pub mod rules;
+mod scatter;
+mod select;
+mod shape;
+mod signal;
 mod unary;
 mod values;
+mod vision;
+pub mod window;
 
 use crate::op::OpDef;
 
@@ -14,7 +29,20 @@ use crate::op::OpDef;
 pub const FAMILIES: &[(&str, &[OpDef])] = &[
     ("activation", unary::ACTIVATIONS),
     ("arithmetic", arith::OPS),
-    ("index", index::OPS),
+    ("arrange", arrange::OPS),
+    ("control", control::OPS),
+    ("conv", conv::OPS),
+    ("create", create::OPS),
+    ("gather", gather::OPS),
+    ("join", join::OPS),
     ("logic", logic::OPS),
     ("mathematics", unary::MATH),
+    ("pool", pool::OPS),
+    ("recurrent", recurrent::OPS),
+    ("resize", resize::OPS),
+    ("scatter", scatter::OPS),
+    ("select", select::OPS),
+    ("shape", shape::OPS),
+    ("signal", signal::OPS),
+    ("vision", vision::OPS),
 ];

@@ -93,8 +93,10 @@ impl Linear {
         }
         let mut values = vec![0.0; self.channels];
         if let Some(old) = old {
-            let data = g.data(old).and_then(|t| t.to_f64s()).ok_or("the bias is not constant")?;
-            if data.len() != 1 && data.len() != self.channels {
+            let tensor = g.data(old).ok_or("the bias is not constant")?;
+            let data = tensor.to_f64s().ok_or("the bias is no float")?;
+            let last = tensor.dims().last().is_none_or(|extent| *extent == tensor.len());
+            if !last || (data.len() != 1 && data.len() != self.channels) {
                 return Err("the bias is not one number per channel".into());
             }
             values.iter_mut().enumerate().for_each(|(c, v)| *v = data[c % data.len()] * self.beta);

@@ -31,7 +31,7 @@ pub use editor::{Editor, GraphPath, graph_at, graph_paths};
 pub use facts::{AllFacts, facts_of, node_facts};
 pub use manager::{Budget, Manager, RunError, VerifyEach};
 pub use nearest::nearest;
-pub use numbers::{filled, floats, permuted, scaled};
+pub use numbers::{filled, floats, integers, permuted, scaled};
 pub use observer::{Observer, Silent};
 pub use options::{OptionError, OptionInfo, Options};
 pub use pass::{

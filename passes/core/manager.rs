@@ -5,6 +5,7 @@ use crate::observer::Observer;
 use crate::pass::{Outcome, Pass, PassContext, PassError, PassInfo};
 use crate::pipeline::{Plan, PlanStep};
 use thiserror::Error;
+use weft_ir::verify::Breach;
 use weft_ir::{Module, Stage};
 
 /// How many rewrites were made and how many there may be.
@@ -175,8 +176,9 @@ impl Manager<'_> {
         if self.verify_each == VerifyEach::No {
             return Ok(());
         }
-        let breaches: Vec<String> = Vec::new();
-        let _ = module;
-        if breaches.is_empty() { Ok(()) } else { Err(RunError::Verify { pass, breaches }) }
+        weft_ir::verify::verify(module, self.context.ops).map_err(|breaches| RunError::Verify {
+            pass,
+            breaches: breaches.iter().map(Breach::to_string).collect(),
+        })
     }
 }

@@ -17,6 +17,18 @@ pub fn floats(dtype: DType, dims: &[u64], values: &[f64]) -> Option<Tensor> {
     tensor.ok()
 }
 
+/// A tensor of integers or truth values, if each fits.
+pub fn integers(dtype: DType, dims: &[u64], values: &[i64]) -> Option<Tensor> {
+    let small: Option<Vec<i32>> = values.iter().map(|v| i32::try_from(*v).ok()).collect();
+    let tensor = match dtype {
+        DType::I64 => Tensor::from_slice(dims, values),
+        DType::I32 => Tensor::from_slice(dims, &small?),
+        DType::Bool => Tensor::from_slice(dims, &values.iter().map(|v| *v != 0).collect::<Vec<_>>()),
+        _ => return None,
+    };
+    tensor.ok()
+}
+
 /// A tensor whose elements are all one number.
 pub fn filled(dtype: DType, dims: &[u64], value: f64) -> Option<Tensor> {
     let count = usize::try_from(dims.iter().product::<u64>()).ok()?;

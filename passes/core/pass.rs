@@ -114,8 +114,7 @@ pub enum PassError {
 }
 
 fn list(problems: &[Problem]) -> String {
-    let lines = problems.iter().map(|p| format!("`{}` at `%{}`: {}", p.op, p.at, p.message));
-    lines.collect::<Vec<_>>().join("; ")
+    problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("; ")
 }
 
 /// Computes a node whose operands are all constants; a backend is lent for it.

@@ -34,18 +34,13 @@ fn extent(stated: &Dim, found: &Dim, prefer: Prefer) -> Option<Dim> {
         (_, Some(_)) => found,
         _ if stated.is_unknown() => found,
         _ if found.is_unknown() => stated,
-        _ => match (at_run_time(stated), at_run_time(found)) {
+        _ => match (stated.is_decided_at_run_time(), found.is_decided_at_run_time()) {
             (true, false) => found,
             (true, true) if prefer == Prefer::Found => found,
             _ => stated,
         },
     };
     Some(dim.clone())
-}
-
-/// Whether an extent hangs on one that is decided at run time.
-fn at_run_time(dim: &Dim) -> bool {
-    dim.symbols().iter().any(|s| s.starts_with('?'))
 }
 
 /// The type with every unknown extent named after the value and the axis.
