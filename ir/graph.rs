@@ -271,6 +271,11 @@ impl Graph {
         uses
     }
 
+    /// Whether any node uses any result of a node. Outputs do not count.
+    pub fn has_uses(&self, id: NodeId) -> bool {
+        self.dag.edges_directed(self.index[&id], Direction::Outgoing).next().is_some()
+    }
+
     /// How often a value is used, by nodes and as an output.
     pub fn use_count(&self, value: Value) -> usize {
         self.uses(value).len() + self.outputs.iter().filter(|o| **o == value).count()
