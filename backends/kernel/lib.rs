@@ -5,5 +5,8 @@
 //! found without a code generator.
 #![forbid(unsafe_code)]
 
+pub mod math;
 pub mod nest;
 pub mod program;
+pub mod schedule;
+pub mod term;
