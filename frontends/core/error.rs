@@ -143,8 +143,9 @@ mod tests {
 
     #[test]
     fn problems_of_one_kind_share_a_line() {
-        let mut problems: Vec<_> =
-            (0..10).map(|i| Cause::unsupported("no such operator").at(node("Foo", &format!("n{i}")))).collect();
+        let mut problems: Vec<_> = (0..10)
+            .map(|i| Cause::unsupported("no such operator").at(node("Foo", &format!("n{i}"))))
+            .collect();
         problems.insert(1, Cause::invalid("no type").at(Place::Value("x".into())));
         let error = ImportError::Problems { file: "m.onnx".into(), problems };
         assert_eq!(

@@ -2,9 +2,11 @@
 #![deny(unsafe_op_in_unsafe_fn)]
 
 pub mod error;
+pub mod frontend;
 pub mod report;
 pub mod source;
 
 pub use error::{Cause, ImportError, Place, Problem};
-pub use report::Report;
+pub use frontend::{Frontend, FrontendInfo, Import};
+pub use report::{Report, Warning};
 pub use source::{Source, SourceError};

@@ -5,8 +5,45 @@
 //! are reported at once.
 #![forbid(unsafe_code)]
 
+mod attributes;
+mod builder;
+mod call;
+mod frame;
+mod functions;
+mod import;
+mod model;
+mod names;
+mod ops;
+mod order;
+mod region;
 mod tensor;
+#[cfg(test)]
+mod testing;
+mod types;
+mod walk;
 mod wire;
+
+pub use import::read;
+
+use weft_frontend::{Frontend, FrontendInfo, Import, ImportError, Source};
+
+/// The frontend for ONNX.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Onnx;
+
+impl Frontend for Onnx {
+    fn info(&self) -> &FrontendInfo {
+        &FrontendInfo {
+            name: "onnx",
+            summary: "ONNX models of opset 1 to 28, weights inside or in files beside them",
+            extensions: &["onnx"],
+        }
+    }
+
+    fn read(&self, source: &Source) -> Result<Import, ImportError> {
+        read(source)
+    }
+}
 
 /// The messages of ONNX as prost generates them from `proto/onnx.proto`.
 pub mod proto {

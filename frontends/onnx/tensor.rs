@@ -36,10 +36,7 @@ pub(crate) fn dtype(code: i32) -> Result<DType, Cause> {
         DataType::Uint2 => DType::U2,
         DataType::Int2 => DType::I2,
         DataType::Undefined => return Err(Cause::invalid("the element type is not given")),
-        DataType::Complex64
-        | DataType::Complex128
-        | DataType::Float6e2m3
-        | DataType::Float6e3m2 => {
+        DataType::Complex64 | DataType::Complex128 | DataType::Float6e2m3 | DataType::Float6e3m2 => {
             let name = known.as_str_name().to_lowercase();
             return Err(Cause::unsupported(format!("element type {name}")));
         }
@@ -57,7 +54,8 @@ pub(crate) fn tensor(proto: &TensorProto, source: &Source) -> Result<Tensor, Cau
     if dtype == DType::String {
         return strings(proto, dims);
     }
-    let expected = dtype.bytes(elements).ok_or_else(|| Cause::invalid(format!("shape {dims:?} overflows")))?;
+    let expected =
+        dtype.bytes(elements).ok_or_else(|| Cause::invalid(format!("shape {dims:?} overflows")))?;
     let data = if proto.data_location() == DataLocation::External {
         external(proto, source, expected)?
     } else {

@@ -26,7 +26,11 @@ impl fmt::Display for WireError {
             Self::Broken(at) => write!(f, "the protobuf encoding breaks off at byte {at}"),
             Self::Deep => write!(f, "messages are nested more than {MAX_DEPTH} deep, the limit"),
             Self::Large => {
-                write!(f, "its structure takes more than {} MiB besides the weights, the limit", MAX_STRUCTURE >> 20)
+                write!(
+                    f,
+                    "its structure takes more than {} MiB besides the weights, the limit",
+                    MAX_STRUCTURE >> 20
+                )
             }
         }
     }
