@@ -8,8 +8,20 @@ use std::sync::LazyLock;
 #[rustfmt::skip]
 const FAMILIES: &[&[(&str, Eval)]] = &[
     arith::EVALS,
+    arrange::EVALS,
     constant::EVALS,
+    conv::EVALS,
+    create::EVALS,
+    deform::EVALS,
+    gather::EVALS,
     logic::EVALS,
+    moving::EVALS,
+    pool::EVALS,
+    region::EVALS,
+    resize::EVALS,
+    sample::EVALS,
+    scatter::EVALS,
+    select::EVALS,
     unary::ACTIVATIONS,
     unary::MATH,
 ];

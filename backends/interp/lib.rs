@@ -3,14 +3,28 @@
 #![forbid(unsafe_code)]
 
 mod arith;
+mod arrange;
 mod array;
 mod backend;
 mod call;
 mod constant;
+mod conv;
+mod create;
+mod deform;
 mod families;
+mod gather;
 mod logic;
+mod moving;
 mod number;
+mod place;
+mod pool;
+mod region;
+mod resize;
 mod run;
+mod sample;
+mod scatter;
+mod select;
+mod slide;
 mod special;
 mod unary;
 
