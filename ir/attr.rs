@@ -1,5 +1,6 @@
 //! Attribute values: plain data, ordered and compared bit for bit.
 use crate::dim::Dim;
+use crate::op::AttrKind;
 use crate::tensor::Tensor;
 use crate::types::DType;
 use std::cmp::Ordering;
@@ -29,17 +30,18 @@ pub enum Attr {
 }
 
 impl Attr {
-    fn rank(&self) -> u8 {
+    /// What it holds.
+    pub fn kind(&self) -> AttrKind {
         match self {
-            Attr::Int(_) => 0,
-            Attr::Float(_) => 1,
-            Attr::Str(_) => 2,
-            Attr::Ints(_) => 3,
-            Attr::Floats(_) => 4,
-            Attr::Strs(_) => 5,
-            Attr::Dims(_) => 6,
-            Attr::Type(_) => 7,
-            Attr::Tensor(_) => 8,
+            Attr::Int(_) => AttrKind::Int,
+            Attr::Float(_) => AttrKind::Float,
+            Attr::Str(_) => AttrKind::Str,
+            Attr::Ints(_) => AttrKind::Ints,
+            Attr::Floats(_) => AttrKind::Floats,
+            Attr::Strs(_) => AttrKind::Strs,
+            Attr::Dims(_) => AttrKind::Dims,
+            Attr::Type(_) => AttrKind::Type,
+            Attr::Tensor(_) => AttrKind::Tensor,
         }
     }
 }
@@ -48,7 +50,7 @@ impl Ord for Attr {
     fn cmp(&self, other: &Self) -> Ordering {
         match (self, other) {
             (Attr::Int(a), Attr::Int(b)) => a.cmp(b),
-            (Attr::Float(a), Attr::Float(b)) => a.total_cmp(b),
+            (Attr::Float(a), Attr::Float(b)) => a.to_bits().cmp(&b.to_bits()),
             (Attr::Str(a), Attr::Str(b)) => a.cmp(b),
             (Attr::Ints(a), Attr::Ints(b)) => a.cmp(b),
             (Attr::Floats(a), Attr::Floats(b)) => {
@@ -58,7 +60,7 @@ impl Ord for Attr {
             (Attr::Dims(a), Attr::Dims(b)) => a.cmp(b),
             (Attr::Type(a), Attr::Type(b)) => a.cmp(b),
             (Attr::Tensor(a), Attr::Tensor(b)) => a.cmp(b),
-            _ => self.rank().cmp(&other.rank()),
+            _ => self.kind().cmp(&other.kind()),
         }
     }
 }

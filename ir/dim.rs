@@ -2,8 +2,8 @@
 //!
 //! `N`, `N+1`, `2*S`, `(H-1)/2+1` and numbers are all one type, kept in a normal form, so that two
 //! extents that are always equal usually compare equal. Division rounds towards minus infinity.
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::sync::Arc;
 
 /// What a polynomial is built from.
@@ -22,18 +22,40 @@ pub enum Atom {
     Max(Arc<Dim>, Arc<Dim>),
 }
 
-/// An extent: a sum of products of [`Atom`]s with integer factors. Arithmetic saturates.
+/// The most atoms a polynomial may have; what would be larger is unknown.
+const MAX_ATOMS: u32 = 1024;
+/// The deepest nesting of atoms in atoms; what would be deeper is unknown.
+const MAX_DEPTH: u32 = 32;
+/// The most products that a multiplication may go through.
+const MAX_PRODUCTS: usize = 4096;
+
+/// An extent: a sum of products of [`Atom`]s with integer factors. Arithmetic saturates, and what
+/// holds an unknown extent, or grows beyond all measure, is unknown as a whole.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Dim {
     /// Sorted atoms of each product with its factor, none of them zero; the empty product is 1.
     terms: BTreeMap<Vec<Atom>, i64>,
+    size: Size,
+}
+
+/// How large a polynomial is when written out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Size {
+    atoms: u32,
+    depth: u32,
+}
+
+impl Size {
+    fn beside(self, other: Self) -> Self {
+        Self { atoms: self.atoms.saturating_add(other.atoms), depth: self.depth.max(other.depth) }
+    }
 }
 
 impl Dim {
     /// A number.
     pub fn fixed(value: i64) -> Self {
         let terms = if value == 0 { BTreeMap::new() } else { BTreeMap::from([(Vec::new(), value)]) };
-        Self { terms }
+        Self { terms, size: Size::default() }
     }
 
     /// A named extent.
@@ -47,7 +69,15 @@ impl Dim {
     }
 
     fn atom(atom: Atom) -> Self {
-        Self { terms: BTreeMap::from([(vec![atom], 1)]) }
+        Self::of(BTreeMap::from([(vec![atom], 1)]))
+    }
+
+    fn of(terms: BTreeMap<Vec<Atom>, i64>) -> Self {
+        let size = terms.keys().flatten().map(Atom::size).fold(Size::default(), Size::beside);
+        if size.atoms > MAX_ATOMS || size.depth > MAX_DEPTH {
+            return Self::unknown();
+        }
+        Self { terms, size }
     }
 
     /// The products with their factors, in the order of the normal form.
@@ -75,9 +105,29 @@ impl Dim {
         }
     }
 
-    /// Whether an extent nobody knows occurs in it; such a one equals nothing, not even itself.
+    /// Whether it is the extent nobody knows; such a one equals nothing, not even itself.
     pub fn is_unknown(&self) -> bool {
-        self.symbols().contains("?")
+        self.as_symbol() == Some("?")
+    }
+
+    /// Whether some name in it is decided at run time or unknown.
+    pub fn is_decided_at_run_time(&self) -> bool {
+        self.symbols().iter().any(|name| name.starts_with('?'))
+    }
+
+    /// Whether both certainly differ: there are extents, all above zero, that tell them apart.
+    pub fn differs(&self, other: &Self) -> bool {
+        let probe = |round: u64| {
+            move |name: &str| {
+                let spread =
+                    name.bytes().fold(round, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
+                i64::try_from(spread >> 32).ok().map(|x| x % 997 + 1)
+            }
+        };
+        (1..=8).any(|round| {
+            let values = self.eval(&probe(round)).zip(other.eval(&probe(round)));
+            values.is_some_and(|(a, b)| a != b)
+        })
     }
 
     /// Whether both are certainly the same extent.
@@ -106,15 +156,14 @@ impl Dim {
 
     /// The sum.
     pub fn add(&self, other: &Self) -> Self {
+        if self.is_unknown() || other.is_unknown() {
+            return Self::unknown();
+        }
         let mut terms = self.terms.clone();
         for (atoms, factor) in &other.terms {
-            let sum = terms.get(atoms).copied().unwrap_or(0).saturating_add(*factor);
-            match sum {
-                0 => drop(terms.remove(atoms)),
-                _ => drop(terms.insert(atoms.clone(), sum)),
-            }
+            accumulate(&mut terms, atoms.clone(), *factor);
         }
-        Self { terms }
+        Self::of(terms)
     }
 
     /// The difference.
@@ -132,41 +181,101 @@ impl Dim {
         if number == 0 {
             return Self::fixed(0);
         }
-        Self { terms: self.terms.iter().map(|(a, f)| (a.clone(), f.saturating_mul(number))).collect() }
+        let scaled = self.terms.iter().map(|(a, f)| (a.clone(), f.saturating_mul(number)));
+        Self { terms: scaled.collect(), size: self.size }.absorbed()
     }
 
     /// The product.
     pub fn mul(&self, other: &Self) -> Self {
-        let mut product = Self::fixed(0);
+        let large = self.terms.len().saturating_mul(other.terms.len()) > MAX_PRODUCTS;
+        if large || ((self.is_unknown() || other.is_unknown()) && !self.is_zero() && !other.is_zero()) {
+            return Self::unknown();
+        }
+        let mut terms = BTreeMap::new();
         for (a, x) in &self.terms {
             for (b, y) in &other.terms {
                 let mut atoms: Vec<Atom> = a.iter().chain(b).cloned().collect();
                 atoms.sort();
-                product = product.add(&Self { terms: BTreeMap::from([(atoms, x.saturating_mul(*y))]) });
+                accumulate(&mut terms, atoms, x.saturating_mul(*y));
             }
         }
-        product
+        Self::of(terms)
     }
 
     /// The quotient, rounded towards minus infinity. A division by the number zero stays as written
     /// and has no value.
     pub fn div_floor(&self, other: &Self) -> Self {
-        if let (Some(a), Some(b)) = (self.as_fixed(), other.as_fixed())
-            && let Some(q) = floor_div(a, b)
-        {
-            return Self::fixed(q);
+        if self.is_unknown() || other.is_unknown() {
+            return Self::unknown();
         }
-        if other.as_fixed() == Some(1) {
-            return self.clone();
+        match (self.as_fixed(), other.as_fixed()) {
+            (_, Some(0)) => self.over(other),
+            (Some(a), Some(b)) => floor_div(a, b).map_or_else(|| self.over(other), Self::fixed),
+            (None, Some(1)) => self.clone(),
+            (None, Some(b)) if b > 0 => self.div_number(b),
+            (None, Some(b)) if b > i64::MIN => self.scale(-1).div_number(-b),
+            _ => {
+                let (whole, rest) = self.split_by(other);
+                if rest.is_zero() { whole } else { whole.add(&rest.over(other)) }
+            }
         }
-        let (whole, rest) = self.split_by(other);
-        if rest.terms.is_empty() {
+    }
+
+    /// `self / divisor`, as written.
+    fn over(&self, divisor: &Self) -> Self {
+        Self::atom(Atom::Div(Arc::new(self.clone()), Arc::new(divisor.clone())))
+    }
+
+    /// The quotient by a number above zero: every factor is brought below the divisor, common
+    /// divisors are cancelled, and a quotient of a quotient becomes one.
+    fn div_number(&self, divisor: i64) -> Self {
+        let (whole, rest) = self.split_by_number(divisor);
+        if rest.as_fixed().is_some() {
             return whole;
         }
-        match rest.as_fixed().zip(other.as_fixed()).and_then(|(a, b)| floor_div(a, b)) {
-            Some(q) => whole.plus(q),
-            None => whole.add(&Self::atom(Atom::Div(Arc::new(rest), Arc::new(other.clone())))),
-        }
+        let common = rest.products().fold(divisor, |g, (_, f)| gcd(g, f));
+        let shrunk = rest.terms.iter().map(|(atoms, f)| (atoms.clone(), f / common));
+        let rest = Self::of(shrunk.filter(|(_, f)| *f != 0).collect());
+        let divisor = divisor / common;
+        let quotient = match rest.merged(divisor) {
+            Some((numerator, divisor)) => numerator.div_number(divisor),
+            None => rest.over(&Self::fixed(divisor)),
+        };
+        whole.add(&quotient)
+    }
+
+    /// `(a / b + k) / divisor` as `(a + k * b) / (b * divisor)`.
+    fn merged(&self, divisor: i64) -> Option<(Self, i64)> {
+        let mut products = self.products();
+        let (only, rest) = (products.next()?, products.next());
+        let (([Atom::Div(a, b)], 1), None) = (only, rest) else { return None };
+        let b = b.as_fixed().filter(|b| *b > 0)?;
+        let number = self.terms.get(&Vec::new()).copied().unwrap_or(0);
+        Some((a.plus(number.checked_mul(b)?), divisor.checked_mul(b)?))
+    }
+
+    /// `self = whole * divisor + rest`, where every factor of the rest is in `0..divisor`.
+    fn split_by_number(&self, divisor: i64) -> (Self, Self) {
+        let part = |of: fn(i64, i64) -> i64| {
+            let parts = self.terms.iter().map(|(atoms, f)| (atoms.clone(), of(*f, divisor)));
+            Self::of(parts.filter(|(_, f)| *f != 0).collect())
+        };
+        (part(i64::div_euclid), part(i64::rem_euclid))
+    }
+
+    /// The terms but the number.
+    fn products(&self) -> impl Iterator<Item = (&[Atom], i64)> {
+        self.terms().filter(|(atoms, _)| !atoms.is_empty())
+    }
+
+    fn is_zero(&self) -> bool {
+        self.terms.is_empty()
+    }
+
+    /// A multiple of the unknown is the unknown.
+    fn absorbed(self) -> Self {
+        let unknown = self.terms.keys().flatten().any(|a| matches!(a, Atom::Symbol(name) if &**name == "?"));
+        if unknown { Self::unknown() } else { self }
     }
 
     /// The quotient, rounded up.
@@ -176,44 +285,40 @@ impl Dim {
 
     /// What is left by [`Dim::div_floor`].
     pub fn modulo(&self, other: &Self) -> Self {
-        if let (Some(a), Some(b)) = (self.as_fixed(), other.as_fixed())
-            && let Some(q) = floor_div(a, b)
-        {
-            return Self::fixed(a.saturating_sub(q.saturating_mul(b)));
+        if self.is_unknown() || other.is_unknown() {
+            return Self::unknown();
         }
-        let (_, rest) = self.split_by(other);
-        if rest.terms.is_empty() {
-            rest
-        } else {
-            Self::atom(Atom::Mod(Arc::new(rest), Arc::new(other.clone())))
+        let (_, rest) = match other.as_fixed() {
+            Some(0) => (Self::fixed(0), self.clone()),
+            Some(b) if b > 0 => self.split_by_number(b),
+            _ => self.split_by(other),
+        };
+        let number = rest.as_fixed().zip(other.as_fixed()).and_then(|(a, b)| floor_mod(a, b));
+        match number {
+            Some(number) => Self::fixed(number),
+            None if rest.is_zero() && !other.is_zero() => rest,
+            None => Self::atom(Atom::Mod(Arc::new(rest), Arc::new(other.clone()))),
         }
     }
 
     /// The smaller one.
     pub fn smaller(&self, other: &Self) -> Self {
-        match self.sub(other).as_fixed() {
-            Some(difference) if !self.is_unknown() => {
-                if difference <= 0 {
-                    self.clone()
-                } else {
-                    other.clone()
-                }
-            }
-            _ => Self::atom(Atom::Min(Arc::new(self.clone()), Arc::new(other.clone()))),
-        }
+        self.chosen(other, Ordering::Less, Atom::Min)
     }
 
     /// The larger one.
     pub fn larger(&self, other: &Self) -> Self {
-        match self.sub(other).as_fixed() {
-            Some(difference) if !self.is_unknown() => {
-                if difference >= 0 {
-                    self.clone()
-                } else {
-                    other.clone()
-                }
-            }
-            _ => Self::atom(Atom::Max(Arc::new(self.clone()), Arc::new(other.clone()))),
+        self.chosen(other, Ordering::Greater, Atom::Max)
+    }
+
+    /// The one that compares as `wanted`, where the normal form shows it; else an atom of both.
+    fn chosen(&self, other: &Self, wanted: Ordering, atom: fn(Arc<Dim>, Arc<Dim>) -> Atom) -> Self {
+        if self.is_unknown() || other.is_unknown() {
+            return Self::unknown();
+        }
+        match self.sub(other).sign() {
+            Some(sign) => if sign == wanted { self } else { other }.clone(),
+            None => Self::atom(atom(Arc::new(self.min(other).clone()), Arc::new(self.max(other).clone()))),
         }
     }
 
@@ -224,17 +329,20 @@ impl Dim {
             _ => None,
         };
         let Some((atoms, factor)) = single else {
-            let exact = self == divisor && !self.is_unknown();
-            return if exact { (Self::fixed(1), Self::fixed(0)) } else { (Self::fixed(0), self.clone()) };
+            return if self == divisor {
+                (Self::fixed(1), Self::fixed(0))
+            } else {
+                (Self::fixed(0), self.clone())
+            };
         };
         let (mut whole, mut rest) = (Self::fixed(0), Self::fixed(0));
         for (product, f) in &self.terms {
             let left = without(product, atoms);
             match left {
                 Some(left) if f % factor == 0 => {
-                    whole = whole.add(&Self { terms: BTreeMap::from([(left, f / factor)]) })
+                    whole = whole.add(&Self::of(BTreeMap::from([(left, f / factor)])))
                 }
-                _ => rest = rest.add(&Self { terms: BTreeMap::from([(product.clone(), *f)]) }),
+                _ => rest = rest.add(&Self::of(BTreeMap::from([(product.clone(), *f)]))),
             }
         }
         (whole, rest)
@@ -266,14 +374,21 @@ impl Dim {
 }
 
 impl Atom {
+    fn size(&self) -> Size {
+        match self {
+            Atom::Symbol(_) => Size { atoms: 1, depth: 0 },
+            Atom::Div(a, b) | Atom::Mod(a, b) | Atom::Min(a, b) | Atom::Max(a, b) => {
+                let Size { atoms, depth } = a.size.beside(b.size);
+                Size { atoms: atoms.saturating_add(1), depth: depth + 1 }
+            }
+        }
+    }
+
     fn eval(&self, value_of: &dyn Fn(&str) -> Option<i64>) -> Option<i64> {
         match self {
             Atom::Symbol(name) => value_of(name),
             Atom::Div(a, b) => floor_div(a.eval(value_of)?, b.eval(value_of)?),
-            Atom::Mod(a, b) => {
-                let (a, b) = (a.eval(value_of)?, b.eval(value_of)?);
-                a.checked_sub(floor_div(a, b)?.checked_mul(b)?)
-            }
+            Atom::Mod(a, b) => floor_mod(a.eval(value_of)?, b.eval(value_of)?),
             Atom::Min(a, b) => Some(a.eval(value_of)?.min(b.eval(value_of)?)),
             Atom::Max(a, b) => Some(a.eval(value_of)?.max(b.eval(value_of)?)),
         }
@@ -288,6 +403,27 @@ impl Atom {
             Atom::Max(a, b) => a.substitute(of).larger(&b.substitute(of)),
         }
     }
+}
+
+/// Adds a product to a sum.
+fn accumulate(terms: &mut BTreeMap<Vec<Atom>, i64>, atoms: Vec<Atom>, factor: i64) {
+    let sum = terms.get(&atoms).copied().unwrap_or(0).saturating_add(factor);
+    match sum {
+        0 => drop(terms.remove(&atoms)),
+        _ => drop(terms.insert(atoms, sum)),
+    }
+}
+
+fn gcd(a: i64, b: i64) -> i64 {
+    let (mut a, mut b) = (a, b);
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a
+}
+
+fn floor_mod(a: i64, b: i64) -> Option<i64> {
+    a.checked_sub(floor_div(a, b)?.checked_mul(b)?)
 }
 
 fn floor_div(a: i64, b: i64) -> Option<i64> {
@@ -308,44 +444,5 @@ fn without(product: &[Atom], part: &[Atom]) -> Option<Vec<Atom>> {
 impl From<i64> for Dim {
     fn from(value: i64) -> Self {
         Self::fixed(value)
-    }
-}
-
-impl fmt::Display for Dim {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.terms.is_empty() {
-            return f.write_str("0");
-        }
-        let (number, products): (Vec<_>, Vec<_>) = self.terms.iter().partition(|(atoms, _)| atoms.is_empty());
-        for (i, (atoms, factor)) in products.into_iter().chain(number).enumerate() {
-            let sign = if *factor < 0 {
-                "-"
-            } else if i > 0 {
-                "+"
-            } else {
-                ""
-            };
-            f.write_str(sign)?;
-            let magnitude = factor.unsigned_abs();
-            if magnitude != 1 || atoms.is_empty() {
-                write!(f, "{magnitude}{}", if atoms.is_empty() { "" } else { "*" })?;
-            }
-            for (j, atom) in atoms.iter().enumerate() {
-                write!(f, "{}{atom}", if j == 0 { "" } else { "*" })?;
-            }
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Display for Atom {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Atom::Symbol(name) => f.write_str(&crate::text::quote_symbol(name)),
-            Atom::Div(a, b) => write!(f, "(({a})/({b}))"),
-            Atom::Mod(a, b) => write!(f, "(({a})%({b}))"),
-            Atom::Min(a, b) => write!(f, "min({a}, {b})"),
-            Atom::Max(a, b) => write!(f, "max({a}, {b})"),
-        }
     }
 }

@@ -89,6 +89,11 @@ impl Node {
         self
     }
 
+    /// What messages call it: the name of its first result.
+    pub fn label(&self) -> &str {
+        self.results.first().map_or("", |result| &result.name)
+    }
+
     /// How many operands it has, absent ones in the middle counted.
     pub fn arity(&self) -> usize {
         self.arity as usize
@@ -266,9 +271,20 @@ impl Graph {
         uses
     }
 
+    /// Whether any node uses any result of a node. Outputs do not count.
+    pub fn has_uses(&self, id: NodeId) -> bool {
+        self.dag.edges_directed(self.index[&id], Direction::Outgoing).next().is_some()
+    }
+
     /// How often a value is used, by nodes and as an output.
     pub fn use_count(&self, value: Value) -> usize {
         self.uses(value).len() + self.outputs.iter().filter(|o| **o == value).count()
+    }
+
+    /// Name and type of a value, if it is there.
+    pub fn def(&self, value: Value) -> Option<&Def> {
+        let at = self.index.get(&value.node)?;
+        self.dag[*at].node.results.get(value.slot as usize)
     }
 
     /// The name of a value.

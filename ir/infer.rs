@@ -6,9 +6,13 @@ use crate::tensor::Tensor;
 use crate::types::{DType, TensorType};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use thiserror::Error;
 
 /// Integer vectors up to this length are followed symbolically.
 const MAX_VALUE: usize = 64;
+
+/// How often all loops together may be entered again.
+const MAX_ROUNDS: usize = 10_000;
 
 /// What is known of a value before the program runs.
 #[derive(Debug, Clone)]
@@ -77,11 +81,14 @@ impl Fact {
 }
 
 /// Something inference found wrong, and where.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("`{op}` at `%{at}` in `{graph}`: {message}")]
 pub struct Problem {
+    /// The graph; region 1 of node `y` of `main` is `main/y.1`.
+    pub graph: String,
     /// The operator.
     pub op: String,
-    /// The name of the node's first result, within regions behind the names of the outer ones.
+    /// The name of the node's first result.
     pub at: String,
     /// What was found and what was expected.
     pub message: String,
@@ -95,33 +102,119 @@ pub type Facts = BTreeMap<Value, Fact>;
 pub fn infer(graph: &mut Graph, ops: &OpSet) -> Result<Facts, Vec<Problem>> {
     let entry: Vec<Fact> =
         graph.inputs().iter().map(|id| Fact::of(graph.ty(Value { node: *id, slot: 0 }).clone())).collect();
-    let mut problems = Vec::new();
-    let facts = infer_from(graph, entry, ops, &mut problems);
-    if problems.is_empty() { Ok(facts) } else { Err(problems) }
+    let mut inference =
+        Inference { ops, path: vec![graph.name.clone()], problems: Vec::new(), rounds: MAX_ROUNDS };
+    let facts = inference.graph(graph, entry);
+    if inference.problems.is_empty() { Ok(facts) } else { Err(inference.problems) }
 }
 
-fn infer_from(graph: &mut Graph, entry: Vec<Fact>, ops: &OpSet, problems: &mut Vec<Problem>) -> Facts {
-    let mut facts = Facts::new();
-    for (id, fact) in graph.inputs().to_vec().into_iter().zip(entry) {
-        let value = Value { node: id, slot: 0 };
-        facts.insert(value, settle(graph, value, fact));
-    }
-    for id in graph.order() {
-        match infer_node(graph, id, &facts, ops, problems) {
-            Ok(results) => {
-                for (slot, fact) in results.into_iter().enumerate() {
-                    let value = Value { node: id, slot: slot as u32 };
-                    facts.insert(value, settle(graph, value, fact));
+struct Inference<'a> {
+    ops: &'a OpSet,
+    /// The names of the graphs around the current one, and its own.
+    path: Vec<String>,
+    problems: Vec<Problem>,
+    /// How often loops may still be entered again.
+    rounds: usize,
+}
+
+impl Inference<'_> {
+    fn graph(&mut self, graph: &mut Graph, entry: Vec<Fact>) -> Facts {
+        let mut facts = Facts::new();
+        for (id, fact) in graph.inputs().to_vec().into_iter().zip(entry) {
+            let value = Value { node: id, slot: 0 };
+            facts.insert(value, settle(graph, value, fact));
+        }
+        for id in graph.order() {
+            match self.node(graph, id, &facts) {
+                Ok(results) => {
+                    for (slot, fact) in results.into_iter().enumerate() {
+                        let value = Value { node: id, slot: slot as u32 };
+                        facts.insert(value, settle(graph, value, fact));
+                    }
+                }
+                Err(InferError(message)) => {
+                    let (op, at) = (graph.node(id).op.to_string(), graph.node(id).label().to_string());
+                    self.problems.push(Problem { graph: self.path.join("/"), op, at, message });
                 }
             }
-            Err(InferError(message)) => {
-                let node = graph.node(id);
-                let at = node.results.first().map_or_else(String::new, |r| r.name.clone());
-                problems.push(Problem { op: node.op.to_string(), at, message });
+        }
+        facts
+    }
+
+    /// The facts about the results; none at all if something before the node, or in its regions,
+    /// was reported already.
+    fn node(&mut self, graph: &mut Graph, id: NodeId, facts: &Facts) -> Result<Vec<Fact>, InferError> {
+        let mut operands: Vec<Option<Fact>> = Vec::new();
+        for operand in graph.operands(id) {
+            match operand.map(|v| facts.get(&v).cloned()) {
+                Some(None) => return Ok(Vec::new()),
+                known => operands.push(known.flatten()),
             }
         }
+        let node = graph.node(id).clone();
+        let def = self.ops.get(node.op.as_str()).ok_or_else(|| InferError("no such operator".to_string()))?;
+        let fixed = def.operands.iter().filter(|o| o.presence != Presence::Variadic).count();
+        operands.resize(operands.len().max(fixed), None);
+        let cx = InferCx { def, node: &node, operands: &operands, regions: &[] };
+        let Some(regions) = self.settled_regions(graph, id, &cx)? else { return Ok(Vec::new()) };
+        // Types within the regions are known only now.
+        let node = if regions.is_empty() { node.clone() } else { graph.node(id).clone() };
+        let results = (def.infer)(&InferCx { node: &node, regions: &regions, ..cx })?;
+        if results.len() < node.results.len() {
+            let (found, given) = (node.results.len(), results.len());
+            return Err(InferError(format!("{found} results are used, the operator gives {given}")));
+        }
+        Ok(results.into_iter().take(node.results.len()).collect())
     }
-    facts
+
+    /// Infers the regions of a node until what their inputs are taken to be agrees with their
+    /// outputs: a loop is entered with less and less known about the shapes it carries.
+    fn settled_regions(
+        &mut self,
+        graph: &mut Graph,
+        id: NodeId,
+        cx: &InferCx<'_>,
+    ) -> Result<Option<Vec<Vec<Fact>>>, InferError> {
+        let mut entries = (cx.def.enter)(cx)?;
+        loop {
+            let Some(regions) = self.regions(graph, id, entries.clone())? else { return Ok(None) };
+            let again = (cx.def.enter)(&InferCx { regions: &regions, ..*cx })?;
+            if !weaken(&mut entries, again) {
+                return Ok(Some(regions));
+            }
+            // Each round forgets something, but loops in loops multiply.
+            let spent = || InferError(format!("the shapes carried do not settle within {MAX_ROUNDS} rounds"));
+            self.rounds = self.rounds.checked_sub(1).ok_or_else(spent)?;
+        }
+    }
+
+    /// The facts about the outputs of every region; `None` if something in them was reported.
+    fn regions(
+        &mut self,
+        graph: &mut Graph,
+        id: NodeId,
+        entries: Vec<Vec<Fact>>,
+    ) -> Result<Option<Vec<Vec<Fact>>>, InferError> {
+        let before = self.problems.len();
+        let mut regions = Vec::new();
+        for (i, entry) in entries.into_iter().enumerate() {
+            let label = format!("{}.{i}", graph.node(id).label());
+            let Some(inner) = graph.node_mut(id).regions.get_mut(i) else { continue };
+            let (found, expected) = (inner.inputs().len(), entry.len());
+            if found != expected {
+                return Err(InferError(format!("region {i} takes {expected} inputs, found {found}")));
+            }
+            self.path.push(label);
+            let known = self.graph(inner, entry);
+            self.path.pop();
+            let outputs: Option<Vec<Fact>> = inner.outputs().iter().map(|v| known.get(v).cloned()).collect();
+            if self.problems.len() == before {
+                let unknown = || InferError(format!("region {i} returns a value that is never made"));
+                regions.push(outputs.ok_or_else(unknown)?);
+            }
+        }
+        Ok((self.problems.len() == before).then_some(regions))
+    }
 }
 
 /// Names the unknown extents of a fact and writes its type into the graph.
@@ -139,39 +232,24 @@ fn settle(graph: &mut Graph, value: Value, mut fact: Fact) -> Fact {
     fact
 }
 
-fn infer_node(
-    graph: &mut Graph,
-    id: NodeId,
-    facts: &Facts,
-    ops: &OpSet,
-    problems: &mut Vec<Problem>,
-) -> Result<Vec<Fact>, InferError> {
-    let mut operands: Vec<Option<Fact>> = Vec::new();
-    for operand in graph.operands(id) {
-        let fact = operand.map(|v| facts.get(&v).cloned());
-        // A producer that failed was reported already; its consumers stay silent.
-        operands.push(match fact {
-            Some(None) => return Ok(Vec::new()),
-            known => known.flatten(),
-        });
+/// Forgets of `entries` what `again` does not confirm; says whether that was anything.
+fn weaken(entries: &mut [Vec<Fact>], again: Vec<Vec<Fact>>) -> bool {
+    let mut changed = false;
+    for (fact, seen) in entries.iter_mut().flatten().zip(again.into_iter().flatten()) {
+        if fact.value != seen.value && fact.value.is_some() {
+            (fact.value, fact.constant, changed) = (None, None, true);
+        }
+        match (&mut fact.ty.dims, seen.ty.dims) {
+            (Some(dims), Some(seen)) if dims.len() == seen.len() => {
+                for (dim, seen) in dims.iter_mut().zip(seen) {
+                    if !dim.is_unknown() && !dim.same(&seen) {
+                        (*dim, changed) = (Dim::unknown(), true);
+                    }
+                }
+            }
+            (dims @ Some(_), _) => (*dims, changed) = (None, true),
+            (None, _) => {}
+        }
     }
-    let node = graph.node(id).clone();
-    let def = ops.get(node.op.as_str()).ok_or_else(|| InferError("no such operator".to_string()))?;
-    let fixed = def.operands.iter().filter(|o| o.presence != Presence::Variadic).count();
-    operands.resize(operands.len().max(fixed), None);
-    let cx = InferCx { def, node: &node, operands: &operands, regions: &[] };
-    let entries = (def.enter)(&cx)?;
-    let mut regions = Vec::new();
-    for (region, entry) in entries.into_iter().enumerate() {
-        let Some(inner) = graph.node_mut(id).regions.get_mut(region) else { continue };
-        let known = infer_from(inner, entry, ops, problems);
-        let outputs: Option<Vec<Fact>> = inner.outputs().iter().map(|v| known.get(v).cloned()).collect();
-        regions.push(outputs.ok_or_else(|| InferError("a region could not be inferred".to_string()))?);
-    }
-    let results = (def.infer)(&InferCx { regions: &regions, ..cx })?;
-    if results.len() < node.results.len() {
-        let (found, given) = (node.results.len(), results.len());
-        return Err(InferError(format!("{found} results are used, the operator gives {given}")));
-    }
-    Ok(results.into_iter().take(node.results.len()).collect())
+    changed
 }

@@ -5,6 +5,7 @@ use crate::graph::Node;
 use crate::infer::Fact;
 use crate::types::{DType, TensorType};
 use std::collections::BTreeMap;
+use std::fmt;
 use thiserror::Error;
 
 /// Everything weft knows about an operator.
@@ -28,6 +29,13 @@ pub struct OpDef {
     pub infer: fn(&InferCx<'_>) -> Result<Vec<Fact>, InferError>,
     /// Facts of the inputs of each region; operators without regions leave it at [`no_regions`].
     pub enter: fn(&InferCx<'_>) -> Result<Vec<Vec<Fact>>, InferError>,
+}
+
+impl OpDef {
+    /// The attribute of that name.
+    pub fn attr(&self, name: &str) -> Option<&'static AttrDef> {
+        self.attrs.iter().find(|attr| attr.name == name)
+    }
 }
 
 /// One operand.
@@ -62,7 +70,7 @@ pub struct AttrDef {
 }
 
 /// What an attribute holds; see [`Attr`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum AttrKind {
     /// [`Attr::Int`].
     Int,
@@ -82,6 +90,22 @@ pub enum AttrKind {
     Type,
     /// [`Attr::Tensor`].
     Tensor,
+}
+
+impl fmt::Display for AttrKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            AttrKind::Int => "an integer",
+            AttrKind::Float => "a float",
+            AttrKind::Str => "a text",
+            AttrKind::Ints => "integers",
+            AttrKind::Floats => "floats",
+            AttrKind::Strs => "texts",
+            AttrKind::Dims => "extents",
+            AttrKind::Type => "an element type",
+            AttrKind::Tensor => "a tensor",
+        })
+    }
 }
 
 /// What an attribute is when not given.
@@ -300,9 +324,14 @@ impl OpSet {
     pub fn builtin() -> &'static OpSet {
         static BUILTIN: std::sync::LazyLock<OpSet> = std::sync::LazyLock::new(|| {
             let defs = crate::ops::FAMILIES.iter().flat_map(|(_, defs)| defs.iter());
-            OpSet { defs: defs.map(|def| (def.name, *def)).collect() }
+            OpSet::new(defs.copied())
         });
         &BUILTIN
+    }
+
+    /// A set of these operators; of two with one name the last counts.
+    pub fn new(defs: impl IntoIterator<Item = OpDef>) -> OpSet {
+        OpSet { defs: defs.into_iter().map(|def| (def.name, def)).collect() }
     }
 
     /// The definition of that name.

@@ -1,1 +1,25 @@
-//! Placeholder.
+//! The reference interpreter: every operator, one file per family, slow and plainly right. It is
+//! the oracle that compiled code is compared with, and it folds constants.
+#![forbid(unsafe_code)]
+
+mod arith;
+mod array;
+mod backend;
+mod call;
+mod cast;
+mod constant;
+mod einsum;
+mod families;
+mod logic;
+mod matmul;
+mod norm;
+mod number;
+mod reduce;
+mod ring;
+mod run;
+mod special;
+mod unary;
+
+pub use backend::InterpBackend;
+pub use call::{EvalError, Symbols};
+pub use run::Interpreter;

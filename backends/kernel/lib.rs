@@ -5,6 +5,7 @@
 //! found without a code generator.
 #![forbid(unsafe_code)]
 
+pub mod lower;
 pub mod math;
 pub mod nest;
 pub mod program;

@@ -1,10 +1,58 @@
 //! All operators, as tables by family. Names and meanings are ONNX's newest; what is our own is
 //! called `weft.Something`.
-mod elementwise;
-mod index;
+mod arith;
+mod arrange;
+mod cast;
+mod check;
+mod control;
+mod conv;
+mod create;
+pub mod einsum;
+mod extents;
+mod gather;
+mod join;
+mod logic;
+mod matmul;
+mod norm;
+mod pool;
+pub mod recurrent;
+mod reduce;
+pub mod resize;
 pub mod rules;
+mod scatter;
+mod select;
+mod shape;
+mod signal;
+mod unary;
+mod values;
+mod vision;
+pub mod window;
 
 use crate::op::OpDef;
 
 /// The families, each a table.
-pub const FAMILIES: &[(&str, &[OpDef])] = &[("elementwise", elementwise::OPS), ("index", index::OPS)];
+pub const FAMILIES: &[(&str, &[OpDef])] = &[
+    ("activation", unary::ACTIVATIONS),
+    ("arithmetic", arith::OPS),
+    ("arrange", arrange::OPS),
+    ("control", control::OPS),
+    ("conv", conv::OPS),
+    ("create", create::OPS),
+    ("gather", gather::OPS),
+    ("join", join::OPS),
+    ("cast", cast::OPS),
+    ("einsum", einsum::OPS),
+    ("logic", logic::OPS),
+    ("matmul", matmul::OPS),
+    ("normalisation", norm::OPS),
+    ("reduction", reduce::OPS),
+    ("mathematics", unary::MATH),
+    ("pool", pool::OPS),
+    ("recurrent", recurrent::OPS),
+    ("resize", resize::OPS),
+    ("scatter", scatter::OPS),
+    ("select", select::OPS),
+    ("shape", shape::OPS),
+    ("signal", signal::OPS),
+    ("vision", vision::OPS),
+];

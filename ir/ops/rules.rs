@@ -1,4 +1,5 @@
 //! Pieces that many inference functions share.
+use super::extents::absorbs;
 use crate::dim::Dim;
 use crate::infer::Fact;
 use crate::op::{
@@ -91,7 +92,7 @@ pub fn broadcast(a: &[Dim], b: &[Dim]) -> Result<Vec<Dim>, InferError> {
                 (Some(m), Some(n)) => fail(format!("extents {m} and {n} on axis {i} do not broadcast")),
                 (Some(_), None) => Ok(x),
                 (None, Some(_)) => Ok(y),
-                (None, None) => Ok(Dim::unknown()),
+                (None, None) => Ok(absorbs(&x, &y).unwrap_or_else(Dim::unknown)),
             }
         })
         .collect()

@@ -1,1 +1,45 @@
-//! Placeholder.
+//! What a pass, an analysis, an option and a pipeline are, and the one loop that runs them.
+//!
+//! No pass lives here. A pass changes a graph through the [`Editor`] alone; timing, dumps, diffs
+//! and logs are [`Observer`]s and never part of a pass.
+#![forbid(unsafe_code)]
+
+mod affine;
+mod analysis;
+mod editor;
+mod facts;
+mod manager;
+mod names;
+mod nearest;
+mod numbers;
+mod observer;
+mod options;
+mod parse;
+mod pass;
+mod perm;
+mod pipeline;
+mod polynomial;
+mod query;
+mod registry;
+mod reshape;
+mod rewriter;
+mod settle;
+
+pub use affine::{Channels, absorb, per_channel};
+pub use analysis::{Analyses, Analysis};
+pub use editor::{Editor, GraphPath, graph_at, graph_paths};
+pub use facts::{AllFacts, facts_of, node_facts};
+pub use manager::{Budget, Manager, RunError, VerifyEach};
+pub use nearest::nearest;
+pub use numbers::{filled, floats, integers, permuted, scaled};
+pub use observer::{Observer, Silent};
+pub use options::{OptionError, OptionInfo, Options};
+pub use pass::{
+    Declined, EachNode, Evaluate, Legality, Outcome, Pass, PassContext, PassError, PassInfo, PassKind,
+};
+pub use perm::Perm;
+pub use pipeline::{Pipeline, PipelineError, Plan, PlanStep, Step};
+pub use polynomial::Polynomial;
+pub use registry::{PipelineInfo, RegisterError, Registry};
+pub use reshape::{Elided, Group, groups, shape_operand};
+pub use rewriter::{Rewriter, node};

@@ -1,1 +1,40 @@
-//! Placeholder.
+//! The built-in passes, one file each, and the pipelines made of them.
+#![forbid(unsafe_code)]
+
+mod cancel_transposes;
+mod canonicalize;
+mod channels_last;
+mod common_subexpressions;
+mod dead_code;
+mod fold_batch_norm;
+mod fold_constants;
+mod fold_scale_and_bias;
+mod identities;
+mod merge_reshapes;
+pub mod pipelines;
+mod propagate_shapes;
+mod sink_transposes;
+
+use weft_passes::{PassInfo, RegisterError, Registry};
+
+/// Every built-in pass, by name.
+pub const PASSES: &[PassInfo] = &[
+    cancel_transposes::INFO,
+    canonicalize::INFO,
+    channels_last::INFO,
+    common_subexpressions::INFO,
+    dead_code::INFO,
+    fold_batch_norm::INFO,
+    fold_constants::INFO,
+    fold_scale_and_bias::INFO,
+    identities::INFO,
+    merge_reshapes::INFO,
+    propagate_shapes::INFO,
+    sink_transposes::INFO,
+];
+
+/// Adds every built-in pass and pipeline.
+pub fn register(registry: &mut Registry) -> Result<(), RegisterError> {
+    PASSES.iter().try_for_each(|pass| registry.add(*pass))?;
+    pipelines::ALL.iter().try_for_each(|pipeline| registry.add_pipeline(*pipeline))
+}

@@ -222,3 +222,48 @@ impl Step {
         }
     }
 }
+
+impl Step {
+    /// All memory that a step itself uses.
+    pub fn memory(&self) -> Vec<Memory> {
+        match self {
+            Step::Launch { args, .. } | Step::Call { args, .. } => {
+                args.iter().map(|(memory, _)| *memory).collect()
+            }
+            Step::Copy { from, to, .. } => vec![from.0, to.0],
+            Step::Read { from, .. } => vec![*from],
+            Step::If { condition, .. } => vec![*condition],
+            Step::Loop { condition, .. } => condition.iter().copied().collect(),
+            Step::Output { .. } | Step::Grow { .. } | Step::Set { .. } | Step::Check { .. } => Vec::new(),
+        }
+    }
+
+    /// How many steps there are in this one, itself included.
+    fn size(&self) -> u32 {
+        let mut count = 0;
+        Step::walk(std::slice::from_ref(self), &mut |_, _| count += 1);
+        count
+    }
+}
+
+/// Fills in from which step to which each planned buffer lives. What a loop uses lives through all
+/// of the loop.
+pub fn lifetimes(program: &mut Program) {
+    let mut ranges: Vec<Option<(u32, u32)>> = vec![None; program.planned.len()];
+    let mut loops: Vec<(u32, u32)> = Vec::new();
+    Step::walk(&program.steps, &mut |number, step| {
+        if matches!(step, Step::Loop { .. }) {
+            loops.push((number, number + step.size() - 1));
+        }
+        for memory in step.memory() {
+            let Memory::Planned(buffer) = memory else { continue };
+            let (first, last) =
+                loops.iter().find(|(_, end)| number <= *end).copied().unwrap_or((number, number));
+            let range = ranges[buffer as usize].get_or_insert((first, last));
+            *range = (range.0.min(first), range.1.max(last));
+        }
+    });
+    for (planned, range) in program.planned.iter_mut().zip(ranges) {
+        (planned.first, planned.last) = range.unwrap_or((0, 0));
+    }
+}

@@ -25,52 +25,50 @@ impl Domain {
 
     /// Drops axes of extent 1 and merges neighbours that are one row for every position in use.
     pub(crate) fn collapse(&mut self) {
-        self.collapse_groups(self.dims.len());
+        self.collapse_groups(&[self.dims.len()]);
     }
 
-    /// The same, with the axes before `split` and those from it on kept apart. At least one axis stays
-    /// before the split; returns how many there are.
-    pub(crate) fn collapse_groups(&mut self, split: usize) -> usize {
-        let mut outer = 0;
+    /// The same within groups of axes, given by where each ends. Every group keeps at least one axis;
+    /// returns where each ends now.
+    pub(crate) fn collapse_groups(&mut self, ends: &[usize]) -> Vec<usize> {
         let mut positions = self.terms.positions(&self.roots);
         positions.push(self.out.clone());
-        // Where each old axis went, and what of the old axes makes each new one.
+        // Where each old axis went.
         let mut to: Vec<Index> = Vec::new();
         let mut dims: Vec<Dim> = Vec::new();
-        let mut last: Option<u32> = None;
-        for axis in 0..=self.dims.len() {
-            if axis == split {
-                last = None;
-                if dims.is_empty() {
-                    dims.push(Dim::fixed(1));
+        let mut new_ends = Vec::new();
+        let mut axis = 0;
+        for end in ends {
+            let start = dims.len();
+            while axis < *end {
+                let dim = self.dims[axis].clone();
+                let before = to.iter().rposition(|i| i.as_axis().is_some_and(|a| a as usize >= start));
+                let row =
+                    |p: &Index, before: usize| p.factor(before as u32) == p.factor(axis as u32).mul(&dim);
+                if dim.as_fixed() == Some(1) {
+                    to.push(Index::fixed(0));
+                } else if let Some(before) = before.filter(|b| positions.iter().all(|p| row(p, *b))) {
+                    // The outer one is counted by the merged axis.
+                    to[before] = Index::fixed(0);
+                    let merged = dims.len() - 1;
+                    dims[merged] = dims[merged].mul(&dim);
+                    to.push(Index::axis(merged as u32));
+                } else {
+                    to.push(Index::axis(dims.len() as u32));
+                    dims.push(dim);
                 }
-                outer = dims.len();
+                axis += 1;
             }
-            let Some(dim) = self.dims.get(axis).cloned() else { break };
-            if dim.as_fixed() == Some(1) {
-                to.push(Index::fixed(0));
-                continue;
+            if dims.len() == start {
+                dims.push(Dim::fixed(1));
             }
-            let merges = last.is_some_and(|before| {
-                positions.iter().all(|p| p.factor(before) == p.factor(axis as u32).mul(&dim))
-            });
-            if let Some(before) = last.filter(|_| merges) {
-                let new = dims.len() as u32 - 1;
-                // The outer one contributes through the merged axis: `factor(outer) = factor(inner) * dim`.
-                to[before as usize] = Index::fixed(0);
-                dims[new as usize] = dims[new as usize].mul(&dim);
-                to.push(Index::axis(new));
-            } else {
-                to.push(Index::axis(dims.len() as u32));
-                dims.push(dim);
-            }
-            last = Some(axis as u32);
+            new_ends.push(dims.len());
         }
         let place = |axis: u32| to[axis as usize].clone();
         self.roots = self.roots.clone().into_iter().map(|root| self.terms.at(root, &place)).collect();
         self.out = self.out.substitute(&place);
         self.dims = dims;
-        outer
+        new_ends
     }
 
     /// The axis along which most memory is read and written in a row.
@@ -108,7 +106,18 @@ impl Domain {
 
     /// A buffer parameter for each source, in a table by source number.
     pub(crate) fn buffers(&self, b: &mut Builder, used: &[Source]) -> Vec<BufferId> {
-        let types = self.typed_sources();
+        self.buffers_typed(b, used, &[])
+    }
+
+    /// The same, with the element types of sources that no term loads.
+    pub(crate) fn buffers_typed(
+        &self,
+        b: &mut Builder,
+        used: &[Source],
+        more: &[(Source, DType)],
+    ) -> Vec<BufferId> {
+        let mut types = self.typed_sources();
+        types.extend(more.iter().copied());
         let mut table = vec![BufferId(u32::MAX); used.last().map_or(0, |s| s.0 as usize + 1)];
         for (i, source) in used.iter().enumerate() {
             table[source.0 as usize] = b.buffer(&format!("in{i}"), types[source], Access::Read);

@@ -3,9 +3,11 @@
 //! A schedule writes one kernel. What is fused into it reaches it as a [`Rows`] it reads and a
 //! [`Sink`] it writes to: it decides the order of the work and keeps out of what the work means.
 mod domain;
+mod gemm;
 mod map;
 mod reduce;
 
+pub use gemm::{Gemm, Tile, gemm, panel_elements, tile};
 pub use map::{Map, map};
 pub use reduce::{Combine, Reduction, reduce};
 

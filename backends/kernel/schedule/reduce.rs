@@ -4,7 +4,7 @@ use super::map::{Grid, lanes_loop};
 use super::{Machine, Scheduled};
 use crate::math::{self, Function};
 use crate::nest::{self, Access, BufferId, Builder, Hint, Reg, Scalar, Ty, Var};
-use crate::term::{Emitter, Index, Point, TermId, Terms};
+use crate::term::{Emitter, Index, Point, Term, TermId, Terms};
 use weft_ir::{DType, Dim};
 
 /// How two elements become one.
@@ -96,7 +96,7 @@ pub struct Reduction {
 pub fn reduce(name: &str, machine: &Machine, terms: &Terms, what: &Reduction) -> Scheduled {
     let dims = what.dims.iter().chain(&what.inner).cloned().collect();
     let mut domain = Domain::new(terms.clone(), dims, vec![what.root, what.input], what.out.clone());
-    let outer = domain.collapse_groups(what.dims.len());
+    let outer = domain.collapse_groups(&[what.dims.len(), what.dims.len() + what.inner.len()])[0];
     let axis = domain.lane_axis(machine);
     let dtype = domain.terms.dtype(domain.roots[1]);
     let lanes = machine.lanes(dtype).min(machine.lanes(DType::F32));
@@ -199,10 +199,18 @@ impl Writer<'_> {
     fn step(&self, b: &mut Builder, total: Var, point: Point) {
         let mask = point.mask;
         let mut emitter = Emitter::new(&self.domain.terms, self.buffers, point);
-        let value = emitter.value(b, self.domain.roots[1]);
         let before = b.get(total);
-        let ty = b.ty(before);
-        let after = math::emit(b, self.combine.function(), ty.elem, &[before, value]);
+        let elem = b.ty(before).elem;
+        let after = match self.domain.terms.get(self.domain.roots[1]) {
+            Term::Call(dtype, Function::Mul, args) if self.combine == Combine::Sum && dtype.is_float() => {
+                let (x, y) = (emitter.value(b, args[0]), emitter.value(b, args[1]));
+                b.fma(x, y, before)
+            }
+            _ => {
+                let value = emitter.value(b, self.domain.roots[1]);
+                math::emit(b, self.combine.function(), elem, &[before, value])
+            }
+        };
         let after = mask.map_or(after, |mask| b.select(mask, after, before));
         b.set(total, after);
     }

@@ -152,6 +152,26 @@ impl Terms {
         moved.get(&root).copied().unwrap_or(root)
     }
 
+    /// The same terms with `leaf` replaced by `by`.
+    pub fn replace(&mut self, root: TermId, leaf: TermId, by: TermId) -> TermId {
+        let mut moved: BTreeMap<TermId, TermId> = BTreeMap::from([(leaf, by)]);
+        for id in self.reachable(&[root]) {
+            let to = |t: TermId| moved.get(&t).copied().unwrap_or(t);
+            let term = match self.get(id) {
+                _ if id == leaf => continue,
+                Term::Position(index) => Term::Position(index.rename(&to)),
+                Term::Load(source, dtype, index) => Term::Load(*source, *dtype, index.rename(&to)),
+                Term::Call(dtype, function, args) => {
+                    Term::Call(*dtype, *function, args.iter().map(|a| to(*a)).collect())
+                }
+                same => same.clone(),
+            };
+            let new = self.add(term);
+            moved.insert(id, new);
+        }
+        moved.get(&root).copied().unwrap_or(root)
+    }
+
     /// Every position that occurs in the terms `roots` are made of.
     pub fn positions(&self, roots: &[TermId]) -> Vec<Index> {
         let all = self.reachable(roots);

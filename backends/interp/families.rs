@@ -1,0 +1,27 @@
+//! The functions of all operators by name, one table per family.
+use crate::call::Eval;
+use crate::*;
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+/// The tables, one line each.
+#[rustfmt::skip]
+const FAMILIES: &[&[(&str, Eval)]] = &[
+    arith::EVALS,
+    cast::EVALS,
+    constant::EVALS,
+    einsum::EVALS,
+    logic::EVALS,
+    matmul::EVALS,
+    norm::EVALS,
+    reduce::EVALS,
+    unary::ACTIVATIONS,
+    unary::MATH,
+];
+
+/// The function of an operator.
+pub(crate) fn eval_of(op: &str) -> Option<Eval> {
+    static TABLE: LazyLock<BTreeMap<&str, Eval>> =
+        LazyLock::new(|| FAMILIES.iter().flat_map(|family| family.iter().copied()).collect());
+    TABLE.get(op).copied()
+}

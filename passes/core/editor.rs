@@ -1,0 +1,195 @@
+//! The one door through which passes change a module.
+use crate::analysis::Analyses;
+use crate::facts::AllFacts;
+use crate::manager::Budget;
+use crate::observer::Observer;
+use crate::pass::{Declined, Outcome, PassError};
+use crate::rewriter::Rewriter;
+use std::collections::BTreeSet;
+use std::ops::Deref;
+use std::sync::Arc;
+use weft_ir::{Graph, Module, NodeId, OpSet, Stage, TensorType};
+
+/// The way from the main graph to a graph of control flow: node and region, outermost first.
+pub type GraphPath = Vec<(NodeId, usize)>;
+
+/// Every graph of a module, outer ones before inner ones.
+pub fn graph_paths(main: &Graph) -> Vec<GraphPath> {
+    let mut paths = vec![GraphPath::new()];
+    let mut next = 0;
+    while let Some(path) = paths.get(next).cloned() {
+        next += 1;
+        let Some(graph) = graph_at(main, &path) else { continue };
+        for id in graph.nodes() {
+            for region in 0..graph.node(id).regions.len() {
+                paths.push(path.iter().copied().chain([(id, region)]).collect());
+            }
+        }
+    }
+    paths
+}
+
+/// The graph at the end of a path.
+pub fn graph_at<'g>(main: &'g Graph, path: &GraphPath) -> Option<&'g Graph> {
+    path.iter().try_fold(main, |graph, (id, region)| graph.node(*id).regions.get(*region))
+}
+
+fn graph_at_mut<'g>(main: &'g mut Graph, path: &GraphPath) -> Option<&'g mut Graph> {
+    path.iter().try_fold(main, |graph, (id, region)| graph.node_mut(*id).regions.get_mut(*region))
+}
+
+/// Who is told of changes, and how many more there may be.
+pub(crate) struct Log<'a> {
+    pub(crate) rule: &'static str,
+    pub(crate) observer: &'a mut dyn Observer,
+    pub(crate) budget: &'a mut Budget,
+}
+
+impl Log<'_> {
+    /// Counts one rewrite that was made.
+    pub(crate) fn rewrote(&mut self, at: &str) {
+        let number = self.budget.spend();
+        self.observer.rewrote(self.rule, at, number);
+    }
+
+    /// Tells of one that was not.
+    pub(crate) fn declined(&mut self, at: &str, why: &Declined) {
+        self.observer.declined(self.rule, at, why);
+    }
+
+    fn reborrow(&mut self) -> Log<'_> {
+        Log { rule: self.rule, observer: &mut *self.observer, budget: &mut *self.budget }
+    }
+}
+
+/// The one door through which passes change a module: every change is named, counted and can be
+/// stopped after so many. It can be read like a [`Module`].
+pub struct Editor<'a> {
+    module: &'a mut Module,
+    ops: &'a OpSet,
+    analyses: &'a mut Analyses,
+    log: Log<'a>,
+    outcome: Outcome,
+}
+
+impl Deref for Editor<'_> {
+    type Target = Module;
+
+    fn deref(&self) -> &Module {
+        self.module
+    }
+}
+
+impl<'a> Editor<'a> {
+    pub(crate) fn new(
+        module: &'a mut Module,
+        ops: &'a OpSet,
+        analyses: &'a mut Analyses,
+        log: Log<'a>,
+    ) -> Self {
+        Self { module, ops, analyses, log, outcome: Outcome::Unchanged }
+    }
+
+    /// Whether anything was changed through this editor.
+    pub fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+
+    /// Whether another rewrite may be made; `--stop-after N` says no after N of them.
+    pub fn may_rewrite(&self) -> bool {
+        self.log.budget.left()
+    }
+
+    fn changed(&mut self) {
+        self.outcome = Outcome::Changed;
+        self.analyses.clear();
+    }
+
+    /// Moves the module forward to a stage.
+    pub fn advance(&mut self, stage: Stage) {
+        if stage > self.module.stage && self.may_rewrite() {
+            self.module.stage = stage;
+            self.log.rewrote(stage.name());
+            self.changed();
+        }
+    }
+
+    /// Infers all types anew, or says everything that is wrong with the graph.
+    pub fn infer_types(&mut self) -> Result<Outcome, PassError> {
+        if !self.may_rewrite() {
+            return Ok(self.outcome);
+        }
+        let before = all_types(&self.module.graph);
+        weft_ir::infer::infer(&mut self.module.graph, self.ops).map_err(PassError::Invalid)?;
+        if before != all_types(&self.module.graph) {
+            self.log.rewrote("types");
+            self.changed();
+        }
+        Ok(self.outcome)
+    }
+
+    /// Lets `visit` rewrite every graph, those of control flow before the one they hang on.
+    pub fn each_graph(
+        &mut self,
+        mut visit: impl FnMut(&mut Rewriter<'_>) -> Result<(), PassError>,
+    ) -> Result<Outcome, PassError> {
+        let bound = input_symbols(&self.module.graph);
+        for path in graph_paths(&self.module.graph).into_iter().rev() {
+            if !self.may_rewrite() {
+                break;
+            }
+            let facts = self.analyses.get::<AllFacts>(self.module, self.ops);
+            let known = facts.get(&path).cloned().unwrap_or_else(|| Arc::new(weft_ir::infer::Facts::new()));
+            let Some(graph) = graph_at_mut(&mut self.module.graph, &path) else { continue };
+            let mut rewriter = Rewriter::new(graph, self.ops, (known, &bound), self.log.reborrow());
+            let done = visit(&mut rewriter);
+            if rewriter.outcome() == Outcome::Changed {
+                self.changed();
+            }
+            done?;
+        }
+        Ok(self.outcome)
+    }
+
+    /// Lets `visit` look at every node, producers first, and again at nodes whose surroundings it
+    /// changed, until it changes no more. See [`Rewriter`] for what it can do there.
+    pub fn each_node(
+        &mut self,
+        mut visit: impl FnMut(&mut Rewriter<'_>, NodeId) -> Result<(), Declined>,
+    ) -> Result<Outcome, PassError> {
+        self.each_graph(|graph| graph.each_node(&mut visit))
+    }
+
+    /// Removes, in every graph, the nodes that no output needs.
+    pub fn sweep(&mut self) -> Outcome {
+        for path in graph_paths(&self.module.graph).into_iter().rev() {
+            if !self.may_rewrite() {
+                break;
+            }
+            let Some(graph) = graph_at_mut(&mut self.module.graph, &path) else { continue };
+            if graph.sweep() > 0 {
+                let name = graph.name.clone();
+                self.log.rewrote(&name);
+                self.changed();
+            }
+        }
+        self.outcome
+    }
+}
+
+/// The symbols that are extents of inputs, and so known before the program runs.
+fn input_symbols(graph: &Graph) -> BTreeSet<Arc<str>> {
+    let types = graph.inputs().iter().flat_map(|id| &graph.node(*id).results).map(|r| &r.ty);
+    let dims = types.filter_map(|ty| ty.dims.as_ref()).flatten();
+    dims.filter_map(|dim| dim.as_symbol().filter(|s| *s != "?").map(Arc::from)).collect()
+}
+
+fn all_types(main: &Graph) -> Vec<TensorType> {
+    let graphs = graph_paths(main);
+    let graphs = graphs.iter().filter_map(|path| graph_at(main, path));
+    let nodes = graphs.flat_map(|g| {
+        let inputs = g.inputs().iter().copied();
+        inputs.chain(g.nodes()).map(|id| g.node(id)).collect::<Vec<_>>()
+    });
+    nodes.flat_map(|node| node.results.iter().map(|r| r.ty.clone())).collect()
+}

@@ -1,0 +1,22 @@
+//! Watching a pipeline run.
+use crate::pass::{Declined, Outcome, PassInfo};
+use weft_ir::Module;
+
+/// Watches a pipeline run: timing, dumps, diffs and ledgers are observers, never part of a pass.
+pub trait Observer {
+    /// Before a pass.
+    fn before(&mut self, _pass: &PassInfo, _module: &Module) {}
+    /// After a pass that succeeded.
+    fn after(&mut self, _pass: &PassInfo, _module: &Module, _outcome: Outcome) {}
+    /// After each rewrite: the rule, the name of the value it began at, its running number.
+    fn rewrote(&mut self, _rule: &str, _at: &str, _number: u64) {}
+    /// When a rule found its place and declined.
+    fn declined(&mut self, _rule: &str, _at: &str, _why: &Declined) {}
+    /// When a `fixpoint` still changed something in its last round.
+    fn unsettled(&mut self, _rounds: u32) {}
+}
+
+/// Watches nothing.
+pub struct Silent;
+
+impl Observer for Silent {}

@@ -1,0 +1,141 @@
+//! What a pass is, what it may use, and what it says when it is done.
+use crate::editor::Editor;
+use crate::options::{OptionError, OptionInfo, Options};
+use crate::rewriter::Rewriter;
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+use thiserror::Error;
+use weft_ir::infer::Problem;
+use weft_ir::{Graph, Node, NodeId, OpSet, Stage, Tensor};
+
+/// A transformation of a module.
+pub trait Pass: Send + Sync {
+    /// Rewrites the module through the editor; tells the truth about what changed, or fails and
+    /// the module must not be used any more.
+    fn run(&self, edit: &mut Editor<'_>, cx: &PassContext<'_>) -> Result<Outcome, PassError>;
+}
+
+/// The pass that lets one function look at every node of every graph; see [`Editor::each_node`].
+pub struct EachNode(pub fn(&mut Rewriter<'_>, NodeId) -> Result<(), Declined>);
+
+impl Pass for EachNode {
+    fn run(&self, edit: &mut Editor<'_>, _: &PassContext<'_>) -> Result<Outcome, PassError> {
+        edit.each_node(self.0)
+    }
+}
+
+/// Everything a user can read about a pass before running it.
+#[derive(Debug, Clone, Copy)]
+pub struct PassInfo {
+    /// Kebab-case; the same as file, in pipelines, logs and test folders.
+    pub name: &'static str,
+    /// One sentence.
+    pub summary: &'static str,
+    /// The options, with defaults and help.
+    pub options: &'static [OptionInfo],
+    /// What the result may differ in.
+    pub kind: PassKind,
+    /// The first and the last stage a module may be in.
+    pub accepts: (Stage, Stage),
+    /// Makes the pass from its options.
+    pub build: fn(&Options) -> Result<Box<dyn Pass>, OptionError>,
+}
+
+/// What the result of a pass may differ in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PassKind {
+    /// Later passes or backends need it.
+    Required,
+    /// The same numbers up to rounding; needed for speed or size.
+    Exact,
+    /// Other numbers, within a stated error; never on by default.
+    Lossy,
+}
+
+impl fmt::Display for PassKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            PassKind::Required => "required",
+            PassKind::Exact => "exact",
+            PassKind::Lossy => "lossy",
+        })
+    }
+}
+
+/// What a pass did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing.
+    Unchanged,
+    /// Something; what was known of the module is forgotten.
+    Changed,
+}
+
+/// Why a rule that found its place did not fire.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Declined(pub Cow<'static, str>);
+
+impl From<&'static str> for Declined {
+    fn from(why: &'static str) -> Self {
+        Self(why.into())
+    }
+}
+
+impl From<String> for Declined {
+    fn from(why: String) -> Self {
+        Self(why.into())
+    }
+}
+
+impl fmt::Display for Declined {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Why a pass gave up.
+#[derive(Debug, Error)]
+pub enum PassError {
+    /// The model itself is wrong.
+    #[error("the graph has {} invalid nodes: {}", .0.len(), list(.0))]
+    Invalid(Vec<Problem>),
+    /// A rewrite would have broken the graph; always a bug in the pass.
+    #[error("at `%{at}`: {message}")]
+    Rewrite {
+        /// The value the rewrite was at.
+        at: String,
+        /// What was found and what was expected.
+        message: String,
+    },
+    /// The pass needs something that was not lent to it.
+    #[error("no {0} was lent to the pass")]
+    Missing(&'static str),
+}
+
+fn list(problems: &[Problem]) -> String {
+    problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("; ")
+}
+
+/// Computes a node whose operands are all constants; a backend is lent for it.
+pub trait Evaluate: Send + Sync {
+    /// The results of a node, or why it cannot be computed ahead of time.
+    fn evaluate(&self, node: &Node, operands: &[Option<Arc<Tensor>>]) -> Result<Vec<Tensor>, String>;
+}
+
+/// Says what the backend in view has kernels for.
+pub trait Legality: Send + Sync {
+    /// Nothing if node `id` of `graph` can be compiled as it stands, or why not.
+    fn supports(&self, graph: &Graph, id: NodeId) -> Result<(), String>;
+}
+
+/// What a pass may use besides the module.
+#[derive(Clone, Copy)]
+pub struct PassContext<'a> {
+    /// The operators.
+    pub ops: &'a OpSet,
+    /// Computes nodes ahead of time.
+    pub evaluate: Option<&'a dyn Evaluate>,
+    /// The backend's word on single nodes; without one every node is good.
+    pub legality: Option<&'a dyn Legality>,
+}

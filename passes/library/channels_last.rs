@@ -1,0 +1,54 @@
+//! Runs convolutions, poolings and resizings with their channels last.
+//!
+//! Before: `%y = Conv(%x, %w, %b)`. After: `%a = Transpose(%x) {perm = [0, 2, 3, 1]}`,
+//! `%c = Conv(%a, %w, %b) {layout = "nhwc"}`, `%y = Transpose(%c) {perm = [0, 3, 1, 2]}`.
+//!
+//! Weights keep their order of axes: backends pack them anyway. `sink-transposes` and
+//! `cancel-transposes` then remove the transposes between neighbours. A `MaxPool` that also gives
+//! indices is left alone, as those count elements in the order of the first layout.
+use weft_ir::{Attr, NodeId, Stage};
+use weft_passes::{Declined, EachNode, PassInfo, PassKind, Perm, Rewriter, node};
+
+pub(crate) const INFO: PassInfo = PassInfo {
+    name: "channels-last",
+    summary: "runs convolutions, poolings and resizings with their channels last",
+    options: &[],
+    kind: PassKind::Exact,
+    accepts: (Stage::Canonical, Stage::Lowered),
+    build: |_| Ok(Box::new(EachNode(turn))),
+};
+
+/// The operators whose definitions have a `layout`.
+const OPS: [&str; 9] = [
+    "AveragePool",
+    "Conv",
+    "ConvTranspose",
+    "GlobalAveragePool",
+    "GlobalLpPool",
+    "GlobalMaxPool",
+    "LpPool",
+    "MaxPool",
+    "Resize",
+];
+
+fn turn(g: &mut Rewriter<'_>, id: NodeId) -> Result<(), Declined> {
+    let op = g.node(id).op.clone();
+    if !OPS.contains(&op.as_str()) || g.node(id).attrs.contains_key("layout") {
+        return Ok(());
+    }
+    if g.node(id).results.len() > 1 {
+        return Err("its indices count elements with the channels first".into());
+    }
+    let x = g.operand(id, 0).ok_or("it has no operand")?;
+    let rank = g.rank(x).filter(|rank| (3..=5).contains(rank)).ok_or("it has not 1 to 3 spatial axes")?;
+    let last = Perm::channels_last(rank);
+    let turned = g.add(node("Transpose", [("perm", last.attr())]), &[Some(x)])?;
+    let mut operands = g.operands(id);
+    operands[0] = Some(turned);
+    let mut changed = g.node(id).clone().with("layout", Attr::Str("nhwc".to_string()));
+    changed.results.clear();
+    let changed = g.add(changed, &operands)?;
+    let back = g.add(node("Transpose", [("perm", last.inverse().attr())]), &[Some(changed)])?;
+    g.replace(g.result(id), back);
+    Ok(())
+}

@@ -1,0 +1,49 @@
+//! The named pipelines, as lists with the reason for each place.
+use weft_passes::PipelineInfo;
+
+/// All of them; each is made of passes and of pipelines before it.
+pub const ALL: &[PipelineInfo] = &[
+    PipelineInfo {
+        name: "O0",
+        summary: "only what later stages need",
+        steps: &[
+            // Types first: everything else asks for shapes.
+            "propagate-shapes",
+            "canonicalize",
+            "dead-code",
+        ],
+    },
+    PipelineInfo {
+        name: "clean",
+        summary: "constants, copies and operators without effect",
+        steps: &[
+            // Folding shows more identities, these more equal nodes, and these more constants.
+            "fixpoint(propagate-shapes,fold-constants,identities,merge-reshapes,cancel-transposes,common-subexpressions,dead-code)",
+        ],
+    },
+    PipelineInfo {
+        name: "O1",
+        summary: "what makes every model smaller and none slower",
+        steps: &[
+            "O0",
+            "clean",
+            // Batch normalisations first: what is left of them is scales and biases.
+            "fold-batch-norm",
+            "fold-scale-and-bias",
+            "clean",
+        ],
+    },
+    PipelineInfo {
+        name: "O2",
+        summary: "every exact pass",
+        steps: &[
+            "O1",
+            // Operators have their names now; layouts come last, as they hide shapes behind transposes.
+            "channels-last",
+            "fixpoint(sink-transposes,cancel-transposes)",
+            // Sinking turns constants and leaves reshapes.
+            "clean",
+        ],
+    },
+    PipelineInfo { name: "O3", summary: "the same as O2; room for slower searches", steps: &["O2"] },
+];
