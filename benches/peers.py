@@ -91,6 +91,16 @@ class Subject:
             raise WeftError("; ".join(wrong))
         return measure.alternate(run, peer_run, threads, seconds)
 
+    def schedules(self, runs: int = 20) -> dict[str, float]:
+        """The share of each schedule in the time of a run, at one thread."""
+        with self.artifact.open(1, profile=True) as session:
+            prepared = session.prepare(self.values)
+            for _ in range(runs):
+                session.run_prepared(prepared)
+            spent = session.profile()
+        whole = spent.pop("(run)", 0) or sum(spent.values()) or 1
+        return {schedule: time / whole for schedule, time in sorted(spent.items(), key=lambda item: -item[1])}
+
     def bytes_beyond_weights(self) -> int:
         """The artifact's size without its packed weights."""
         table = ModelTable.in_dll(ctypes.CDLL(str(self.lib)), "weft_model")
@@ -105,6 +115,7 @@ def measured(row: dict[str, Any], folder: Path, threads: list[int], seconds: flo
         subject = Subject(row, folder)
         result["compile_seconds"] = subject.compile_seconds
         result["bytes_beyond_weights"] = subject.bytes_beyond_weights()
+        result["schedules"] = subject.schedules()
         for count in threads:
             result["threads"][count] = dataclasses.asdict(subject.compare(count, seconds))
         if row["id"] in SCALED:
@@ -145,6 +156,14 @@ def print_models(results: list[Result], threads: list[int]) -> None:
             print(f"{count} thread(s): geometric mean {mean:.3f} over {len(ratios)} models, worst {max(ratios):.2f}")
 
 
+def print_schedules(results: list[Result]) -> None:
+    """Where the time of each model goes."""
+    print("\nshare of the time by schedule, one thread")
+    for result in results:
+        shares = "  ".join(f"{name} {share:.1%}" for name, share in result.get("schedules", {}).items())
+        print(f"{result['model']:18}{shares}")
+
+
 def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -158,6 +177,7 @@ def main() -> int:
         results = [measured(row, Path(name), args.threads, args.seconds) for row in rows]
         report: Result = {"models": results}
         print_models(results, args.threads)
+        print_schedules(results)
         report["fma_gflops"], report["fma_scaling"] = measure.Peak().rates()
         print(f"\nmultiply-adds: {report['fma_gflops']:.1f} GFLOP/s, two threads {report['fma_scaling']:.2f} times that")
         for result in results:
