@@ -142,3 +142,6 @@ fn metadata(proto: &ModelProto) -> BTreeMap<String, String> {
     metadata.extend(given.map(|(key, value)| (key.to_string(), value.to_string())));
     metadata
 }
+
+#[cfg(test)]
+mod tests;

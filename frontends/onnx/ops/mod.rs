@@ -120,3 +120,6 @@ fn with_operands(call: &mut Call<'_, '_, '_>, op: &str, operands: Vec<Option<wef
     let attrs = call.declared(call.builder.def(op)?)?;
     call.finish(op, attrs, operands, Vec::new())
 }
+
+#[cfg(test)]
+mod tests;
