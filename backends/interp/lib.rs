@@ -3,20 +3,34 @@
 #![forbid(unsafe_code)]
 
 mod arith;
+mod arrange;
 mod array;
 mod backend;
 mod call;
 mod cast;
 mod constant;
+mod conv;
+mod create;
+mod deform;
 mod einsum;
 mod families;
+mod gather;
 mod logic;
 mod matmul;
+mod moving;
 mod norm;
 mod number;
+mod place;
+mod pool;
 mod reduce;
+mod region;
+mod resize;
 mod ring;
 mod run;
+mod sample;
+mod scatter;
+mod select;
+mod slide;
 mod special;
 mod unary;
 
