@@ -4,6 +4,7 @@ use crate::builder::Builder;
 use crate::frame::{Binding, Frame, Surroundings};
 use crate::model::{Model, NEWEST_OPSET, clip};
 use crate::proto::{GraphProto, ModelProto, ValueInfoProto};
+use crate::region::output_names;
 use crate::types::tensor_type;
 use crate::wire::measure;
 use prost::Message;
@@ -111,12 +112,6 @@ impl<'a> Builder<'_, 'a> {
         let value: Value = self.input(&name, Fact::of(ty));
         self.bind(input.name(), Binding::Value(value))
     }
-}
-
-/// The names of the outputs as users know them, made unique.
-fn output_names(outputs: &[ValueInfoProto]) -> Vec<String> {
-    let mut names = crate::names::Names::default();
-    outputs.iter().map(|output| names.unique(output.name())).collect()
 }
 
 fn finished(proto: &ModelProto, graph: Graph, report: Report) -> Import {

@@ -3,9 +3,9 @@ use crate::attributes::Attributes;
 use crate::builder::{Builder, Stop};
 use crate::frame::{Binding, Frame, Surroundings};
 use crate::model::{clip, domain, node_name};
-use crate::names::nested;
+use crate::names::{Names, nested};
 use crate::order::free_names;
-use crate::proto::{GraphProto, NodeProto, TensorProto};
+use crate::proto::{GraphProto, NodeProto, TensorProto, ValueInfoProto};
 use std::sync::Arc;
 use weft_frontend::{Cause, Place};
 use weft_ir::{DType, Fact, Graph, Tensor, Value};
@@ -82,6 +82,7 @@ impl<'a> Builder<'_, 'a> {
             return Err(Stop::Reported);
         }
         graph.set_outputs(outputs);
+        graph.set_output_names(output_names(&region.proto.output));
         Ok((graph, facts))
     }
 
@@ -206,6 +207,12 @@ impl<'a> Builder<'_, 'a> {
         let tensor: Tensor = crate::tensor::tensor(proto, self.model.source)?;
         self.bind(proto.name(), Binding::Weight(Arc::new(tensor)))
     }
+}
+
+/// The names of the outputs as users know them, made unique.
+pub(crate) fn output_names(outputs: &[ValueInfoProto]) -> Vec<String> {
+    let mut names = Names::default();
+    outputs.iter().map(|output| names.unique(output.name())).collect()
 }
 
 fn is_if(node: &NodeProto) -> bool {

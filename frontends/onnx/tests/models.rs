@@ -52,7 +52,7 @@ fn both_decoders_agree_on_every_kind_of_data() {
     let tensor = proto::TensorProto {
         dims: vec![1, -2],
         data_type: Some(proto::tensor_proto::DataType::Bfloat16 as i32),
-        float_data: vec![1.5, f32::NAN.copysign(1.0).min(2.5)],
+        float_data: vec![1.5, 2.5],
         int32_data: vec![-1, i32::MAX],
         int64_data: vec![i64::MIN],
         double_data: vec![0.1],
