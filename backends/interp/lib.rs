@@ -4,6 +4,7 @@
 
 mod arith;
 mod array;
+mod attention;
 mod backend;
 mod call;
 mod cast;
@@ -11,9 +12,13 @@ mod constant;
 mod einsum;
 mod families;
 mod logic;
+mod loss;
 mod matmul;
 mod norm;
 mod number;
+mod quant;
+mod random;
+mod recurrent_attention;
 mod reduce;
 mod ring;
 mod run;
