@@ -1,5 +1,5 @@
 //! Matrix products.
-use super::check::{Types, alike, operand, optional, ranked, same_extent, typed};
+use super::check::{Types, alike, operand, optional, ranked, same_extent, stretches, typed};
 use super::rules::{attr, broadcast, fail, float, int, op, opt, req, shaped};
 use crate::dim::Dim;
 use crate::infer::Fact;
@@ -131,9 +131,7 @@ fn gemm(cx: &InferCx<'_>) -> Result<Vec<Fact>, InferError> {
     same_extent(k_of_a, k_of_b, "inner extents")?;
     let dims = vec![rows.clone(), columns.clone()];
     if let Some(c) = cx.get(2).and_then(|c| c.dims()) {
-        let both = broadcast(&dims, c)?;
-        let grown = |(a, b): (&Dim, &Dim)| a.as_fixed() == Some(1) && b.as_fixed().is_some_and(|b| b != 1);
-        if both.len() != 2 || dims.iter().zip(&both).any(grown) {
+        if !stretches(c, &dims)? {
             return fail("operand 2 `C` does not broadcast to the product".to_string());
         }
     }
