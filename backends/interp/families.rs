@@ -8,12 +8,17 @@ use std::sync::LazyLock;
 #[rustfmt::skip]
 const FAMILIES: &[&[(&str, Eval)]] = &[
     arith::EVALS,
+    attention::EVALS,
     cast::EVALS,
     constant::EVALS,
     einsum::EVALS,
     logic::EVALS,
+    loss::EVALS,
     matmul::EVALS,
     norm::EVALS,
+    quant::EVALS,
+    random::EVALS,
+    recurrent_attention::EVALS,
     reduce::EVALS,
     arrange::EVALS,
     conv::EVALS,

@@ -2,6 +2,7 @@
 //! called `weft.Something`.
 mod arith;
 mod arrange;
+mod attention;
 mod cast;
 mod check;
 mod control;
@@ -12,10 +13,13 @@ mod extents;
 mod gather;
 mod join;
 mod logic;
+mod loss;
 mod matmul;
 mod norm;
 mod pool;
 pub mod recurrent;
+mod quant;
+mod random;
 mod reduce;
 pub mod resize;
 pub mod rules;
@@ -40,11 +44,15 @@ pub const FAMILIES: &[(&str, &[OpDef])] = &[
     ("create", create::OPS),
     ("gather", gather::OPS),
     ("join", join::OPS),
+    ("attention", attention::OPS),
     ("cast", cast::OPS),
     ("einsum", einsum::OPS),
     ("logic", logic::OPS),
+    ("loss", loss::OPS),
     ("matmul", matmul::OPS),
     ("normalisation", norm::OPS),
+    ("quantisation", quant::OPS),
+    ("random", random::OPS),
     ("reduction", reduce::OPS),
     ("mathematics", unary::MATH),
     ("pool", pool::OPS),
