@@ -152,7 +152,8 @@ fn lstm_step(net: &Net<'_>, x: &[f64], h: &mut [f64], c: &mut [f64]) {
         };
         c[i] = forget * c[i] + input * net.activate(1, sum(3, i));
         let output = net.activate(0, sum(1, i) + net.peepholes[n + i] * c[i]);
-        h[i] = output * net.activate(2, c[i]);
+        // The cell state itself is not clipped.
+        h[i] = output * net.activations[2].apply(c[i]);
     }
 }
 
