@@ -26,6 +26,10 @@ pub(crate) enum Types {
     Index,
     /// Floats of any width.
     AnyFloat,
+    /// What is quantised: a float or an `i32`.
+    Plain,
+    /// What is quantised to: integers up to 32 bits and floats up to 8.
+    Quantised,
     /// Every type but text.
     NoText,
     /// Every type.
@@ -35,7 +39,7 @@ pub(crate) enum Types {
 impl Types {
     fn admits(self, dtype: DType) -> bool {
         let wide = dtype.bits() >= 8;
-        let float = matches!(dtype, DType::F64 | DType::F32 | DType::F16 | DType::Bf16);
+        let float = wide16(dtype);
         match self {
             Types::Float => float,
             Types::Int => dtype.is_int() && wide,
@@ -46,6 +50,10 @@ impl Types {
             Types::Byte => matches!(dtype, DType::I8 | DType::U8),
             Types::Index => matches!(dtype, DType::I32 | DType::I64),
             Types::AnyFloat => dtype.is_float(),
+            Types::Plain => float || dtype == DType::I32,
+            Types::Quantised => {
+                (dtype.is_int() && dtype.bits() <= 32) || (dtype.is_float() && !wide16(dtype))
+            }
             Types::NoText => dtype != DType::String,
             Types::Any => true,
         }
@@ -62,10 +70,16 @@ impl Types {
             Types::Byte => "i8 or u8",
             Types::Index => "i32 or i64",
             Types::AnyFloat => "a float",
+            Types::Plain => "a float of at least 16 bits or i32",
+            Types::Quantised => "an integer of at most 32 bits or a float of at most 8",
             Types::NoText => "no string",
             Types::Any => "anything",
         }
     }
+}
+
+fn wide16(dtype: DType) -> bool {
+    matches!(dtype, DType::F64 | DType::F32 | DType::F16 | DType::Bf16)
 }
 
 /// Operand `i`, which must be present and of one of these element types.

@@ -13,6 +13,18 @@ mod logic;
 mod pool;
 pub mod recurrent;
 pub mod resize;
+mod attention;
+mod cast;
+mod check;
+pub mod einsum;
+mod index;
+mod logic;
+mod loss;
+mod matmul;
+mod norm;
+mod quant;
+mod random;
+mod reduce;
 pub mod rules;
 mod scatter;
 mod select;
@@ -35,7 +47,17 @@ pub const FAMILIES: &[(&str, &[OpDef])] = &[
     ("create", create::OPS),
     ("gather", gather::OPS),
     ("join", join::OPS),
+    ("attention", attention::OPS),
+    ("cast", cast::OPS),
+    ("einsum", einsum::OPS),
+    ("index", index::OPS),
     ("logic", logic::OPS),
+    ("loss", loss::OPS),
+    ("matmul", matmul::OPS),
+    ("normalisation", norm::OPS),
+    ("quantisation", quant::OPS),
+    ("random", random::OPS),
+    ("reduction", reduce::OPS),
     ("mathematics", unary::MATH),
     ("pool", pool::OPS),
     ("recurrent", recurrent::OPS),
