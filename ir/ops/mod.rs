@@ -2,29 +2,26 @@
 //! called `weft.Something`.
 mod arith;
 mod arrange;
+mod attention;
+mod cast;
 mod check;
 mod control;
 mod conv;
 mod create;
+pub mod einsum;
 mod extents;
 mod gather;
 mod join;
 mod logic;
-mod pool;
-pub mod recurrent;
-pub mod resize;
-mod attention;
-mod cast;
-mod check;
-pub mod einsum;
-mod index;
-mod logic;
 mod loss;
 mod matmul;
 mod norm;
+mod pool;
 mod quant;
 mod random;
+pub mod recurrent;
 mod reduce;
+pub mod resize;
 pub mod rules;
 mod scatter;
 mod select;
@@ -42,25 +39,24 @@ pub const FAMILIES: &[(&str, &[OpDef])] = &[
     ("activation", unary::ACTIVATIONS),
     ("arithmetic", arith::OPS),
     ("arrange", arrange::OPS),
+    ("attention", attention::OPS),
+    ("cast", cast::OPS),
     ("control", control::OPS),
     ("conv", conv::OPS),
     ("create", create::OPS),
+    ("einsum", einsum::OPS),
     ("gather", gather::OPS),
     ("join", join::OPS),
-    ("attention", attention::OPS),
-    ("cast", cast::OPS),
-    ("einsum", einsum::OPS),
-    ("index", index::OPS),
     ("logic", logic::OPS),
     ("loss", loss::OPS),
+    ("mathematics", unary::MATH),
     ("matmul", matmul::OPS),
     ("normalisation", norm::OPS),
+    ("pool", pool::OPS),
     ("quantisation", quant::OPS),
     ("random", random::OPS),
-    ("reduction", reduce::OPS),
-    ("mathematics", unary::MATH),
-    ("pool", pool::OPS),
     ("recurrent", recurrent::OPS),
+    ("reduction", reduce::OPS),
     ("resize", resize::OPS),
     ("scatter", scatter::OPS),
     ("select", select::OPS),
