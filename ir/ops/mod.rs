@@ -20,6 +20,7 @@ mod pool;
 pub mod recurrent;
 mod quant;
 mod random;
+pub mod recurrent;
 mod reduce;
 pub mod resize;
 pub mod rules;
@@ -39,9 +40,12 @@ pub const FAMILIES: &[(&str, &[OpDef])] = &[
     ("activation", unary::ACTIVATIONS),
     ("arithmetic", arith::OPS),
     ("arrange", arrange::OPS),
+    ("attention", attention::OPS),
+    ("cast", cast::OPS),
     ("control", control::OPS),
     ("conv", conv::OPS),
     ("create", create::OPS),
+    ("einsum", einsum::OPS),
     ("gather", gather::OPS),
     ("join", join::OPS),
     ("attention", attention::OPS),
@@ -49,14 +53,14 @@ pub const FAMILIES: &[(&str, &[OpDef])] = &[
     ("einsum", einsum::OPS),
     ("logic", logic::OPS),
     ("loss", loss::OPS),
+    ("mathematics", unary::MATH),
     ("matmul", matmul::OPS),
     ("normalisation", norm::OPS),
+    ("pool", pool::OPS),
     ("quantisation", quant::OPS),
     ("random", random::OPS),
-    ("reduction", reduce::OPS),
-    ("mathematics", unary::MATH),
-    ("pool", pool::OPS),
     ("recurrent", recurrent::OPS),
+    ("reduction", reduce::OPS),
     ("resize", resize::OPS),
     ("scatter", scatter::OPS),
     ("select", select::OPS),
