@@ -272,6 +272,7 @@ impl Array<i128> {
     pub(crate) fn store(&self, dtype: DType) -> Result<Tensor, EvalError> {
         let mut bytes = Vec::with_capacity(self.data.len() * (dtype.bits() as usize).div_ceil(8));
         match dtype {
+            DType::F32 => self.data.iter().for_each(|x| (*x as f32).write(&mut bytes)),
             _ if dtype.is_float() => return self.map(|x| x as f64).store(dtype),
             DType::I64 | DType::U64 => self.data.iter().for_each(|x| (*x as u64).write(&mut bytes)),
             DType::I32 | DType::U32 => self.data.iter().for_each(|x| (*x as u32).write(&mut bytes)),

@@ -8,8 +8,13 @@ use std::sync::LazyLock;
 #[rustfmt::skip]
 const FAMILIES: &[&[(&str, Eval)]] = &[
     arith::EVALS,
+    cast::EVALS,
     constant::EVALS,
+    einsum::EVALS,
     logic::EVALS,
+    matmul::EVALS,
+    norm::EVALS,
+    reduce::EVALS,
     unary::ACTIVATIONS,
     unary::MATH,
 ];

@@ -145,7 +145,11 @@ pub(crate) fn encode_power(x: f64, rounding: PowerRounding, overflow: Overflow) 
     if x.is_nan() || (x.is_infinite() && overflow == Overflow::Special) {
         return 255;
     }
-    let magnitude = x.abs().clamp(power_of_two(-127), f64::MAX);
+    let smallest = power_of_two(-127);
+    if x.abs() < smallest && overflow == Overflow::Special {
+        return 255;
+    }
+    let magnitude = x.abs().clamp(smallest, f64::MAX);
     let exponent = (magnitude.to_bits() >> 52) as i32 - 1023;
     let fraction = magnitude / power_of_two(exponent);
     let up = match rounding {

@@ -13,6 +13,14 @@ mod logic;
 mod pool;
 pub mod recurrent;
 pub mod resize;
+mod cast;
+mod check;
+pub mod einsum;
+mod index;
+mod logic;
+mod matmul;
+mod norm;
+mod reduce;
 pub mod rules;
 mod scatter;
 mod select;
@@ -35,7 +43,13 @@ pub const FAMILIES: &[(&str, &[OpDef])] = &[
     ("create", create::OPS),
     ("gather", gather::OPS),
     ("join", join::OPS),
+    ("cast", cast::OPS),
+    ("einsum", einsum::OPS),
+    ("index", index::OPS),
     ("logic", logic::OPS),
+    ("matmul", matmul::OPS),
+    ("normalisation", norm::OPS),
+    ("reduction", reduce::OPS),
     ("mathematics", unary::MATH),
     ("pool", pool::OPS),
     ("recurrent", recurrent::OPS),
