@@ -51,6 +51,15 @@ impl Layout {
         }
     }
 
+    /// The axis of a tensor of this layout that is `axis` when the channels come first.
+    pub fn place(self, axis: usize, rank: usize) -> usize {
+        match (self, axis) {
+            (Layout::First, _) | (Layout::Last, 0) => axis,
+            (Layout::Last, 1) => rank - 1,
+            (Layout::Last, _) => axis - 1,
+        }
+    }
+
     /// Batch, channels and spatial extents, of a shape with at least two axes.
     pub fn split<T: Clone>(self, dims: &[T]) -> (T, T, Vec<T>) {
         let channel = self.channel(dims.len());
