@@ -2,25 +2,22 @@
 //! called `weft.Something`.
 mod arith;
 mod arrange;
+mod cast;
 mod check;
 mod control;
 mod conv;
 mod create;
+pub mod einsum;
 mod extents;
 mod gather;
 mod join;
 mod logic;
-mod pool;
-pub mod recurrent;
-pub mod resize;
-mod cast;
-mod check;
-pub mod einsum;
-mod index;
-mod logic;
 mod matmul;
 mod norm;
+mod pool;
+pub mod recurrent;
 mod reduce;
+pub mod resize;
 pub mod rules;
 mod scatter;
 mod select;
@@ -38,21 +35,20 @@ pub const FAMILIES: &[(&str, &[OpDef])] = &[
     ("activation", unary::ACTIVATIONS),
     ("arithmetic", arith::OPS),
     ("arrange", arrange::OPS),
+    ("cast", cast::OPS),
     ("control", control::OPS),
     ("conv", conv::OPS),
     ("create", create::OPS),
+    ("einsum", einsum::OPS),
     ("gather", gather::OPS),
     ("join", join::OPS),
-    ("cast", cast::OPS),
-    ("einsum", einsum::OPS),
-    ("index", index::OPS),
     ("logic", logic::OPS),
+    ("mathematics", unary::MATH),
     ("matmul", matmul::OPS),
     ("normalisation", norm::OPS),
-    ("reduction", reduce::OPS),
-    ("mathematics", unary::MATH),
     ("pool", pool::OPS),
     ("recurrent", recurrent::OPS),
+    ("reduction", reduce::OPS),
     ("resize", resize::OPS),
     ("scatter", scatter::OPS),
     ("select", select::OPS),
