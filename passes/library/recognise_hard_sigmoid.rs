@@ -44,7 +44,8 @@ fn limit(g: &Rewriter<'_>, id: NodeId, position: usize) -> Option<f64> {
     g.scalar(g.operand(id, position)?)
 }
 
-/// `x`, slope and offset, if the value is a line through some `x` but not `x` itself.
+/// `x`, slope and offset, if the value is a line in some `x` but not `x` itself; the farthest `x`
+/// there is, to take in all of the line.
 fn line(g: &Rewriter<'_>, value: Value) -> Option<(Value, f64, f64)> {
     let line = |x: Value| {
         let found = Polynomial::of(g, value, x, None)?;
@@ -52,7 +53,7 @@ fn line(g: &Rewriter<'_>, value: Value) -> Option<(Value, f64, f64)> {
         let wanted = Polynomial::new([((1, 0), slope), ((0, 0), offset)]);
         (slope != 0.0 && found.near(&wanted)).then_some((x, slope, offset))
     };
-    g.formula_inputs(value).into_iter().filter(|x| *x != value).find_map(line)
+    g.formula_inputs(value).into_iter().rev().filter(|x| *x != value).find_map(line)
 }
 
 /// The user of the clipped value that divides it by its upper limit.
