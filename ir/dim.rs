@@ -311,46 +311,15 @@ impl Dim {
         self.chosen(other, Ordering::Greater, Atom::Max)
     }
 
-    /// The one that compares as `wanted`, if it is known which; else an atom of both.
+    /// The one that compares as `wanted`, where the normal form shows it; else an atom of both.
     fn chosen(&self, other: &Self, wanted: Ordering, atom: fn(Arc<Dim>, Arc<Dim>) -> Atom) -> Self {
         if self.is_unknown() || other.is_unknown() {
             return Self::unknown();
         }
-        match self.order(other) {
-            Some(order) => if order == wanted { self } else { other }.clone(),
+        match self.sub(other).sign() {
+            Some(sign) => if sign == wanted { self } else { other }.clone(),
             None => Self::atom(atom(Arc::new(self.min(other).clone()), Arc::new(self.max(other).clone()))),
         }
-    }
-
-    /// Which one is (never) larger, where the normal form shows it.
-    fn order(&self, other: &Self) -> Option<Ordering> {
-        let difference = self.sub(other);
-        if self.is_unknown() || other.is_unknown() {
-            None
-        } else if difference.at_most().is_some_and(|most| most <= 0) {
-            Some(Ordering::Less)
-        } else if difference.at_least().is_some_and(|least| least >= 0) {
-            Some(Ordering::Greater)
-        } else {
-            None
-        }
-    }
-
-    /// A number that the value never goes below, where the normal form shows one. Symbols are
-    /// extents, so none is negative.
-    pub fn at_least(&self) -> Option<i64> {
-        self.terms.iter().try_fold(0i64, |sum, (atoms, factor)| {
-            Some(sum.saturating_add(if *factor > 0 {
-                factor.saturating_mul(least(atoms)?)
-            } else {
-                factor.saturating_mul(most(atoms)?)
-            }))
-        })
-    }
-
-    /// A number that the value never goes above, where the normal form shows one.
-    pub fn at_most(&self) -> Option<i64> {
-        self.scale(-1).at_least().map(|least| least.saturating_neg())
     }
 
     /// `self = whole * divisor + rest`, with as much in `whole` as the normal form shows.
@@ -415,27 +384,6 @@ impl Atom {
         }
     }
 
-    fn at_least(&self) -> Option<i64> {
-        match self {
-            Atom::Symbol(_) => Some(0),
-            Atom::Div(a, b) => {
-                a.at_least().filter(|a| *a >= 0).and(b.at_least().filter(|b| *b > 0)).map(|_| 0)
-            }
-            Atom::Mod(_, b) => b.at_least().filter(|b| *b > 0).map(|_| 0),
-            Atom::Min(a, b) => Some(a.at_least()?.min(b.at_least()?)),
-            Atom::Max(a, b) => a.at_least().max(b.at_least()),
-        }
-    }
-
-    fn at_most(&self) -> Option<i64> {
-        match self {
-            Atom::Symbol(_) | Atom::Div(..) => None,
-            Atom::Mod(_, b) => b.at_most().filter(|_| b.at_least() > Some(0)).map(|b| b - 1),
-            Atom::Min(a, b) => a.at_most().into_iter().chain(b.at_most()).min(),
-            Atom::Max(a, b) => Some(a.at_most()?.max(b.at_most()?)),
-        }
-    }
-
     fn eval(&self, value_of: &dyn Fn(&str) -> Option<i64>) -> Option<i64> {
         match self {
             Atom::Symbol(name) => value_of(name),
@@ -476,18 +424,6 @@ fn gcd(a: i64, b: i64) -> i64 {
 
 fn floor_mod(a: i64, b: i64) -> Option<i64> {
     a.checked_sub(floor_div(a, b)?.checked_mul(b)?)
-}
-
-/// A lower bound of a product of atoms none of which is negative.
-fn least(atoms: &[Atom]) -> Option<i64> {
-    let bounds = atoms.iter().map(|a| a.at_least().filter(|b| *b >= 0));
-    bounds.into_iter().try_fold(1i64, |product, bound| Some(product.saturating_mul(bound?)))
-}
-
-/// An upper bound of a product of atoms none of which is negative.
-fn most(atoms: &[Atom]) -> Option<i64> {
-    least(atoms)?;
-    atoms.iter().try_fold(1i64, |product, atom| Some(product.saturating_mul(atom.at_most()?)))
 }
 
 fn floor_div(a: i64, b: i64) -> Option<i64> {

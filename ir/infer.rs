@@ -11,6 +11,9 @@ use thiserror::Error;
 /// Integer vectors up to this length are followed symbolically.
 const MAX_VALUE: usize = 64;
 
+/// How often all loops together may be entered again.
+const MAX_ROUNDS: usize = 10_000;
+
 /// What is known of a value before the program runs.
 #[derive(Debug, Clone)]
 pub struct Fact {
@@ -99,19 +102,19 @@ pub type Facts = BTreeMap<Value, Fact>;
 pub fn infer(graph: &mut Graph, ops: &OpSet) -> Result<Facts, Vec<Problem>> {
     let entry: Vec<Fact> =
         graph.inputs().iter().map(|id| Fact::of(graph.ty(Value { node: *id, slot: 0 }).clone())).collect();
-    let mut inference = Inference { ops, path: vec![graph.name.clone()], problems: Vec::new() };
+    let mut inference =
+        Inference { ops, path: vec![graph.name.clone()], problems: Vec::new(), rounds: MAX_ROUNDS };
     let facts = inference.graph(graph, entry);
     if inference.problems.is_empty() { Ok(facts) } else { Err(inference.problems) }
 }
-
-/// A loop is entered with less and less known about the shapes it carries, but not more often.
-const MAX_ROUNDS: usize = 16;
 
 struct Inference<'a> {
     ops: &'a OpSet,
     /// The names of the graphs around the current one, and its own.
     path: Vec<String>,
     problems: Vec<Problem>,
+    /// How often loops may still be entered again.
+    rounds: usize,
 }
 
 impl Inference<'_> {
@@ -164,7 +167,8 @@ impl Inference<'_> {
         Ok(results.into_iter().take(node.results.len()).collect())
     }
 
-    /// Infers the regions of a node until what their inputs are taken to be agrees with the outputs.
+    /// Infers the regions of a node until what their inputs are taken to be agrees with their
+    /// outputs: a loop is entered with less and less known about the shapes it carries.
     fn settled_regions(
         &mut self,
         graph: &mut Graph,
@@ -172,14 +176,16 @@ impl Inference<'_> {
         cx: &InferCx<'_>,
     ) -> Result<Option<Vec<Vec<Fact>>>, InferError> {
         let mut entries = (cx.def.enter)(cx)?;
-        for _ in 0..MAX_ROUNDS {
+        loop {
             let Some(regions) = self.regions(graph, id, entries.clone())? else { return Ok(None) };
             let again = (cx.def.enter)(&InferCx { regions: &regions, ..*cx })?;
             if !weaken(&mut entries, again) {
                 return Ok(Some(regions));
             }
+            // Each round forgets something, but loops in loops multiply.
+            let spent = || InferError(format!("the shapes carried do not settle within {MAX_ROUNDS} rounds"));
+            self.rounds = self.rounds.checked_sub(1).ok_or_else(spent)?;
         }
-        Err(InferError(format!("the shapes carried do not settle within {MAX_ROUNDS} rounds")))
     }
 
     /// The facts about the outputs of every region; `None` if something in them was reported.

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod attr;
+mod bounds;
 pub mod dim;
 pub mod graph;
 pub mod infer;

@@ -325,7 +325,7 @@ impl Verifier<'_> {
 }
 
 /// `1 result`, `2 to 3 results`.
-fn count(least: usize, most: usize, what: &str) -> String {
+pub(crate) fn count(least: usize, most: usize, what: &str) -> String {
     let plural = if most == 1 { "" } else { "s" };
     let range = if least == most { least.to_string() } else { format!("{least} to {most}") };
     format!("{range} {what}{plural}")

@@ -1,6 +1,12 @@
 //! What every backend is: a name, what it supports, and a way to run a module.
 #![forbid(unsafe_code)]
 
+pub mod artifact;
+pub mod target;
+
+pub use artifact::{Artifact, Emit, OptLevel};
+pub use target::{Level, Target};
+
 use std::sync::Arc;
 use thiserror::Error;
 use weft_ir::{Module, Node, Tensor};

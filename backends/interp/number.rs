@@ -68,7 +68,8 @@ impl Format {
             Specials::Ieee => (((1 << self.exponent) - 1) << self.mantissa) | 1 << (self.mantissa - 1),
             Specials::FiniteNan => (1 << (self.exponent + self.mantissa)) - 1,
             Specials::Unsigned0 => self.sign(true),
-            Specials::None => self.largest(),
+            // There is none; this is what the reference gives.
+            Specials::None => self.sign(true),
         }
     }
 

@@ -1,1 +1,52 @@
-//! Placeholder.
+//! ONNX models as modules: protobuf decoded over the mapped file, every opset's operators turned into
+//! the newest ones, functions inlined, captures made explicit.
+//!
+//! Nothing is ignored in silence: an attribute nobody read is an error, and all errors of a model
+//! are reported at once.
+#![forbid(unsafe_code)]
+
+mod attributes;
+mod builder;
+mod call;
+mod frame;
+mod functions;
+mod import;
+mod model;
+mod names;
+mod ops;
+mod order;
+mod region;
+mod tensor;
+#[cfg(test)]
+mod testing;
+mod types;
+mod walk;
+mod wire;
+
+pub use import::read;
+
+use weft_frontend::{Frontend, FrontendInfo, Import, ImportError, Source};
+
+/// The frontend for ONNX.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Onnx;
+
+impl Frontend for Onnx {
+    fn info(&self) -> &FrontendInfo {
+        &FrontendInfo {
+            name: "onnx",
+            summary: "ONNX models of opset 1 to 28, weights inside or in files beside them",
+            extensions: &["onnx"],
+        }
+    }
+
+    fn read(&self, source: &Source) -> Result<Import, ImportError> {
+        read(source)
+    }
+}
+
+/// The messages of ONNX as prost generates them from `proto/onnx.proto`.
+pub mod proto {
+    #![expect(missing_docs, reason = "generated; the messages are described in proto/onnx.proto")]
+    include!("proto/onnx.rs");
+}

@@ -42,6 +42,8 @@ pub const FAMILIES: &[(&str, &[OpDef])] = &[
     ("einsum", einsum::OPS),
     ("gather", gather::OPS),
     ("join", join::OPS),
+    ("cast", cast::OPS),
+    ("einsum", einsum::OPS),
     ("logic", logic::OPS),
     ("mathematics", unary::MATH),
     ("matmul", matmul::OPS),

@@ -9,6 +9,7 @@ use crate::module::{Module, Stage};
 use crate::op::{AttrKind, OpDef, OpSet};
 use crate::tensor::Tensor;
 use crate::types::TensorType;
+use crate::verify::count;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -185,8 +186,7 @@ impl<'a> Reader<'a> {
         let def = self.ops.get(&op).ok_or_else(unknown)?;
         let (least, most) = def.results;
         if !(least..=most).contains(&names.len()) {
-            let range = if least == most { least.to_string() } else { format!("{least} to {most}") };
-            let message = format!("`{op}` has {range} results, found {}", names.len());
+            let message = format!("`{op}` has {}, found {}", count(least, most, "result"), names.len());
             return Err(self.cursor.fail_at(at, message));
         }
         self.cursor.expect("(")?;

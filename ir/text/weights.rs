@@ -173,32 +173,33 @@ impl Seeded {
     }
 
     /// The bits of an element. Unless a range is given, floats are in -0.5..0.5, signed integers
-    /// from -4 to 4 and unsigned ones from 0 to 7.
+    /// from -4 to 4 and unsigned ones from 0 to 7, as far as their type goes.
     fn code(self, dtype: DType, index: u64) -> Option<u64> {
         let u = self.uniform(index);
-        let (kind, bits) = (dtype.kind(), dtype.bits());
-        let (least, most) = self.range.unwrap_or(match kind {
+        let (least, most) = self.range.unwrap_or(match dtype.kind() {
             Kind::Float => (-0.5, 0.5),
             Kind::Signed => (-4.0, 4.0),
             _ => (0.0, 7.0),
         });
         let real = least + u * (most - least);
-        let whole = (least + u * (most - least + 1.0)).floor().min(most) as i128;
-        match dtype {
-            DType::F64 => Some(real.to_bits()),
-            DType::F32 => Some((real as f32).to_bits().into()),
-            DType::F16 => Some(f16::from_f64(real).to_bits().into()),
-            DType::Bf16 => Some(bf16::from_f64(real).to_bits().into()),
-            _ => match kind {
-                Kind::Signed => {
-                    let half = 1i128 << (bits - 1);
-                    Some(whole.clamp(-half, half - 1).rem_euclid(half * 2) as u64)
-                }
-                Kind::Unsigned => Some(whole.clamp(0, (1 << bits) - 1) as u64),
-                Kind::Bool => Some(u64::from(u < 0.5)),
-                Kind::Float | Kind::String => None,
-            },
-        }
+        Some(match dtype {
+            DType::F64 => real.to_bits(),
+            DType::F32 => (real as f32).to_bits().into(),
+            DType::F16 => f16::from_f64(real).to_bits().into(),
+            DType::Bf16 => bf16::from_f64(real).to_bits().into(),
+            DType::Bool => u64::from(u < 0.5),
+            _ => {
+                let (lowest, size) = match dtype.kind() {
+                    Kind::Signed => (-(1i128 << (dtype.bits() - 1)), 1i128 << dtype.bits()),
+                    Kind::Unsigned => (0, 1i128 << dtype.bits()),
+                    _ => return None,
+                };
+                let inside = |x: f64| x.clamp(lowest as f64, (lowest + size - 1) as f64);
+                let (least, most) = (inside(least), inside(most));
+                let whole = (least + u * (most - least + 1.0)).floor().min(most) as i128;
+                whole.clamp(lowest, lowest + size - 1).rem_euclid(size) as u64
+            }
+        })
     }
 }
 

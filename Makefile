@@ -1,0 +1,78 @@
+# weft: the two commands of a fresh machine are `make demo` and `make test`.
+# Debian 12 or Ubuntu, as root or with sudo. A Rust toolchain (rustup) is presumed, all else is installed by `make setup`.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+JOBS ?= $(shell nproc)
+VENV := .venv
+PY := $(VENV)/bin/python
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+WEFT := $(TARGET)/release/weft
+export WEFT := $(abspath $(WEFT))
+
+.PHONY: help setup packages toolchain build demo test check unit harness conformance models malformed bench faults bless-onnx clean
+
+help: ## Shows the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: packages toolchain $(VENV)/.complete ## Installs what is missing: Debian packages, the Python environment
+
+packages:
+	@.ci/packages
+
+toolchain:
+	@.ci/toolchain
+
+$(VENV)/.complete: tests/requirements.txt
+	@echo "setup: making $(VENV) from tests/requirements.txt"
+	@$(PYTHON) -m venv $(VENV)
+	@$(PY) -m pip install -q --disable-pip-version-check --require-hashes --only-binary :all: -r tests/requirements.txt
+	@touch $@
+
+build: setup ## Builds weft in release
+	cargo build --release --locked
+
+demo: build ## Compiles a real model to a native program, reads the text in a picture with it
+	@$(PY) tests/models/demo.py $(if $(IMAGE),--image $(IMAGE))
+
+test: check unit build harness conformance malformed models ## Everything that CI runs
+	@echo "test: formatting, lints, documentation, Rust tests, onnx.backend.test, malformed models and real models are green"
+
+check: setup ## Formatting, clippy, documentation: no warning
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+unit: setup ## The Rust tests
+	cargo test --workspace --locked
+
+harness: setup ## The tests' own tools
+	$(PY) -m pytest -q tests/python
+
+conformance: build ## onnx.backend.test, every CPU case, through weft
+	$(PY) -m pytest -q -n $(JOBS) tests/onnx
+
+malformed: build ## Malformed and hostile models: a clear error each, never a crash
+	$(PY) -m pytest -q tests/malformed
+
+models: build ## The real models against onnxruntime
+	$(PY) tests/models/fetch.py
+	$(PY) -m pytest -q tests/models
+
+bench: build ## Speed against onnxruntime, kernels against the machine's peak
+	$(PY) tests/models/fetch.py
+	for bench in $(basename $(notdir $(wildcard benches/*.rs))); do cargo bench --locked --bench $$bench; done
+	$(PY) benches/peers.py
+
+faults: setup ## Plants the known faults one by one; each must turn a test red
+	$(PY) tests/faults/plant.py
+
+bless-onnx: ## Rewrites tests/onnx/expected_failures.txt from the last conformance run
+	$(PY) tests/onnx/bless.py
+
+clean: ## Removes what was built; keeps fetched models
+	cargo clean
+	rm -rf $(VENV)

@@ -1,0 +1,446 @@
+//! Convolutions, as matrix products over rows gathered from an image with channels last.
+use super::anchor::Kind;
+use super::contract::Right;
+use super::tensor::row_major;
+use super::{Call, Handle, Lowering, Result, View, identity};
+use crate::math::Function as F;
+use crate::schedule::{Combine, tile};
+use crate::term::{Index, Term, TermId};
+use weft_ir::{DType, Dim};
+
+/// A convolution over an image `[N, spatial.., C]` that is padded already.
+struct Conv {
+    /// The image.
+    image: Handle,
+    /// The weights' first element and strides: group, output channel in group, input channel in
+    /// group, then spatial axes.
+    weights: View,
+    /// Extents of the kernel.
+    kernel: Vec<i64>,
+    /// Steps.
+    strides: Vec<i64>,
+    /// Distances of neighbours in the kernel.
+    dilations: Vec<i64>,
+    /// Groups.
+    groups: i64,
+    /// Input and output channels of one group.
+    channels: (i64, i64),
+    /// Extents of the result, `[N, spatial.., O]`.
+    dims: Vec<Dim>,
+}
+
+impl Lowering<'_> {
+    /// `Conv`.
+    pub(crate) fn conv(&mut self, call: &Call<'_>) -> Result<Handle> {
+        let last = call.attrs.str("layout") == "nhwc";
+        let (x, w, dims) = (call.operand(0)?, call.operand(1)?, call.dims(0)?);
+        let image = self.channels_last(x, last)?;
+        let spatial = dims.len() - 2;
+        let shape = self.fixed_dims(w, "the weights")?;
+        let window = Window::new(call, &shape[2..])?;
+        let size = self.dims_of(image)[1..=spatial].to_vec();
+        let pads = window.pads(call, &size);
+        let image = self.padded_image(image, &pads);
+        let groups = call.attrs.int("group").max(1);
+        let weights = self.force(w);
+        let per_group = shape[0] / groups;
+        let mut strides = vec![weights.strides[0].scale(per_group)];
+        strides.extend(weights.strides.iter().cloned());
+        let result = if last { dims.clone() } else { to_last(&dims) };
+        let conv = Conv {
+            image,
+            weights: View { strides, ..weights },
+            kernel: window.kernel,
+            strides: window.strides,
+            dilations: window.dilations,
+            groups,
+            channels: (shape[1], per_group),
+            dims: result,
+        };
+        let y = self.convolve(&conv, call.optional(2))?;
+        if last { Ok(y) } else { self.channels_first(y) }
+    }
+
+    /// `ConvTranspose`: without overlap one product for each place in the kernel, else a convolution
+    /// of the image with zeros between its elements.
+    pub(crate) fn conv_transpose(&mut self, call: &Call<'_>) -> Result<Handle> {
+        let last = call.attrs.str("layout") == "nhwc";
+        let (x, w, dims) = (call.operand(0)?, call.operand(1)?, call.dims(0)?);
+        let image = self.channels_last(x, last)?;
+        let shape = self.fixed_dims(w, "the weights")?;
+        let window = Window::new(call, &shape[2..])?;
+        let groups = call.attrs.int("group").max(1);
+        let result = if last { dims.clone() } else { to_last(&dims) };
+        let size = self.dims_of(image);
+        let mut spread = size.clone();
+        let mut starts = Vec::new();
+        for axis in 0..window.kernel.len() {
+            let reach = Dim::fixed((window.kernel[axis] - 1) * window.dilations[axis]);
+            let pad = window.transposed_pad(call, axis, &size[axis + 1], &result[axis + 1]);
+            starts.push(reach.sub(&pad));
+            spread[axis + 1] = result[axis + 1].add(&reach);
+        }
+        let image = self.spread_image(image, &window.strides, &starts, &spread);
+        let weights = self.force(w);
+        // Input channels come first here, and the kernel is turned around.
+        let (inputs, outputs) = (shape[0] / groups, shape[1]);
+        let mut strides =
+            vec![weights.strides[0].scale(inputs), weights.strides[1].clone(), weights.strides[0].clone()];
+        let mut offset = weights.offset.clone();
+        for (axis, extent) in window.kernel.iter().enumerate() {
+            offset = offset.add(&weights.strides[axis + 2].scale(extent - 1));
+            strides.push(weights.strides[axis + 2].scale(-1));
+        }
+        let conv = Conv {
+            image,
+            weights: View { memory: weights.memory, offset, strides },
+            strides: vec![1; window.kernel.len()],
+            kernel: window.kernel,
+            dilations: window.dilations,
+            groups,
+            channels: (inputs, outputs),
+            dims: result,
+        };
+        let y = self.convolve(&conv, call.optional(2))?;
+        if last { Ok(y) } else { self.channels_first(y) }
+    }
+
+    fn convolve(&mut self, conv: &Conv, bias: Option<Handle>) -> Result<Handle> {
+        let dtype = self.dtype_of(conv.image);
+        let (inputs, outputs) = conv.channels;
+        let small = outputs == 1 || inputs * outputs < 64;
+        let product = if conv.groups == 1 && matches!(dtype, DType::F32 | DType::F64) {
+            self.as_product(conv)?
+        } else if small || !matches!(dtype, DType::F32 | DType::F64) {
+            self.as_reduction(conv)?
+        } else {
+            return self.by_groups(conv, bias);
+        };
+        let Some(bias) = bias else { return Ok(product) };
+        let rank = conv.dims.len();
+        let sum = self.read(product, &identity(rank));
+        self.force(bias);
+        let bias = self.read(bias, &[Index::axis(rank as u32 - 1)]);
+        let term = self.terms.call(dtype, F::Add, &[sum, bias]);
+        Ok(self.lazy(conv.dims.clone(), term))
+    }
+
+    /// One product: rows are pixels, columns output channels, the depth kernel and input channels.
+    fn as_product(&mut self, conv: &Conv) -> Result<Handle> {
+        let rank = conv.dims.len();
+        let dtype = self.dtype_of(conv.image);
+        let view = self.force(conv.image);
+        let (a, depth) = self.patches(conv, &view, (0, rank as u32), Index::fixed(0));
+        let cols = &conv.dims[rank - 1];
+        let rows = conv.dims[..rank - 1].iter().fold(Dim::fixed(1), |p, d| p.mul(d));
+        let gathered = conv.kernel.iter().any(|k| *k != 1) || conv.strides.iter().any(|s| *s != 1);
+        let tile = tile(&self.machine, dtype, (&rows, cols), gathered);
+        let right = self.conv_right(conv, &depth, Vec::new());
+        let panels = self.panels(&right, dtype, tile)?;
+        let b = self.source(panels.memory);
+        let kind = Kind::Gemm { batch: 0, depth, a, b, b_start: Index::fixed(0), tile };
+        Ok(self.anchor(kind, dtype, conv.dims.clone()))
+    }
+
+    /// A product for each group; the result lies with channels last.
+    fn by_groups(&mut self, conv: &Conv, bias: Option<Handle>) -> Result<Handle> {
+        let rank = conv.dims.len();
+        let dtype = self.dtype_of(conv.image);
+        let view = self.force(conv.image);
+        let (inputs, outputs) = conv.channels;
+        // Axes: group, then those of the result with the channels of one group.
+        let group = Index::axis(0).scale(&view.strides[rank - 1].scale(inputs));
+        let (a, depth) = self.patches(conv, &view, (1, rank as u32 + 1), group);
+        let rows = conv.dims[..rank - 1].iter().fold(Dim::fixed(1), |p, d| p.mul(d));
+        let cols = Dim::fixed(outputs);
+        let tile = tile(&self.machine, dtype, (&rows, &cols), true);
+        let batch = vec![(Dim::fixed(conv.groups), conv.weights.strides[0].clone())];
+        let right = self.conv_right(conv, &depth, batch);
+        let panels = self.panels(&right, dtype, tile)?;
+        let b = self.source(panels.memory);
+        let start = Index::axis(0).scale(&panels.strides[0]);
+        let mut dims = vec![Dim::fixed(conv.groups)];
+        dims.extend(conv.dims.iter().cloned());
+        dims[rank] = cols;
+        let kind = Kind::Gemm { batch: 1, depth, a, b, b_start: start, tile };
+        let product = self.anchor(kind, dtype, dims.clone());
+        let mut term = self.read(product, &identity(rank + 1));
+        if let Some(bias) = bias {
+            self.force(bias);
+            let channel = Index::axis(0).scale(&Dim::fixed(outputs)).add(&Index::axis(rank as u32));
+            let bias = self.read(bias, &[channel]);
+            term = self.terms.call(dtype, F::Add, &[term, bias]);
+        }
+        let product = self.lazy(dims, term);
+        let whole = self.allocate(dtype, &conv.dims, "groups");
+        let mut strides = vec![Dim::fixed(outputs)];
+        strides.extend(row_major(&conv.dims));
+        self.force_into(product, Some(View { strides, ..whole.clone() }), "conv");
+        Ok(self.view(dtype, conv.dims.clone(), whole))
+    }
+
+    /// The generic form, which suits depthwise convolutions with channels last.
+    fn as_reduction(&mut self, conv: &Conv) -> Result<Handle> {
+        let rank = conv.dims.len() as u32;
+        let dtype = self.dtype_of(conv.image);
+        let (inputs, outputs) = conv.channels;
+        let channel = Index::axis(rank - 1);
+        let group = if outputs == 1 {
+            channel.clone()
+        } else {
+            let position = self.terms.add(Term::Position(channel.clone()));
+            let per = self.number(&Dim::fixed(outputs));
+            let group = self.terms.call(DType::I64, F::FloorDiv, &[position, per]);
+            self.terms.as_index(group)
+        };
+        let view = self.force(conv.image);
+        let first = group.scale(&view.strides[rank as usize - 1].scale(inputs));
+        let (x, inner) = self.patches(conv, &view, (0, rank), first);
+        let strides = &conv.weights.strides;
+        // Where output channels of all groups lie in one row, they are counted through.
+        let one_row = outputs == 1 || strides[0] == strides[1].scale(outputs);
+        let step = if outputs == 1 { &strides[0] } else { &strides[1] };
+        let own = channel.add(&group.scale(&Dim::fixed(-outputs)));
+        let place =
+            if one_row { channel.scale(step) } else { group.scale(&strides[0]).add(&own.scale(&strides[1])) };
+        let mut at = Index::constant(conv.weights.offset.clone()).add(&place);
+        for (i, stride) in strides[3..].iter().chain([&strides[2]]).enumerate() {
+            at = at.add(&Index::axis(rank + i as u32).scale(stride));
+        }
+        let w = if one_row {
+            self.conv_weights(conv, dtype, at)
+        } else {
+            let load = Term::Load(self.source(conv.weights.memory), dtype, at);
+            self.terms.add(load)
+        };
+        let input = self.terms.call(dtype, F::Mul, &[x, w]);
+        Ok(self.anchor(Kind::Reduce { inner, input, combine: Combine::Sum }, dtype, conv.dims.clone()))
+    }
+
+    /// The weight at a place, from a copy with output channels innermost.
+    fn conv_weights(&mut self, conv: &Conv, dtype: DType, at: Index) -> TermId {
+        let rank = conv.dims.len() as u32;
+        let total = conv.groups * conv.channels.1;
+        let mut extents: Vec<i64> = conv.kernel.clone();
+        extents.extend([conv.channels.0, total]);
+        let dims: Vec<Dim> = extents.iter().map(|e| Dim::fixed(*e)).collect();
+        let strides = row_major(&dims);
+        // `at` over the axes of the copy: kernel, input channel, output channel.
+        let moved = at.substitute(&|axis| {
+            if axis == rank - 1 { Index::axis(dims.len() as u32 - 1) } else { Index::axis(axis - rank) }
+        });
+        let load = Term::Load(self.source(conv.weights.memory), dtype, moved);
+        let term = self.terms.add(load);
+        let copy = self.transposed_constant(term, dims, dtype);
+        let mut place = Index::axis(rank - 1);
+        for (i, stride) in strides[..strides.len() - 1].iter().enumerate() {
+            place = place.add(&Index::axis(rank + i as u32).scale(stride));
+        }
+        let load = Term::Load(self.source(copy.memory), dtype, place.plus(&copy.offset));
+        self.terms.add(load)
+    }
+
+    /// A term over constant data computed when the artifact is written, or at run time if it is not
+    /// constant.
+    fn transposed_constant(&mut self, term: TermId, dims: Vec<Dim>, dtype: DType) -> View {
+        if let Some((source, index)) = self.terms.loads(term).first().cloned() {
+            let axes = |i: usize| index.factor(i as u32);
+            let depth: Vec<_> = dims.iter().cloned().enumerate().map(|(i, d)| (d, axes(i))).collect();
+            if let Some(((col, stride), depth)) = depth.split_last() {
+                let right = Right {
+                    memory: self.sources[source.0 as usize],
+                    offset: index.base().clone(),
+                    batch: Vec::new(),
+                    depth: depth.to_vec(),
+                    col: (col.clone(), stride.clone()),
+                };
+                if let Some(memory) = self.packed_rows(&right, dtype) {
+                    return View::whole(memory, &dims);
+                }
+            }
+        }
+        let lazy = self.lazy(dims, term);
+        self.force_into(lazy, None, "weights")
+    }
+
+    /// Loads of the image at kernel position and input channel, over the axes of the result from
+    /// `first` on and depth axes from `inner` on; with the extents of the depth axes.
+    fn patches(
+        &mut self,
+        conv: &Conv,
+        view: &View,
+        (first, inner): (u32, u32),
+        start: Index,
+    ) -> (TermId, Vec<Dim>) {
+        let spatial = conv.kernel.len();
+        let mut at =
+            Index::constant(view.offset.clone()).add(&start).add(&Index::axis(first).scale(&view.strides[0]));
+        let mut depth = Vec::new();
+        for axis in 0..spatial {
+            let stride = &view.strides[axis + 1];
+            at = at.add(&Index::axis(first + 1 + axis as u32).scale(&stride.scale(conv.strides[axis])));
+            at = at.add(&Index::axis(inner + axis as u32).scale(&stride.scale(conv.dilations[axis])));
+            depth.push(Dim::fixed(conv.kernel[axis]));
+        }
+        at = at.add(&Index::axis(inner + spatial as u32).scale(&view.strides[spatial + 1]));
+        depth.push(Dim::fixed(conv.channels.0));
+        let load = Term::Load(self.source(view.memory), self.dtype_of(conv.image), at);
+        (self.terms.add(load), depth)
+    }
+
+    fn conv_right(&self, conv: &Conv, depth: &[Dim], batch: Vec<(Dim, Dim)>) -> Right {
+        let strides = conv.weights.strides[3..].iter().chain([&conv.weights.strides[2]]).cloned();
+        Right {
+            memory: conv.weights.memory,
+            offset: conv.weights.offset.clone(),
+            batch,
+            depth: depth.iter().cloned().zip(strides).collect(),
+            col: (Dim::fixed(conv.channels.1), conv.weights.strides[1].clone()),
+        }
+    }
+
+    /// Extents that must be numbers.
+    pub(crate) fn fixed_dims(&self, handle: Handle, what: &str) -> Result<Vec<i64>> {
+        let dims = self.dims_of(handle);
+        dims.iter()
+            .map(Dim::as_fixed)
+            .collect::<Option<_>>()
+            .ok_or_else(|| format!("the extents of {what} are known only at run time"))
+    }
+
+    /// An image as `[N, spatial.., C]`.
+    pub(crate) fn channels_last(&mut self, image: Handle, already: bool) -> Result<Handle> {
+        if already {
+            return Ok(image);
+        }
+        let rank = self.dims_of(image).len();
+        let perm: Vec<usize> = std::iter::once(0).chain(2..rank).chain([1]).collect();
+        self.permuted(image, &perm)
+    }
+
+    /// An image as `[N, C, spatial..]`.
+    pub(crate) fn channels_first(&mut self, image: Handle) -> Result<Handle> {
+        let rank = self.dims_of(image).len();
+        let perm: Vec<usize> = [0, rank - 1].into_iter().chain(1..rank - 1).collect();
+        self.permuted(image, &perm)
+    }
+
+    /// The image with zeros around it.
+    fn padded_image(&mut self, image: Handle, pads: &[(Dim, Dim)]) -> Handle {
+        if pads.iter().all(|(a, b)| a.as_fixed() == Some(0) && b.as_fixed() == Some(0)) {
+            return image;
+        }
+        let size = self.dims_of(image);
+        let mut dims = size.clone();
+        let starts: Vec<Dim> = pads.iter().map(|(start, _)| start.clone()).collect();
+        for (axis, (start, end)) in pads.iter().enumerate() {
+            dims[axis + 1] = size[axis + 1].add(start).add(end);
+        }
+        self.spread_image(image, &vec![1; pads.len()], &starts, &dims)
+    }
+
+    /// The image with its elements `steps` apart from `starts` on, zeros elsewhere, in memory.
+    fn spread_image(&mut self, image: Handle, steps: &[i64], starts: &[Dim], dims: &[Dim]) -> Handle {
+        let size = self.dims_of(image);
+        let dtype = self.dtype_of(image);
+        self.force(image);
+        let mut at = identity(dims.len());
+        let mut inside: Option<TermId> = None;
+        for axis in 1..dims.len() - 1 {
+            if steps[axis - 1] == 1 && starts[axis - 1].as_fixed() == Some(0) && size[axis] == dims[axis] {
+                continue;
+            }
+            let here = self.terms.add(Term::Position(at[axis].plus(&starts[axis - 1].scale(-1))));
+            let step = self.number(&Dim::fixed(steps[axis - 1]));
+            let place = self.terms.call(DType::I64, F::FloorDiv, &[here, step]);
+            let place = if steps[axis - 1] == 1 { here } else { place };
+            let mut within = self.within(place, &size[axis]);
+            if steps[axis - 1] != 1 {
+                let back = self.terms.call(DType::I64, F::Mul, &[place, step]);
+                let exact = self.terms.call(DType::Bool, F::Eq, &[back, here]);
+                within = self.terms.call(DType::Bool, F::And, &[within, exact]);
+            }
+            inside = Some(match inside {
+                Some(all) => self.terms.call(DType::Bool, F::And, &[all, within]),
+                None => within,
+            });
+            let clamped = self.clamped(place, &size[axis]);
+            at[axis] = self.terms.as_index(clamped);
+        }
+        let Some(inside) = inside else { return image };
+        let (value, zero) = (self.read(image, &at), self.zero(dtype));
+        let term = self.terms.call(dtype, F::Select, &[inside, value, zero]);
+        let padded = self.lazy(dims.to_vec(), term);
+        self.force_into(padded, None, "padded");
+        padded
+    }
+}
+
+/// Kernel, steps and dilations of a window that moves over an image.
+pub(crate) struct Window {
+    pub(crate) kernel: Vec<i64>,
+    pub(crate) strides: Vec<i64>,
+    pub(crate) dilations: Vec<i64>,
+}
+
+impl Window {
+    /// From the attributes of a node.
+    pub(crate) fn new(call: &Call<'_>, kernel: &[i64]) -> Result<Self> {
+        let list = |name: &str| match call.attrs.def.attrs.iter().any(|a| a.name == name) {
+            true => call.attrs.ints_opt(name).map_or_else(|| vec![1; kernel.len()], <[i64]>::to_vec),
+            false => vec![1; kernel.len()],
+        };
+        let window = Self { kernel: kernel.to_vec(), strides: list("strides"), dilations: list("dilations") };
+        let sizes = [window.strides.len(), window.dilations.len()];
+        if sizes.iter().any(|s| *s != kernel.len()) {
+            return Err("strides or dilations do not match the kernel".to_string());
+        }
+        Ok(window)
+    }
+
+    fn reach(&self, axis: usize) -> i64 {
+        (self.kernel[axis] - 1) * self.dilations[axis] + 1
+    }
+
+    /// Padding before and after each axis of extents `size`.
+    pub(crate) fn pads(&self, call: &Call<'_>, size: &[Dim]) -> Vec<(Dim, Dim)> {
+        let n = self.kernel.len();
+        let given = call.attrs.ints("pads");
+        let mode = call.attrs.str("auto_pad");
+        let pad = |axis: usize| match mode {
+            "SAME_UPPER" | "SAME_LOWER" => {
+                let step = Dim::fixed(self.strides[axis]);
+                let last = size[axis].div_ceil(&step).plus(-1).mul(&step);
+                let total = last.plus(self.reach(axis)).sub(&size[axis]).larger(&Dim::fixed(0));
+                let half = total.div_floor(&Dim::fixed(2));
+                let rest = total.sub(&half);
+                if mode == "SAME_UPPER" { (half, rest) } else { (rest, half) }
+            }
+            "VALID" => (Dim::fixed(0), Dim::fixed(0)),
+            _ => {
+                let at = |i: usize| Dim::fixed(given.get(i).copied().unwrap_or(0));
+                (at(axis), at(axis + n))
+            }
+        };
+        (0..n).map(pad).collect()
+    }
+
+    /// How much of the full result of a transposed convolution is cut off at the start.
+    fn transposed_pad(&self, call: &Call<'_>, axis: usize, size: &Dim, result: &Dim) -> Dim {
+        let mode = call.attrs.str("auto_pad");
+        let shaped = call.attrs.ints_opt("output_shape").is_some();
+        if !shaped && !mode.starts_with("SAME") {
+            return Dim::fixed(call.attrs.ints("pads").get(axis).copied().unwrap_or(0));
+        }
+        let more = call.attrs.ints("output_padding").get(axis).copied().unwrap_or(0);
+        let full = size.plus(-1).scale(self.strides[axis]).plus(self.reach(axis) + more);
+        let total = full.sub(result).larger(&Dim::fixed(0));
+        let half = total.div_floor(&Dim::fixed(2));
+        if mode == "SAME_UPPER" { half } else { total.sub(&half) }
+    }
+}
+
+/// `[N, C, spatial..]` as `[N, spatial.., C]`.
+fn to_last(dims: &[Dim]) -> Vec<Dim> {
+    std::iter::once(&dims[0]).chain(&dims[2..]).chain([&dims[1]]).cloned().collect()
+}

@@ -1,0 +1,226 @@
+//! Slices and pads.
+use super::movement::place;
+use super::{Call, Handle, Lowering, Result, identity};
+use crate::math::Function as F;
+use crate::nest::Scalar;
+use crate::term::{Index, Term, TermId};
+use weft_ir::{DType, Dim};
+
+impl Lowering<'_> {
+    /// `Slice`: another view of the same memory.
+    pub(crate) fn slice(&mut self, call: &Call<'_>) -> Result<Handle> {
+        let from = call.operand(0)?;
+        let (dtype, old, dims) = (self.dtype_of(from), self.dims_of(from), call.dims(0)?);
+        let ranges = self.slice_ranges(call)?;
+        let computed = sliced(&old, &ranges);
+        self.define_extents(&dims, &computed);
+        let mut view = self.force(from);
+        for range in &ranges {
+            view.offset = view.offset.add(&view.strides[range.axis].mul(&range.start));
+            view.strides[range.axis] = view.strides[range.axis].scale(range.step);
+        }
+        Ok(self.view(dtype, dims, view))
+    }
+
+    /// What a slice takes on each axis it names, with starts inside the axis.
+    fn slice_ranges(&mut self, call: &Call<'_>) -> Result<Vec<Range>> {
+        let old = self.dims_of(call.operand(0)?);
+        let (starts, ends) = (self.integers(call, 1)?, self.integers(call, 2)?);
+        let count = starts.len();
+        let fixed = |dims: Vec<Dim>| dims.iter().map(Dim::as_fixed).collect::<Option<Vec<i64>>>();
+        let axes = match call.optional(3) {
+            Some(_) => fixed(self.integers(call, 3)?).ok_or("the axes are known only at run time")?,
+            None => (0..count as i64).collect(),
+        };
+        let steps = match call.optional(4) {
+            Some(_) => fixed(self.integers(call, 4)?).ok_or("the steps are known only at run time")?,
+            None => vec![1; count],
+        };
+        let mut ranges = Vec::new();
+        for (((start, end), axis), step) in starts.iter().zip(&ends).zip(axes).zip(steps) {
+            let axis = place(axis, old.len())?;
+            ranges.push(Range::new(axis, &old[axis], (start, end), step)?);
+        }
+        Ok(ranges)
+    }
+
+    /// `Pad`: reads inside, or a constant.
+    pub(crate) fn pad(&mut self, call: &Call<'_>) -> Result<Handle> {
+        let (from, dims) = (call.operand(0)?, call.dims(0)?);
+        let old = self.dims_of(from);
+        let rank = old.len();
+        let pads = self.integers(call, 1)?;
+        let axes: Vec<usize> = match call.optional(3) {
+            Some(_) => {
+                let axes = self.integers(call, 3)?;
+                let fixed: Option<Vec<i64>> = axes.iter().map(Dim::as_fixed).collect();
+                let fixed = fixed.ok_or("the axes are known only at run time")?;
+                fixed.into_iter().map(|a| place(a, rank)).collect::<Result<_>>()?
+            }
+            None => (0..rank).collect(),
+        };
+        let mut before = vec![Dim::fixed(0); rank];
+        let mut computed = old.clone();
+        for (i, axis) in axes.iter().enumerate() {
+            let (start, end) = (pads.get(i), pads.get(i + axes.len()));
+            let (start, end) = start.zip(end).ok_or("there are too few pads")?;
+            before[*axis] = start.clone();
+            computed[*axis] = old[*axis].add(start).add(end);
+        }
+        self.define_extents(&dims, &computed);
+        self.force(from);
+        let mode = call.attrs.str("mode");
+        let mut at = identity(rank);
+        let mut inside: Option<TermId> = None;
+        for axis in 0..rank {
+            if before[axis].as_fixed() == Some(0) && old[axis] == dims[axis] {
+                continue;
+            }
+            let here = at[axis].plus(&before[axis].scale(-1));
+            let position = self.terms.add(Term::Position(here));
+            at[axis] = self.padded(position, &old[axis], mode)?;
+            if mode == "constant" {
+                let within = self.within(position, &old[axis]);
+                inside = Some(match inside {
+                    Some(all) => self.terms.call(DType::Bool, F::And, &[all, within]),
+                    None => within,
+                });
+            }
+        }
+        let value = self.read(from, &at);
+        let dtype = self.dtype_of(from);
+        let term = match inside {
+            None => value,
+            Some(inside) => {
+                let fill = match call.optional(2) {
+                    Some(fill) => {
+                        let rank = self.dims_of(fill).len();
+                        self.read(fill, &vec![Index::fixed(0); rank])
+                    }
+                    None => self.zero(dtype),
+                };
+                self.terms.call(dtype, F::Select, &[inside, value, fill])
+            }
+        };
+        Ok(self.lazy(dims, term))
+    }
+
+    /// The number zero of a type.
+    pub(crate) fn zero(&mut self, dtype: DType) -> TermId {
+        let zero = if dtype.is_float() { Scalar::Float(0.0) } else { Scalar::Int(0) };
+        self.terms.constant(dtype, zero)
+    }
+
+    /// A constant part of a position.
+    pub(crate) fn number(&mut self, dim: &Dim) -> TermId {
+        self.terms.add(Term::Position(Index::constant(dim.clone())))
+    }
+
+    /// Whether a position is inside an axis.
+    pub(crate) fn within(&mut self, position: TermId, extent: &Dim) -> TermId {
+        let (zero, end) = (self.number(&Dim::fixed(0)), self.number(extent));
+        let low = self.terms.call(DType::Bool, F::Le, &[zero, position]);
+        let high = self.terms.call(DType::Bool, F::Lt, &[position, end]);
+        self.terms.call(DType::Bool, F::And, &[low, high])
+    }
+
+    /// A position kept inside an axis.
+    pub(crate) fn clamped(&mut self, position: TermId, extent: &Dim) -> TermId {
+        let (zero, last) = (self.number(&Dim::fixed(0)), self.number(&extent.plus(-1)));
+        let low = self.terms.call(DType::I64, F::Max, &[position, zero]);
+        let low_or_last = self.terms.call(DType::I64, F::Min, &[low, last]);
+        self.terms.call(DType::I64, F::Max, &[low_or_last, zero])
+    }
+
+    /// Where an element of the padded axis comes from.
+    fn padded(&mut self, position: TermId, extent: &Dim, mode: &str) -> Result<Index> {
+        let place = match mode {
+            "constant" | "edge" => self.clamped(position, extent),
+            "wrap" => {
+                let extent = self.number(extent);
+                self.terms.call(DType::I64, F::Mod, &[position, extent])
+            }
+            "reflect" => {
+                // Positions repeat after two rows less the shared ends.
+                let period = self.number(&extent.plus(-1).scale(2).larger(&Dim::fixed(1)));
+                let folded = self.terms.call(DType::I64, F::Mod, &[position, period]);
+                let back = self.terms.call(DType::I64, F::Sub, &[period, folded]);
+                let near = self.terms.call(DType::I64, F::Min, &[folded, back]);
+                self.clamped(near, extent)
+            }
+            _ => return Err(format!("pad mode `{mode}` is not known")),
+        };
+        Ok(self.terms.as_index(place))
+    }
+}
+
+/// What a slice takes on one axis.
+struct Range {
+    axis: usize,
+    start: Dim,
+    end: Dim,
+    step: i64,
+}
+
+impl Range {
+    fn new(axis: usize, extent: &Dim, (start, end): (&Dim, &Dim), step: i64) -> Result<Self> {
+        let zero = Dim::fixed(0);
+        let counted = |x: &Dim| x.add(&extent.mul(&is_negative(x)));
+        let clamp = |x: &Dim, low: &Dim, high: &Dim| match x.as_fixed().zip(extent.as_fixed()) {
+            // A bound beyond every possible extent needs no comparison.
+            None if x.as_fixed().is_some_and(|x| x >= i64::from(i32::MAX)) => high.clone(),
+            _ => x.larger(low).smaller(high),
+        };
+        match step {
+            0 => Err("a step is 0".to_string()),
+            1.. => Ok(Self {
+                axis,
+                start: clamp(&counted(start), &zero, extent),
+                end: clamp_end(end, extent, &counted, &clamp),
+                step,
+            }),
+            _ => {
+                let last = extent.plus(-1);
+                let far = end.as_fixed().is_some_and(|e| e <= -i64::from(i32::MAX));
+                let end =
+                    if far { Dim::fixed(-1) } else { counted(end).larger(&Dim::fixed(-1)).smaller(&last) };
+                Ok(Self { axis, start: clamp(&counted(start), &zero, &last), end, step })
+            }
+        }
+    }
+
+    fn extent(&self) -> Dim {
+        let distance = self.end.sub(&self.start);
+        let (distance, step) =
+            if self.step < 0 { (distance.scale(-1), -self.step) } else { (distance, self.step) };
+        distance.div_ceil(&Dim::fixed(step)).larger(&Dim::fixed(0))
+    }
+}
+
+fn clamp_end(
+    end: &Dim,
+    extent: &Dim,
+    counted: &dyn Fn(&Dim) -> Dim,
+    clamp: &dyn Fn(&Dim, &Dim, &Dim) -> Dim,
+) -> Dim {
+    if end.as_fixed().is_some_and(|e| e >= i64::from(i32::MAX)) || end == extent {
+        return extent.clone();
+    }
+    clamp(&counted(end), &Dim::fixed(0), extent)
+}
+
+/// 1 for numbers below zero, else 0.
+pub(crate) fn is_negative(x: &Dim) -> Dim {
+    match x.as_fixed() {
+        Some(x) => Dim::fixed(i64::from(x < 0)),
+        None => x.larger(&Dim::fixed(-1)).smaller(&Dim::fixed(0)).scale(-1),
+    }
+}
+
+fn sliced(old: &[Dim], ranges: &[Range]) -> Vec<Dim> {
+    let mut dims = old.to_vec();
+    for range in ranges {
+        dims[range.axis] = range.extent();
+    }
+    dims
+}

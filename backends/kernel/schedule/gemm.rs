@@ -1,0 +1,467 @@
+//! `gemm`: matrix products, and convolutions as matrix products with rows gathered from an image.
+//!
+//! `A` is read in place, element by element, each splat over the columns of a tile; `B` lies in
+//! panels of as many columns as a tile has. The tile is held in registers over the whole depth. The
+//! order load, splat, multiply-add, row by row, keeps the register allocator from spilling.
+use super::domain::Domain;
+use super::{Machine, Scheduled};
+use crate::nest::{Access, Binary, BufferId, Builder, Compare, Hint, Reg, Scalar, Ty, Var};
+use crate::term::{Emitter, Index, Point, Source, Term, TermId, Terms};
+use weft_ir::{DType, Dim};
+
+/// What to compute: `out[index(axes)] = root(axes)`, where the anchor of `root` is the sum of
+/// `a(axes, depth) * b(batch, depth, column)` over the depth axes. The axes are batch axes, row
+/// axes and one column axis; depth axes are numbered behind them.
+#[derive(Debug, Clone)]
+pub struct Gemm {
+    /// The extents of batch, row and column axes.
+    pub dims: Vec<Dim>,
+    /// How many batch axes there are.
+    pub batch: usize,
+    /// The extents of the depth axes.
+    pub depth: Vec<Dim>,
+    /// A load over batch, row and depth axes.
+    pub a: TermId,
+    /// The panels.
+    pub b: Source,
+    /// The first element of the panels, over the batch axes.
+    pub b_start: Index,
+    /// The tile; see [`tile`].
+    pub tile: Tile,
+    /// What is stored.
+    pub root: TermId,
+    /// Where it goes.
+    pub out: Index,
+}
+
+/// The part of the result that is held in registers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tile {
+    /// Rows.
+    pub rows: u32,
+    /// Vectors in a row.
+    pub vectors: u32,
+    /// Lanes of a vector.
+    pub lanes: u32,
+}
+
+impl Tile {
+    /// Columns, which is the width of a panel.
+    pub fn cols(&self) -> i64 {
+        i64::from(self.vectors * self.lanes)
+    }
+}
+
+/// The tile with the fewest cycles for a product of that many rows and columns. `gathered` rows need
+/// an address register each.
+pub fn tile(machine: &Machine, dtype: DType, (rows, cols): (&Dim, &Dim), gathered: bool) -> Tile {
+    let lanes = machine.lanes(dtype);
+    let (rows, cols) = (rows.as_fixed().unwrap_or(960).max(1), cols.as_fixed().unwrap_or(960).max(1));
+    let columns = (cols as u64).div_ceil(lanes.into()) as i64;
+    let most_rows = if gathered { 8 } else { 14 };
+    let mut best: Option<(i64, Tile)> = None;
+    for vectors in 1..=i64::from(machine.registers / 4).min(6) {
+        for tall in 1..=most_rows {
+            if tall * vectors + vectors + 2 > i64::from(machine.registers) {
+                continue;
+            }
+            // Cycles for one step of the depth, in sixths: two multiply-adds or two loads a cycle, but
+            // not below the latency of four cycles.
+            let step = |tall: i64| (3 * tall * vectors).max(3 * (tall + vectors)).max(24) + 2;
+            let panels = (columns as u64).div_ceil(vectors as u64) as i64;
+            let tail = tails(tall as u32, rows % tall).iter().map(|t| step((*t).into())).sum::<i64>();
+            let cycles = panels * (rows / tall * step(tall) + tail);
+            let tile = Tile { rows: tall as u32, vectors: vectors as u32, lanes };
+            if best.is_none_or(|(least, _)| cycles < least) {
+                best = Some((cycles, tile));
+            }
+        }
+    }
+    best.map_or(Tile { rows: 1, vectors: 1, lanes }, |(_, tile)| tile)
+}
+
+/// The heights of the tiles that cover `rest` rows after tiles of `tall` rows.
+fn tails(tall: u32, rest: i64) -> Vec<u32> {
+    let mut sizes = Vec::new();
+    let mut rest = rest;
+    for size in tail_sizes(tall) {
+        while rest >= i64::from(size) {
+            sizes.push(size);
+            rest -= i64::from(size);
+        }
+    }
+    sizes
+}
+
+/// Heights below `tall`, each half the one before.
+fn tail_sizes(tall: u32) -> Vec<u32> {
+    std::iter::successors(Some(tall / 2), |size| Some(size / 2)).take_while(|size| *size > 0).collect()
+}
+
+/// Elements of the panels of one batch.
+pub fn panel_elements(depth: &Dim, cols: &Dim, tile: Tile) -> Dim {
+    cols.div_ceil(&Dim::fixed(tile.cols())).scale(tile.cols()).mul(depth)
+}
+
+/// Multiply-adds of one task, about.
+const TASK: i64 = 1 << 20;
+/// Elements of `A` that should stay in the second-level cache.
+const BLOCK: i64 = 1 << 15;
+
+/// Writes the kernel.
+pub fn gemm(name: &str, terms: &Terms, what: &Gemm) -> Scheduled {
+    let rank = what.dims.len();
+    let dims = what.dims.iter().chain(&what.depth).cloned().collect();
+    let mut domain = Domain::new(terms.clone(), dims, vec![what.root, what.a], what.out.clone());
+    // The start of the panels takes part as a position, so that batch axes merge only where it allows.
+    let start = domain.terms.add(Term::Position(what.b_start.clone()));
+    domain.roots.push(start);
+    let ends = domain.collapse_groups(&[what.batch, rank - 1, rank, rank + what.depth.len()]);
+    let Term::Load(a_source, dtype, a_index) = domain.terms.get(domain.roots[1]).clone() else {
+        unreachable!("`a` is a load")
+    };
+    let start = match domain.terms.get(domain.roots[2]) {
+        Term::Position(index) => index.clone(),
+        _ => Index::fixed(0),
+    };
+    let Tile { rows, vectors, lanes } = what.tile;
+    let mut b = Builder::new(name, &format!("gemm {rows}x{}", vectors * lanes));
+    let used: Vec<Source> = {
+        let root_only = Domain::new(domain.terms.clone(), Vec::new(), vec![domain.roots[0]], Index::fixed(0));
+        root_only.sources()
+    };
+    let mut all: Vec<Source> = used.clone();
+    all.extend([a_source, what.b]);
+    all.sort();
+    all.dedup();
+    let mut buffers = domain.buffers_typed(&mut b, &all, &[(a_source, dtype), (what.b, dtype)]);
+    let out = b.buffer("out", domain.terms.dtype(domain.roots[0]), Access::Write);
+    buffers.resize(buffers.len().max(1), out);
+    let row_dims = &domain.dims[ends[0]..ends[1]];
+    let total_rows = row_dims.iter().fold(Dim::fixed(1), |p, d| p.mul(d));
+    let plan = Plan::new(what.tile, &total_rows, &domain.dims[ends[1]], &domain.dims[ends[2]..]);
+    let batches = domain.dims[..ends[0]].iter().fold(Dim::fixed(1), |p, d| p.mul(d));
+    let tasks = batches.mul(&plan.row_blocks).mul(&plan.panel_blocks);
+    let writer = Writer {
+        domain: &domain,
+        buffers: &buffers,
+        a: buffers[a_source.0 as usize],
+        b: buffers[what.b.0 as usize],
+        out,
+        a_index,
+        start,
+        ends,
+        tile: what.tile,
+        plan,
+        dtype,
+    };
+    writer.task(&mut b);
+    Scheduled { kernel: b.finish(), sources: all, tasks }
+}
+
+/// How the work is cut.
+struct Plan {
+    rows: Dim,
+    cols: Dim,
+    depth: Dim,
+    rows_per_block: Dim,
+    row_blocks: Dim,
+    panels: Dim,
+    panels_per_block: Dim,
+    panel_blocks: Dim,
+}
+
+impl Plan {
+    fn new(tile: Tile, rows: &Dim, cols: &Dim, depth: &[Dim]) -> Self {
+        let one = Dim::fixed(1);
+        let depth = depth.iter().fold(one.clone(), |p, d| p.mul(d));
+        let tall = Dim::fixed(tile.rows.into());
+        let block = Dim::fixed(BLOCK).div_floor(&depth.larger(&one)).smaller(&Dim::fixed(512));
+        let rows_per_block = block.div_floor(&tall).larger(&one).mul(&tall);
+        let panels = cols.div_ceil(&Dim::fixed(tile.cols()));
+        let one_panel = rows_per_block.mul(&depth).scale(tile.cols()).larger(&one);
+        let panels_per_block = Dim::fixed(TASK).div_floor(&one_panel).larger(&one);
+        Self {
+            row_blocks: rows.div_ceil(&rows_per_block),
+            panel_blocks: panels.div_ceil(&panels_per_block),
+            rows: rows.clone(),
+            cols: cols.clone(),
+            depth,
+            rows_per_block,
+            panels,
+            panels_per_block,
+        }
+    }
+}
+
+struct Writer<'a> {
+    domain: &'a Domain,
+    buffers: &'a [BufferId],
+    a: BufferId,
+    b: BufferId,
+    out: BufferId,
+    a_index: Index,
+    start: Index,
+    ends: Vec<usize>,
+    tile: Tile,
+    plan: Plan,
+    dtype: DType,
+}
+
+/// Where a tile is.
+#[derive(Clone)]
+struct Place {
+    /// The position on the batch axes.
+    batch: Vec<Reg>,
+    /// Its first row.
+    row: Reg,
+    /// Its first column.
+    col: Reg,
+    /// The first element of its panel.
+    panel: Reg,
+}
+
+impl Writer<'_> {
+    fn task(&self, b: &mut Builder) {
+        let task = b.task();
+        let (panel_blocks, row_blocks) = (b.extent(&self.plan.panel_blocks), b.extent(&self.plan.row_blocks));
+        let (rest, panel_block) = (b.div(task, panel_blocks), b.rem(task, panel_blocks));
+        let (batch, row_block) = (b.div(rest, row_blocks), b.rem(rest, row_blocks));
+        let batch = self.split(b, batch, 0..self.ends[0]);
+        let (rows, start_row, end_row) = self.range(b, row_block, &self.plan.rows_per_block, &self.plan.rows);
+        let (_, first, last) = self.range(b, panel_block, &self.plan.panels_per_block, &self.plan.panels);
+        let panels = self.at(b, &batch, &self.start);
+        let size = self.plan.depth.scale(self.tile.cols());
+        let size = b.extent(&size);
+        b.for_each(first, last, 1, Hint::AsWritten, |b, panel| {
+            let (offset, width) = (b.mul(panel, size), b.index(self.tile.cols()));
+            let (panel_start, col) = (b.add(panels, offset), b.mul(panel, width));
+            let place = Place { batch: batch.clone(), row: start_row, col, panel: panel_start };
+            self.panel(b, &place, end_row);
+        });
+        let _ = rows;
+    }
+
+    /// Block `number` of `size` elements out of `total`: its size, start and end.
+    fn range(&self, b: &mut Builder, number: Reg, size: &Dim, total: &Dim) -> (Reg, Reg, Reg) {
+        let (size, total) = (b.extent(size), b.extent(total));
+        let start = b.mul(number, size);
+        let end = b.add(start, size);
+        (size, start, b.min(end, total))
+    }
+
+    /// The position on some axes from their joint number.
+    fn split(&self, b: &mut Builder, number: Reg, axes: std::ops::Range<usize>) -> Vec<Reg> {
+        let mut position = vec![number; axes.len()];
+        let mut rest = number;
+        for (i, axis) in axes.enumerate().rev() {
+            if i == 0 {
+                position[i] = rest;
+            } else {
+                let extent = b.extent(&self.domain.dims[axis]);
+                position[i] = b.rem(rest, extent);
+                rest = b.div(rest, extent);
+            }
+        }
+        position
+    }
+
+    /// All row tiles of one panel: whole ones, then ever smaller ones.
+    fn panel(&self, b: &mut Builder, place: &Place, end: Reg) {
+        let narrow = match self.plan.cols.as_fixed() {
+            Some(cols) => (cols % self.tile.cols()) as u32,
+            None => self.tile.cols() as u32,
+        };
+        let (full, rest) = (self.tile.vectors, narrow.div_ceil(self.tile.lanes));
+        if narrow == 0 || rest == full || self.plan.cols.as_fixed().is_none() {
+            return self.column(b, place, end, full);
+        }
+        let cols = b.extent(&self.plan.cols);
+        let width = b.index(self.tile.cols());
+        let next = b.add(place.col, width);
+        let inside = b.compare(Compare::Le, next, cols);
+        b.when_else(inside, |b| self.column(b, place, end, full), |b| self.column(b, place, end, rest));
+    }
+
+    fn column(&self, b: &mut Builder, place: &Place, end: Reg, vectors: u32) {
+        let mut start = place.row;
+        for (i, tall) in std::iter::once(self.tile.rows).chain(tail_sizes(self.tile.rows)).enumerate() {
+            let size = b.index(tall.into());
+            let left = b.sub(end, start);
+            let rest = b.rem(left, size);
+            let stop = b.sub(end, rest);
+            let fits = i == 0 || self.plan.rows.as_fixed().is_none_or(|r| has_tail(r, self.tile.rows, tall));
+            if fits {
+                b.for_each(start, stop, tall.into(), Hint::AsWritten, |b, row| {
+                    self.tile(b, &Place { row, ..place.clone() }, (tall, vectors));
+                });
+            }
+            start = stop;
+        }
+    }
+
+    /// One tile: the sum over the depth, then what is fused behind.
+    fn tile(&self, b: &mut Builder, place: &Place, (tall, vectors): (u32, u32)) {
+        let ty = Ty::vector(self.dtype, self.tile.lanes);
+        let rows = self.rows(b, place, tall);
+        let zero = b.constant(ty, Scalar::Float(0.0));
+        let sums: Vec<Var> = (0..tall * vectors).map(|_| b.var(zero)).collect();
+        let tile = Sums { rows: &rows, sums: &sums, vectors };
+        let none = b.index(0);
+        self.depth(b, &tile, (self.ends[2], none, none), place);
+        for row in 0..tall {
+            let axes = self.axes(b, place, row);
+            for vector in 0..vectors {
+                let sum = b.get(sums[(row * vectors + vector) as usize]);
+                self.store(b, place, &axes, (vector, sum));
+            }
+        }
+    }
+
+    /// Where each row of `A` starts: a register and a constant.
+    fn rows(&self, b: &mut Builder, place: &Place, tall: u32) -> Vec<(Reg, i64)> {
+        let one_axis = self.ends[1] - self.ends[0] == 1;
+        let factor = self.a_index.factor(self.ends[0] as u32);
+        let first = self.axes(b, place, 0);
+        let base = self.at(b, &first, &self.a_index);
+        let step = b.extent(&factor);
+        let mut rows = vec![(base, 0)];
+        for row in 1..tall {
+            rows.push(match factor.as_fixed().filter(|_| one_axis) {
+                Some(step) => (base, step * i64::from(row)),
+                None if one_axis => {
+                    let row = b.index(row.into());
+                    let distance = b.mul(step, row);
+                    (b.add(base, distance), 0)
+                }
+                None => {
+                    let axes = self.axes(b, place, row);
+                    (self.at(b, &axes, &self.a_index), 0)
+                }
+            });
+        }
+        rows
+    }
+
+    /// The position on all axes of row `row` of a tile, depth axes at 0.
+    fn axes(&self, b: &mut Builder, place: &Place, row: u32) -> Vec<Reg> {
+        let row = b.index(row.into());
+        let number = b.add(place.row, row);
+        let mut axes = place.batch.clone();
+        axes.extend(self.split(b, number, self.ends[0]..self.ends[1]));
+        axes.push(place.col);
+        let zero = b.index(0);
+        axes.resize(self.domain.dims.len(), zero);
+        axes
+    }
+
+    fn at(&self, b: &mut Builder, axes: &[Reg], index: &Index) -> Reg {
+        let mut axes = axes.to_vec();
+        let zero = b.index(0);
+        axes.resize(self.domain.dims.len(), zero);
+        let point = Point { axes, lanes: None, mask: None };
+        Emitter::new(&self.domain.terms, self.buffers, point).scalar_index(b, index)
+    }
+
+    /// Loops over the depth axes; `at` is the offset into `A` so far, `step` the number of the step.
+    fn depth(&self, b: &mut Builder, tile: &Sums<'_>, (axis, at, step): (usize, Reg, Reg), place: &Place) {
+        let (zero, extent) = (b.index(0), b.extent(&self.domain.dims[axis]));
+        let stride = b.extent(&self.a_index.factor(axis as u32));
+        let before = b.mul(step, extent);
+        if axis + 1 < self.domain.dims.len() {
+            return b.for_each(zero, extent, 1, Hint::AsWritten, |b, i| {
+                let (distance, step) = (b.mul(i, stride), b.add(before, i));
+                let at = b.add(at, distance);
+                self.depth(b, tile, (axis + 1, at, step), place);
+            });
+        }
+        let width = b.index(self.tile.cols());
+        let panel = b.mul(before, width);
+        let panel = b.add(place.panel, panel);
+        let starts: Vec<(Reg, i64)> =
+            tile.rows.iter().map(|(reg, offset)| (b.add(*reg, at), *offset)).collect();
+        let tile = Sums { rows: &starts, ..*tile };
+        let unroll = 4;
+        let four = b.index(unroll);
+        let rest = b.rem(extent, four);
+        let whole = b.sub(extent, rest);
+        b.for_each(zero, whole, unroll, Hint::AsWritten, |b, k| {
+            self.steps(b, &tile, (k, unroll), (stride, panel))
+        });
+        b.for_each(whole, extent, 1, Hint::AsWritten, |b, k| self.steps(b, &tile, (k, 1), (stride, panel)));
+    }
+
+    /// `count` steps of the depth from `k` on.
+    fn steps(&self, b: &mut Builder, tile: &Sums<'_>, (k, count): (Reg, i64), (stride, panel): (Reg, Reg)) {
+        let (width, lanes) = (b.index(self.tile.cols()), self.tile.lanes);
+        let (down, right) = (b.mul(k, width), b.mul(k, stride));
+        let panel = b.add(panel, down);
+        // Rows that differ by a constant share one register.
+        let mut starts: Vec<(Reg, Reg)> = Vec::new();
+        for (reg, _) in tile.rows {
+            if !starts.iter().any(|(from, _)| from == reg) {
+                starts.push((*reg, b.add(*reg, right)));
+            }
+        }
+        let fixed = b.known(stride);
+        for step in 0..count {
+            let columns: Vec<Reg> = (0..tile.vectors)
+                .map(|v| b.load(self.b, panel, step * self.tile.cols() + i64::from(v * lanes), lanes))
+                .collect();
+            for (row, (reg, offset)) in tile.rows.iter().enumerate() {
+                let start = starts.iter().find(|(from, _)| from == reg).map_or(*reg, |(_, to)| *to);
+                let scalar = match fixed {
+                    Some(stride) => b.load(self.a, start, offset + step * stride, 1),
+                    None => {
+                        let step = b.index(step);
+                        let distance = b.mul(step, stride);
+                        let at = b.add(start, distance);
+                        b.load(self.a, at, *offset, 1)
+                    }
+                };
+                let splat = b.splat(scalar, lanes);
+                for (vector, column) in columns.iter().enumerate() {
+                    let var = tile.sums[row * tile.vectors as usize + vector];
+                    let sum = b.get(var);
+                    let sum = b.fma(splat, *column, sum);
+                    b.set(var, sum);
+                }
+            }
+        }
+    }
+
+    fn store(&self, b: &mut Builder, place: &Place, axes: &[Reg], (vector, sum): (u32, Reg)) {
+        let lanes = self.tile.lanes;
+        let offset = b.index((vector * lanes).into());
+        let col = b.add(place.col, offset);
+        let mut axes = axes.to_vec();
+        axes[self.ends[1]] = col;
+        let whole = self.plan.cols.as_fixed().is_some_and(|c| c % i64::from(lanes) == 0);
+        let mask = (!whole).then(|| {
+            let cols = b.extent(&self.plan.cols);
+            let left = b.binary(Binary::Sub, cols, col);
+            b.first_lanes(left, lanes)
+        });
+        let point = Point { axes, lanes: (lanes > 1).then_some((self.ends[1] as u32, lanes)), mask };
+        let mut emitter = Emitter::new(&self.domain.terms, self.buffers, point).with_anchor(sum);
+        let value = emitter.value(b, self.domain.roots[0]);
+        emitter.store(b, self.out, &self.domain.out, value);
+    }
+}
+
+/// Whether tiles of height `tall` occur when `rows` rows are cut into tiles of height `most`, blocks
+/// being whole tiles.
+fn has_tail(rows: i64, most: u32, tall: u32) -> bool {
+    tails(most, rows % i64::from(most)).contains(&tall)
+}
+
+/// The registers of a tile.
+#[derive(Clone, Copy)]
+struct Sums<'a> {
+    /// Where the rows of `A` start.
+    rows: &'a [(Reg, i64)],
+    /// The sums, row by row.
+    sums: &'a [Var],
+    /// Vectors in a row.
+    vectors: u32,
+}

@@ -1,0 +1,67 @@
+//! Schedules: how a computation becomes a loop nest.
+//!
+//! A schedule writes one kernel. What is fused into it reaches it as a [`Rows`] it reads and a
+//! [`Sink`] it writes to: it decides the order of the work and keeps out of what the work means.
+mod domain;
+mod gemm;
+mod map;
+mod reduce;
+
+pub use gemm::{Gemm, Tile, gemm, panel_elements, tile};
+pub use map::{Map, map};
+pub use reduce::{Combine, Reduction, reduce};
+
+use crate::nest::{Builder, Kernel, Reg};
+use crate::term::Source;
+use weft_ir::{DType, Dim};
+
+/// What a schedule knows of the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Machine {
+    /// Bytes of a vector register: 64, 32 or 16.
+    pub vector_bytes: u32,
+    /// How many vector registers there are.
+    pub registers: u32,
+    /// Bytes of first-level data cache.
+    pub l1: u64,
+    /// Bytes of second-level cache.
+    pub l2: u64,
+}
+
+impl Machine {
+    /// An x86-64 with AVX-512.
+    pub const X86_V4: Machine = Machine { vector_bytes: 64, registers: 32, l1: 32 << 10, l2: 1 << 20 };
+    /// An x86-64 with AVX2.
+    pub const X86_V3: Machine = Machine { vector_bytes: 32, registers: 16, l1: 32 << 10, l2: 256 << 10 };
+    /// Any x86-64.
+    pub const X86_V2: Machine = Machine { vector_bytes: 16, registers: 16, l1: 32 << 10, l2: 256 << 10 };
+
+    /// Lanes of a vector of that type; sub-byte types and truth values count as bytes.
+    pub fn lanes(&self, dtype: DType) -> u32 {
+        self.vector_bytes * 8 / dtype.bits().max(8)
+    }
+}
+
+/// A matrix that a schedule reads, row by row: a tensor in memory or terms computed on the fly.
+/// Columns lie along the innermost axis.
+pub trait Rows {
+    /// The elements at `row` from `col` on, `lanes` of them. Lanes whose mask is not set are undefined.
+    fn read(&mut self, b: &mut Builder, at: (Reg, Reg), lanes: u32, mask: Option<Reg>) -> Reg;
+}
+
+/// Where a schedule leaves its results, as a matrix. What is fused behind is computed on the way.
+pub trait Sink {
+    /// Takes the elements at `row` from `col` on, as many as `value` has lanes.
+    fn write(&mut self, b: &mut Builder, at: (Reg, Reg), value: Reg, mask: Option<Reg>);
+}
+
+/// A kernel and how to launch it.
+#[derive(Debug, Clone)]
+pub struct Scheduled {
+    /// The kernel. Its buffer parameters are `sources` in order, then what it writes.
+    pub kernel: Kernel,
+    /// The tensors it reads.
+    pub sources: Vec<Source>,
+    /// How many tasks there are.
+    pub tasks: Dim,
+}

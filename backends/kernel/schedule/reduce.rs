@@ -1,0 +1,223 @@
+//! `reduce`: each element of the result from many, in any order.
+use super::domain::Domain;
+use super::map::{Grid, lanes_loop};
+use super::{Machine, Scheduled};
+use crate::math::{self, Function};
+use crate::nest::{self, Access, BufferId, Builder, Hint, Reg, Scalar, Ty, Var};
+use crate::term::{Emitter, Index, Point, Term, TermId, Terms};
+use weft_ir::{DType, Dim};
+
+/// How two elements become one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Combine {
+    /// The sum, in `f32` for 16-bit floats.
+    Sum,
+    /// The product, in `f32` for 16-bit floats.
+    Product,
+    /// The least; NaN wins.
+    Min,
+    /// The greatest; NaN wins.
+    Max,
+    /// Or of truth values.
+    Any,
+    /// And of truth values.
+    All,
+}
+
+impl Combine {
+    fn function(self) -> Function {
+        match self {
+            Combine::Sum => Function::Add,
+            Combine::Product => Function::Mul,
+            Combine::Min => Function::Min,
+            Combine::Max => Function::Max,
+            Combine::Any => Function::Or,
+            Combine::All => Function::And,
+        }
+    }
+
+    fn across(self) -> nest::Reduce {
+        match self {
+            Combine::Sum => nest::Reduce::Add,
+            Combine::Product => nest::Reduce::Mul,
+            Combine::Min => nest::Reduce::Min,
+            Combine::Max => nest::Reduce::Max,
+            Combine::Any => nest::Reduce::Or,
+            Combine::All => nest::Reduce::And,
+        }
+    }
+
+    /// The value that changes nothing.
+    pub fn neutral(self, dtype: DType) -> Scalar {
+        let (least, greatest) = integer_range(dtype);
+        match (self, dtype.is_float()) {
+            (Combine::Sum, true) => Scalar::Float(0.0),
+            (Combine::Product, true) => Scalar::Float(1.0),
+            (Combine::Min, true) => Scalar::Float(f64::INFINITY),
+            (Combine::Max, true) => Scalar::Float(f64::NEG_INFINITY),
+            (Combine::Sum | Combine::Any, false) => Scalar::Int(0),
+            (Combine::Product | Combine::All, false) => Scalar::Int(1),
+            (Combine::Min, false) => Scalar::Int(greatest),
+            (Combine::Max, false) => Scalar::Int(least),
+            (Combine::Any | Combine::All, true) => Scalar::Float(0.0),
+        }
+    }
+}
+
+/// The least and the greatest number of an integer type, by their bits as `i64`.
+fn integer_range(dtype: DType) -> (i64, i64) {
+    let bits = dtype.bits().clamp(1, 64);
+    match dtype.kind() {
+        weft_ir::types::Kind::Signed => (i64::MIN >> (64 - bits), i64::MAX >> (64 - bits)),
+        weft_ir::types::Kind::Unsigned => (0, (u64::MAX >> (64 - bits)) as i64),
+        _ => (0, 1),
+    }
+}
+
+/// What to compute: `out[index(axes)] = root(axes)`, where the anchor of `root` combines
+/// `input(axes, inner)` over all positions on the inner axes.
+#[derive(Debug, Clone)]
+pub struct Reduction {
+    /// The extents of the axes of the result.
+    pub dims: Vec<Dim>,
+    /// The extents of the axes that are reduced; they are numbered behind those of the result.
+    pub inner: Vec<Dim>,
+    /// What is combined.
+    pub input: TermId,
+    /// How.
+    pub combine: Combine,
+    /// What is stored.
+    pub root: TermId,
+    /// Where it goes.
+    pub out: Index,
+}
+
+/// Writes the kernel.
+pub fn reduce(name: &str, machine: &Machine, terms: &Terms, what: &Reduction) -> Scheduled {
+    let dims = what.dims.iter().chain(&what.inner).cloned().collect();
+    let mut domain = Domain::new(terms.clone(), dims, vec![what.root, what.input], what.out.clone());
+    let outer = domain.collapse_groups(&[what.dims.len(), what.dims.len() + what.inner.len()])[0];
+    let axis = domain.lane_axis(machine);
+    let dtype = domain.terms.dtype(domain.roots[1]);
+    let lanes = machine.lanes(dtype).min(machine.lanes(DType::F32));
+    let direction = if axis < outer { "out" } else { "in" };
+    let mut b = Builder::new(name, &format!("reduce x{lanes} {direction}"));
+    let used = domain.sources();
+    let buffers = domain.buffers(&mut b, &used);
+    let out = b.buffer("out", domain.terms.dtype(domain.roots[0]), Access::Write);
+    let writer = Writer { domain: &domain, buffers: &buffers, out, outer, combine: what.combine };
+    let grid = Grid::weighted(&domain.dims[..outer], axis.min(outer - 1), &domain.dims[outer..]);
+    grid.rows(&mut b, |b, axes, range| {
+        if axis < outer {
+            writer.along_result(b, axes, range, (axis, lanes));
+        } else {
+            writer.along_inner(b, axes, range, (axis, lanes));
+        }
+    });
+    Scheduled { kernel: b.finish(), sources: used, tasks: grid.tasks() }
+}
+
+struct Writer<'a> {
+    domain: &'a Domain,
+    buffers: &'a [BufferId],
+    out: BufferId,
+    outer: usize,
+    combine: Combine,
+}
+
+impl Writer<'_> {
+    /// Each lane reduces for an element of its own.
+    fn along_result(&self, b: &mut Builder, axes: &[Reg], range: (Reg, Reg), (axis, lanes): (usize, u32)) {
+        lanes_loop(b, range, lanes, |b, col, lanes, mask| {
+            let mut axes = axes.to_vec();
+            axes[axis] = col;
+            let lanes = (lanes > 1).then_some((axis as u32, lanes));
+            let point = Point { axes, lanes, mask };
+            let total = self.neutral(b, point.lanes.map_or(1, |l| l.1));
+            self.inner_loops(b, point.clone(), self.domain.dims.len(), &mut |b, point| {
+                self.step(b, total, point)
+            });
+            let total = b.get(total);
+            self.finish(b, point, total);
+        });
+    }
+
+    /// All lanes reduce for one element.
+    fn along_inner(&self, b: &mut Builder, axes: &[Reg], range: (Reg, Reg), (axis, lanes): (usize, u32)) {
+        b.for_each(range.0, range.1, 1, Hint::AsWritten, |b, col| {
+            let mut axes = axes.to_vec();
+            axes[self.outer - 1] = col;
+            let (total, point) = (self.neutral(b, lanes), Point { axes, lanes: None, mask: None });
+            let (zero, extent) = (b.index(0), b.extent(&self.domain.dims[axis]));
+            self.inner_loops(b, point.clone(), axis, &mut |b, outer| {
+                lanes_loop(b, (zero, extent), lanes, |b, at, lanes, mask| {
+                    let mut point = outer.clone();
+                    point.axes[axis] = at;
+                    point.lanes = (lanes > 1).then_some((axis as u32, lanes));
+                    point.mask = mask;
+                    self.step(b, total, point);
+                });
+            });
+            let total = b.get(total);
+            let total = b.reduce(self.combine.across(), total);
+            self.finish(b, point, total);
+        });
+    }
+
+    fn neutral(&self, b: &mut Builder, lanes: u32) -> Var {
+        let dtype = self.domain.terms.dtype(self.domain.roots[1]);
+        let neutral = b.constant(Ty::vector(dtype, lanes), self.combine.neutral(dtype));
+        b.var(neutral)
+    }
+
+    /// Loops over the inner axes but `skip`, outermost first.
+    fn inner_loops(
+        &self,
+        b: &mut Builder,
+        point: Point,
+        skip: usize,
+        body: &mut dyn FnMut(&mut Builder, Point),
+    ) {
+        let axes: Vec<usize> = (self.outer..self.domain.dims.len()).filter(|a| *a != skip).collect();
+        let mut point = point;
+        let zero = b.index(0);
+        point.axes.resize(self.domain.dims.len(), zero);
+        self.nest(b, point, &axes, body);
+    }
+
+    fn nest(&self, b: &mut Builder, point: Point, axes: &[usize], body: &mut dyn FnMut(&mut Builder, Point)) {
+        let Some((axis, rest)) = axes.split_first() else { return body(b, point) };
+        let (zero, extent) = (b.index(0), b.extent(&self.domain.dims[*axis]));
+        b.for_each(zero, extent, 1, Hint::AsWritten, |b, at| {
+            let mut point = point;
+            point.axes[*axis] = at;
+            self.nest(b, point, rest, body);
+        });
+    }
+
+    /// Combines one more element, or vector of elements, into the total.
+    fn step(&self, b: &mut Builder, total: Var, point: Point) {
+        let mask = point.mask;
+        let mut emitter = Emitter::new(&self.domain.terms, self.buffers, point);
+        let before = b.get(total);
+        let elem = b.ty(before).elem;
+        let after = match self.domain.terms.get(self.domain.roots[1]) {
+            Term::Call(dtype, Function::Mul, args) if self.combine == Combine::Sum && dtype.is_float() => {
+                let (x, y) = (emitter.value(b, args[0]), emitter.value(b, args[1]));
+                b.fma(x, y, before)
+            }
+            _ => {
+                let value = emitter.value(b, self.domain.roots[1]);
+                math::emit(b, self.combine.function(), elem, &[before, value])
+            }
+        };
+        let after = mask.map_or(after, |mask| b.select(mask, after, before));
+        b.set(total, after);
+    }
+
+    fn finish(&self, b: &mut Builder, point: Point, total: Reg) {
+        let mut emitter = Emitter::new(&self.domain.terms, self.buffers, point).with_anchor(total);
+        let value = emitter.value(b, self.domain.roots[0]);
+        emitter.store(b, self.out, &self.domain.out, value);
+    }
+}

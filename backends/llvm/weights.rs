@@ -1,0 +1,138 @@
+//! Constant data as an object file of its own, written piece by piece: LLVM never sees it.
+use crate::error::Error;
+use object::elf;
+use object::write::StreamingBuffer;
+use object::write::elf::{FileHeader, SectionHeader, Sym, Writer};
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::Path;
+use weft_kernel::program::{Program, WeightData};
+
+/// The symbol at the first byte.
+pub(crate) const SYMBOL: &str = "weft_weights";
+
+/// Every piece begins at a multiple of this.
+const ALIGNMENT: u64 = 64;
+
+/// Code reaches two gigabytes around itself, and the code has to lie there too.
+const MOST: u64 = (2 << 30) - (64 << 20);
+
+/// Where each weight begins, and how many bytes there are in all.
+pub(crate) fn layout(program: &Program) -> (Vec<u64>, u64) {
+    let mut end = 0u64;
+    let begins = program
+        .weights
+        .iter()
+        .map(|weight| {
+            let begin = end.next_multiple_of(ALIGNMENT);
+            end = begin.saturating_add(weight.data.len() as u64);
+            begin
+        })
+        .collect();
+    (begins, end)
+}
+
+/// Writes the object; there is none when there are no weights.
+pub(crate) fn write(program: &Program, path: &Path) -> Result<bool, Error> {
+    let (begins, bytes) = layout(program);
+    if bytes == 0 {
+        return Ok(false);
+    }
+    if bytes > MOST {
+        return Err(Error::Weights { bytes, most: MOST });
+    }
+    let failed = |source| Error::File { path: path.to_path_buf(), source };
+    let file = File::create(path).map_err(failed)?;
+    let mut buffer = StreamingBuffer::new(BufWriter::new(file));
+    write_elf(program, &begins, bytes, &mut buffer).map_err(|e| Error::Llvm(format!("weights: {e}")))?;
+    buffer.result().map_err(failed)?;
+    std::io::Write::flush(&mut buffer.into_inner()).map_err(failed)?;
+    Ok(true)
+}
+
+fn write_elf<W: std::io::Write>(
+    program: &Program,
+    begins: &[u64],
+    bytes: u64,
+    buffer: &mut StreamingBuffer<W>,
+) -> object::write::Result<()> {
+    let mut writer = Writer::new(object::Endianness::Little, true, buffer);
+    let symbol_name = writer.add_string(SYMBOL.as_bytes());
+    let data_name = writer.add_section_name(b".rodata.weft_weights");
+    let stack_name = writer.add_section_name(b".note.GNU-stack");
+    writer.reserve_file_header();
+    writer.reserve_null_section_index();
+    let data_index = writer.reserve_section_index();
+    writer.reserve_section_index();
+    let _ = (writer.reserve_symtab_section_index(), writer.reserve_strtab_section_index());
+    writer.reserve_shstrtab_section_index();
+    let data_offset = writer.reserve(bytes, ALIGNMENT);
+    writer.reserve_null_symbol_index();
+    writer.reserve_symbol_index(Some(data_index));
+    writer.reserve_symtab();
+    writer.reserve_strtab()?;
+    writer.reserve_shstrtab()?;
+    writer.reserve_section_headers();
+
+    writer.write_file_header(&FileHeader {
+        os_abi: elf::ELFOSABI_NONE,
+        abi_version: 0,
+        e_type: elf::ET_REL,
+        e_machine: elf::EM_X86_64,
+        e_entry: 0,
+        e_flags: elf::FileFlags(0),
+    })?;
+    writer.write_align(ALIGNMENT);
+    write_data(program, begins, &mut writer);
+    writer.write_null_symbol();
+    writer.write_symbol(&Sym {
+        section: Some(data_index.0),
+        st_name: writer.string_offset(Some(symbol_name)),
+        st_info: elf::SymbolInfo::new(elf::STB_GLOBAL, elf::STT_OBJECT),
+        st_other: elf::STV_HIDDEN.into(),
+        st_shndx: elf::SymbolSection(0),
+        st_value: 0,
+        st_size: bytes,
+    });
+    writer.write_strtab();
+    writer.write_shstrtab();
+    writer.write_null_section_header();
+    let data = SectionHeader {
+        sh_name: writer.section_name_offset(Some(data_name)),
+        sh_type: elf::SHT_PROGBITS,
+        sh_flags: elf::SHF_ALLOC,
+        sh_addr: 0,
+        sh_offset: data_offset as u64,
+        sh_size: bytes,
+        sh_link: 0,
+        sh_info: 0,
+        sh_addralign: ALIGNMENT,
+        sh_entsize: 0,
+    };
+    writer.write_section_header(&data);
+    let stack = SectionHeader {
+        sh_name: writer.section_name_offset(Some(stack_name)),
+        sh_flags: elf::SectionFlags(0),
+        sh_offset: data_offset as u64 + bytes,
+        sh_size: 0,
+        sh_addralign: 1,
+        ..data
+    };
+    writer.write_section_header(&stack);
+    writer.write_symtab_section_header(1);
+    writer.write_strtab_section_header();
+    writer.write_shstrtab_section_header();
+    Ok(())
+}
+
+fn write_data(program: &Program, begins: &[u64], writer: &mut Writer<'_>) {
+    let mut end = 0;
+    for (weight, begin) in program.weights.iter().zip(begins) {
+        writer.write(&[0; ALIGNMENT as usize][..(begin - end) as usize]);
+        match &weight.data {
+            WeightData::Plain(data) => writer.write(data),
+            WeightData::Packed(_, make) => writer.write(&make()),
+        }
+        end = begin + weight.data.len() as u64;
+    }
+}

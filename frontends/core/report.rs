@@ -1,0 +1,31 @@
+//! What an import has to say besides the module.
+use crate::error::Place;
+
+/// Remarks about a model that was imported nevertheless.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// In the order of the file.
+    pub warnings: Vec<Warning>,
+}
+
+/// Something odd that changes no result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    /// Where it is.
+    pub place: Place,
+    /// What was found.
+    pub message: String,
+}
+
+impl Report {
+    /// Adds a remark.
+    pub fn warn(&mut self, place: Place, message: String) {
+        self.warnings.push(Warning { place, message });
+    }
+}
+
+impl std::fmt::Display for Warning {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.place, self.message)
+    }
+}

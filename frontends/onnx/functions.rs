@@ -1,0 +1,110 @@
+//! Functions of the model, inlined where they are called.
+use crate::attributes::{Attributes, Bound};
+use crate::builder::{Builder, Stop};
+use crate::frame::{Binding, Frame, Surroundings};
+use crate::model::{domain, node_name, op_name, opsets, place};
+use crate::names::nested;
+use crate::proto::{FunctionProto, NodeProto};
+use std::rc::Rc;
+use weft_frontend::Cause;
+
+/// Functions may call each other this deep.
+const MAX_CALLS: usize = 64;
+
+impl<'a> Builder<'_, 'a> {
+    /// Begins to read the body of a function where a node calls it.
+    pub(crate) fn enter(&mut self, node: &'a NodeProto, function: &'a FunctionProto) -> Result<(), Stop> {
+        let around = self.inside(node, function)?;
+        let mut frame = Frame::new(around);
+        frame.call = Some((node, function));
+        frame.add_hints(&function.value_info);
+        if node.input.len() > function.input.len() {
+            let (found, expected) = (node.input.len(), function.input.len());
+            return Err(Cause::Invalid(format!("{found} operands, the function takes {expected}")).into());
+        }
+        for (i, formal) in function.input.iter().enumerate() {
+            let binding = self.argument(node.input.get(i).map_or("", String::as_str))?;
+            if frame.names.insert(formal, binding).is_some() {
+                return Err(Cause::Invalid(format!("the function takes `{formal}` twice")).into());
+            }
+        }
+        for (inner, outer) in function.output.iter().zip(&node.output).filter(|(_, outer)| !outer.is_empty())
+        {
+            frame.wanted.insert(inner, self.frame().wanted_name(outer));
+        }
+        self.frames.push(frame);
+        self.queue(&function.node);
+        Ok(())
+    }
+
+    /// What an operand of a call stands for.
+    fn argument(&mut self, name: &'a str) -> Result<Binding, Stop> {
+        if name.is_empty() {
+            return Ok(Binding::Absent);
+        }
+        match self.lookup(name) {
+            Ok(value) => Ok(value.map_or(Binding::Absent, Binding::Value)),
+            Err(Stop::Reported) => Ok(Binding::Broken),
+            Err(because) => Err(because),
+        }
+    }
+
+    fn inside(&self, node: &'a NodeProto, function: &'a FunctionProto) -> Result<Surroundings<'a>, Stop> {
+        let around = &self.frame().around;
+        let key = (domain(function.domain()), function.name(), function.overload());
+        if around.active.contains(&key) {
+            return Err(Cause::Invalid(format!("function `{}` calls itself", op_name(node))).into());
+        }
+        if around.active.len() == MAX_CALLS {
+            return Err(Cause::Unsupported(format!("functions that call each other {MAX_CALLS} deep")).into());
+        }
+        let mut active = Vec::clone(&around.active);
+        active.push(key);
+        let mut versions = self.model.opsets.clone();
+        versions.extend(opsets(&function.opset_import));
+        Ok(Surroundings {
+            opsets: Rc::new(versions),
+            bound: Rc::new(bind_attributes(node, function, &around.bound)?),
+            path: nested(&around.path, node_name(node)).into(),
+            active: Rc::new(active),
+        })
+    }
+
+    /// Ends the body of a function: what it gives back becomes the results of the call.
+    pub(crate) fn leave(&mut self) {
+        let Some(frame) = self.frames.pop() else { return };
+        let Some((node, function)) = frame.call else { return };
+        for (i, outer) in node.output.iter().enumerate().filter(|(_, outer)| !outer.is_empty()) {
+            let inner = function.output.get(i).and_then(|name| frame.names.get(name.as_str()));
+            let bound = match inner {
+                Some(binding) => self.bind(outer, binding.clone()),
+                None => Err(Cause::Invalid(format!("the function does not define result {i}"))),
+            };
+            if let Err(cause) = bound {
+                let place = place(&self.frame().around.path, node);
+                self.model.complain(place, cause);
+                self.poison(node);
+            }
+        }
+    }
+}
+
+/// What the attributes of a function stand for in one call.
+fn bind_attributes<'a>(
+    node: &'a NodeProto,
+    function: &'a FunctionProto,
+    outer: &Bound<'a>,
+) -> Result<Bound<'a>, Cause> {
+    let mut given = Attributes::of(node, outer)?.bindings();
+    let mut bound = Bound::new();
+    for default in &function.attribute_proto {
+        bound.insert(default.name(), given.remove(default.name()).unwrap_or(default));
+    }
+    for name in &function.attribute {
+        bound.extend(given.remove_entry(name.as_str()));
+    }
+    match given.keys().next() {
+        Some(name) => Err(Cause::Invalid(format!("the function has no attribute `{name}`"))),
+        None => Ok(bound),
+    }
+}

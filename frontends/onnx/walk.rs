@@ -1,0 +1,133 @@
+//! Reads the nodes of a body one after another; calls of functions push their bodies on a stack.
+use crate::attributes::Attributes;
+use crate::builder::{Builder, Stop};
+use crate::call::{Call, Converted};
+use crate::frame::Binding;
+use crate::model::{clip, domain, node_name, place};
+use crate::ops;
+use crate::order::{ordered, subgraphs};
+use crate::proto::NodeProto;
+use weft_frontend::{Cause, Place};
+use weft_ir::Value;
+
+impl<'a> Builder<'_, 'a> {
+    /// Puts the nodes of a body before the reader, producers first.
+    pub(crate) fn queue(&mut self, nodes: &'a [NodeProto]) {
+        let order = ordered(nodes);
+        let path = self.frame().around.path.clone();
+        if order.moved {
+            let name = order.nodes.first().map_or_else(String::new, |node| clip(node_name(node)));
+            let message =
+                format!("the nodes (the first is `{name}`) are not in the order they depend on each other");
+            self.model.report.warn(Place::Model, message);
+        }
+        for node in order.cyclic {
+            self.model.complain(place(&path, node), Cause::invalid("needs its own result"));
+            self.poison(node);
+        }
+        self.frame_mut().nodes = order.nodes.into_iter().rev().collect();
+    }
+
+    /// Reads all nodes; the body of the graph itself stays as the only one.
+    pub(crate) fn run(&mut self) {
+        loop {
+            if let Some(node) = self.frame_mut().nodes.pop() {
+                if !self.model.count_node() {
+                    self.frames.truncate(1);
+                    self.frame_mut().nodes.clear();
+                    return;
+                }
+                self.visit(node);
+            } else if self.frames.len() > 1 {
+                self.leave();
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn visit(&mut self, node: &'a NodeProto) {
+        let place = place(&self.frame().around.path, node);
+        let outcome = match self.model.function(node) {
+            Some(function) => self.enter(node, function),
+            None => self.convert(node).and_then(|values| self.publish(node, &values)),
+        };
+        if let Err(stop) = outcome {
+            if let Stop::Because(cause) = stop {
+                self.model.complain(place, cause);
+            }
+            self.poison(node);
+        }
+    }
+
+    /// Converts a node; where an operand is broken it is only checked to be understood.
+    fn convert(&mut self, node: &'a NodeProto) -> Converted {
+        let around = &self.frame().around;
+        let bound = around.bound.clone();
+        let version = around.opsets.get(domain(node.domain())).copied();
+        let how = ops::find(node, version, self.model.ops).inspect_err(|_| self.survey(node))?;
+        let mut operands = Vec::with_capacity(node.input.len());
+        for (i, name) in node.input.iter().enumerate() {
+            operands.push(match name.as_str() {
+                "" => None,
+                name => self
+                    .lookup(name)
+                    .map_err(|stop| at_operand(i, stop))
+                    .inspect_err(|_| self.survey(node))?,
+            });
+        }
+        let attrs = Attributes::of(node, &bound)?;
+        let mut call = Call { builder: self, node, attrs, operands };
+        if version.is_some_and(|version| version < 6) {
+            // A hint for memory of the first opsets.
+            call.attrs.ignore("consumed_inputs");
+        }
+        let values = ops::convert(how, &mut call)?;
+        match call.attrs.unread().as_slice() {
+            [] => Ok(values),
+            unread => Err(Cause::Unsupported(format!("attributes `{}`", unread.join("`, `"))).into()),
+        }
+    }
+
+    /// Reports what is not understood inside of a node that cannot be converted.
+    fn survey(&mut self, node: &'a NodeProto) {
+        let around = self.frame().around.clone();
+        let mut open: Vec<_> = subgraphs(node).collect();
+        while let Some(graph) = open.pop() {
+            for node in &graph.node {
+                open.extend(subgraphs(node));
+                let version = around.opsets.get(domain(node.domain())).copied();
+                let found = ops::find(node, version, self.model.ops);
+                if let (None, Err(cause)) = (self.model.function(node), found) {
+                    self.model.complain(place(&around.path, node), cause);
+                }
+            }
+        }
+    }
+
+    /// Lets the names of a node's results stand for its values.
+    pub(crate) fn publish(&mut self, node: &'a NodeProto, values: &[Value]) -> Result<(), Stop> {
+        for (i, name) in node.output.iter().enumerate().filter(|(_, name)| !name.is_empty()) {
+            let Some(value) = values.get(i) else {
+                return Err(Cause::Invalid(format!("there is no result {i} (`{}`)", clip(name))).into());
+            };
+            self.bind(name, Binding::Value(*value))?;
+            self.hint(*value, name);
+        }
+        Ok(())
+    }
+
+    /// Marks the results of a node as broken, so that its consumers stay silent.
+    pub(crate) fn poison(&mut self, node: &'a NodeProto) {
+        for name in node.output.iter().filter(|name| !name.is_empty()) {
+            self.frame_mut().names.entry(name).or_insert(Binding::Broken);
+        }
+    }
+}
+
+fn at_operand(i: usize, stop: Stop) -> Stop {
+    match stop {
+        Stop::Because(Cause::Invalid(what)) => Cause::Invalid(format!("operand {i} {what}")).into(),
+        other => other,
+    }
+}
