@@ -17,7 +17,6 @@ mod loss;
 mod matmul;
 mod norm;
 mod pool;
-pub mod recurrent;
 mod quant;
 mod random;
 pub mod recurrent;
@@ -48,9 +47,6 @@ pub const FAMILIES: &[(&str, &[OpDef])] = &[
     ("einsum", einsum::OPS),
     ("gather", gather::OPS),
     ("join", join::OPS),
-    ("attention", attention::OPS),
-    ("cast", cast::OPS),
-    ("einsum", einsum::OPS),
     ("logic", logic::OPS),
     ("loss", loss::OPS),
     ("mathematics", unary::MATH),
