@@ -22,8 +22,10 @@ mod testing;
 mod types;
 mod walk;
 mod wire;
+mod write;
 
 pub use import::read;
+pub use write::{WriteError, write};
 
 use weft_frontend::{Frontend, FrontendInfo, Import, ImportError, Source};
 
