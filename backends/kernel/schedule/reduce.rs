@@ -25,7 +25,7 @@ pub enum Combine {
 }
 
 impl Combine {
-    fn function(self) -> Function {
+    pub(super) fn function(self) -> Function {
         match self {
             Combine::Sum => Function::Add,
             Combine::Product => Function::Mul,
