@@ -4,10 +4,11 @@ mod harness;
 
 use harness::cases::{Case, check, processors};
 use harness::run;
+use std::slice::from_ref;
 use weft_backend::OptLevel;
 use weft_ir::{DType, Tensor};
 use weft_kernel::nest::{
-    Access, Binary, BufferId, Builder, Compare, Hint, Kernel, Op, Reduce, Reg, Scalar, Stmt, Ty,
+    Access, Binary, BufferId, Builder, Compare, Hint, Kernel, Op, Reduce, Reg, Scalar, Stmt, Ty, Var,
 };
 
 const LEVELS: [OptLevel; 4] = [OptLevel::O0, OptLevel::O1, OptLevel::O2, OptLevel::O3];
@@ -16,7 +17,7 @@ const LEVELS: [OptLevel; 4] = [OptLevel::O0, OptLevel::O1, OptLevel::O2, OptLeve
 fn expect(kernel: &Kernel, input: &Tensor, expected: &Tensor, tasks: i64) {
     let output = (expected.dtype(), expected.dims().to_vec());
     let run = |cpu: &str, level| {
-        let found = run(kernel.clone(), &[input.clone()], &[output.clone()], tasks, cpu, level);
+        let found = run(kernel.clone(), from_ref(input), from_ref(&output), tasks, cpu, level);
         assert_eq!(found[0].data(), expected.data(), "{cpu} {level:?}: {:?}", found[0].to_f64s());
     };
     processors().into_iter().for_each(|cpu| run(cpu, OptLevel::O2));
@@ -146,13 +147,12 @@ fn truth_values_reduce() {
     expect(&b.finish(), &Tensor::vector(&values), &expected, 3);
 }
 
-#[test]
-fn branches_and_variables() {
-    // Collatz: how many steps each number takes to 1, with a loop that is left by doing nothing.
+/// How many steps a number takes to 1, by a loop that does nothing once it is there.
+fn collatz() -> Kernel {
     let mut b = Builder::new("collatz", "scalar");
     let (from, to) = buffers(&mut b, DType::I64, DType::I64);
     let task = b.task();
-    let (zero, one, two) = (b.index(0), b.index(1), b.index(2));
+    let (zero, one) = (b.index(0), b.index(1));
     let first = b.load(from, task, 0, 1);
     let (n, steps) = (b.var(first), b.var(zero));
     let bound = b.index(200);
@@ -163,26 +163,36 @@ fn branches_and_variables() {
             let count = b.get(steps);
             let count = b.add(count, one);
             b.set(steps, count);
-            let odd = b.binary(Binary::And, now, one);
-            let odd = b.cast(odd, DType::Bool);
-            b.when_else(
-                odd,
-                |b| {
-                    let three = b.index(3);
-                    let next = b.binary(Binary::Mul, now, three);
-                    let next = b.add(next, one);
-                    b.set(n, next);
-                },
-                |b| {
-                    let next = b.div(now, two);
-                    b.set(n, next);
-                },
-            );
+            collatz_step(b, n);
         });
     });
     let count = b.get(steps);
     b.store(to, task, 0, count);
-    let collatz = |mut n: i64| {
+    b.finish()
+}
+
+fn collatz_step(b: &mut Builder, n: Var) {
+    let (one, two, three) = (b.index(1), b.index(2), b.index(3));
+    let now = b.get(n);
+    let odd = b.binary(Binary::And, now, one);
+    let odd = b.cast(odd, DType::Bool);
+    b.when_else(
+        odd,
+        |b| {
+            let next = b.binary(Binary::Mul, now, three);
+            let next = b.add(next, one);
+            b.set(n, next);
+        },
+        |b| {
+            let next = b.div(now, two);
+            b.set(n, next);
+        },
+    );
+}
+
+#[test]
+fn branches_and_variables() {
+    let steps = |mut n: i64| {
         let mut steps = 0i64;
         while n != 1 {
             n = if n % 2 == 1 { 3 * n + 1 } else { n / 2 };
@@ -191,8 +201,8 @@ fn branches_and_variables() {
         steps
     };
     let values: Vec<i64> = (1..40).collect();
-    let expected: Vec<i64> = values.iter().map(|n| collatz(*n)).collect();
-    expect(&b.finish(), &Tensor::vector(&values), &Tensor::vector(&expected), 39);
+    let expected: Vec<i64> = values.iter().map(|n| steps(*n)).collect();
+    expect(&collatz(), &Tensor::vector(&values), &Tensor::vector(&expected), 39);
 }
 
 #[test]
@@ -223,7 +233,7 @@ fn scalar_masks_guard_memory() {
     );
     let operand = Tensor::vector(&[-5i32, 1, 2, -3, 4]);
     processors().into_iter().for_each(|cpu| {
-        check(&[operand.clone()], 4, std::slice::from_ref(&case), cpu, OptLevel::O2);
+        check(from_ref(&operand), 4, from_ref(&case), cpu, OptLevel::O2);
     });
     let mut b = Builder::new("scalar_mask", "mask");
     let (from, to) = buffers(&mut b, DType::F32, DType::F32);

@@ -121,8 +121,10 @@ fn loops_count_and_stop() {
     let outputs = vec![port("y", DType::I64, vec![Dim::symbol("shape")])];
     let (model, _folder) = opened(&program(&["trips", "i", "shape"], inputs, outputs, steps));
     // By the count, by the condition, not at all.
-    for (x, trips, value, count) in [(0, 3, 400, 3), (850, 50, 1150, 2), (5, 0, 105, 0), (2000, 9, 2100, 0)] {
-        let found = &model.run(&[Tensor::vector(&[x as i64]), Tensor::scalar(trips as i32)]).unwrap()[0];
+    for (x, trips, value, count) in
+        [(0, 3i32, 400, 3), (850, 50, 1150, 2), (5, 0, 105, 0), (2000, 9, 2100, 0)]
+    {
+        let found = &model.run(&[Tensor::vector(&[x as i64]), Tensor::scalar(trips)]).unwrap()[0];
         assert_eq!(found.dims(), [count as u64 + 1]);
         assert_eq!(numbers(found)[0], value, "{x} {trips}");
     }
