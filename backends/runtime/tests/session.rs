@@ -3,15 +3,28 @@
 
 mod model;
 
-use std::ffi::CStr;
+use std::ffi::{CStr, c_void};
 
-use model::{MODEL, open, tensor};
-use weft_runtime::abi::{DLTensor, WeftModel, WeftOptions, WeftProfile, code};
+use model::{MODEL, open};
+use weft_runtime::abi::{DLDataType, DLDevice, DLTensor, WeftModel, WeftOptions, WeftProfile, code};
 use weft_runtime::api;
 use weft_runtime::session::Session;
 
 /// What a run gave: the sum and the indices.
 type Outcome = Result<(Vec<f32>, Vec<i64>, Vec<i64>), String>;
+
+/// A tensor over borrowed memory.
+fn tensor<T>(shape: &mut [i64], data: &[T], code: u8) -> DLTensor {
+    DLTensor {
+        data: data.as_ptr().cast_mut().cast::<c_void>(),
+        device: DLDevice { device_type: 1, device_id: 0 },
+        ndim: shape.len() as i32,
+        dtype: DLDataType { code, bits: size_of::<T>() as u8 * 8, lanes: 1 },
+        shape: shape.as_mut_ptr(),
+        strides: std::ptr::null_mut(),
+        byte_offset: 0,
+    }
+}
 
 struct Case {
     x: Vec<i64>,

@@ -1,12 +1,11 @@
 //! A model written by hand: `sum[N, M+1] = x[N, M+1] + y[N, 1]`, and the indices of what is not zero in `x`.
 #![expect(unsafe_code, reason = "plays the code that the compiler generates")]
 
-use std::ffi::{CStr, c_char, c_void};
+use std::ffi::{CStr, c_char};
 use std::ptr::null;
 
 use weft_runtime::abi::{
-    ABI_VERSION, DLDataType, DLDevice, DLTensor, SessionHead, WeftDim, WeftKernel, WeftLife, WeftModel,
-    WeftOptions, WeftPort, code, fail,
+    ABI_VERSION, SessionHead, WeftDim, WeftKernel, WeftLife, WeftModel, WeftOptions, WeftPort, code, fail,
 };
 use weft_runtime::host;
 use weft_runtime::ops::select::{weft_rt_count_nonzero, weft_rt_nonzero};
@@ -126,17 +125,4 @@ pub(crate) fn open(threads: u32, profile: u32) -> Session {
     let options = WeftOptions { threads, profile, ..WeftOptions::default() };
     // SAFETY: the model is a valid one.
     unsafe { Session::open(&raw const MODEL.0, options, &mut error) }.expect("the model is a valid one")
-}
-
-/// A tensor over borrowed memory.
-pub(crate) fn tensor<T>(shape: &mut [i64], data: &[T], code: u8) -> DLTensor {
-    DLTensor {
-        data: data.as_ptr().cast_mut().cast::<c_void>(),
-        device: DLDevice { device_type: 1, device_id: 0 },
-        ndim: shape.len() as i32,
-        dtype: DLDataType { code, bits: size_of::<T>() as u8 * 8, lanes: 1 },
-        shape: shape.as_mut_ptr(),
-        strides: std::ptr::null_mut(),
-        byte_offset: 0,
-    }
 }
