@@ -17,6 +17,7 @@ mod ops;
 mod order;
 mod region;
 mod tensor;
+mod tensor_file;
 #[cfg(test)]
 mod testing;
 mod types;
@@ -24,6 +25,7 @@ mod walk;
 mod wire;
 
 pub use import::read;
+pub use tensor_file::{read_tensor, write_tensor};
 
 use weft_frontend::{Frontend, FrontendInfo, Import, ImportError, Source};
 
