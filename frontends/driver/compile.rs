@@ -4,6 +4,7 @@ use crate::error::Error;
 use crate::files::{put, workshop};
 use crate::model::{Model, name_of};
 use crate::progress::{Phase, Progress};
+use crate::runner::Runner;
 use std::path::{Path, PathBuf};
 use weft_backend::{Emit, OptLevel, Target, artifact};
 use weft_ir::Module;
@@ -61,6 +62,22 @@ impl Driver {
         program.name = name_of(output);
         drop(module);
         generate(&program, options, (emit, output), progress)
+    }
+
+    /// Compiles a model and opens what came out, to run it in this process.
+    pub fn prepare(
+        &self,
+        model: Model,
+        options: &CompileOptions,
+        load: weft_load::Options,
+        progress: &mut dyn Progress,
+    ) -> Result<Runner, Error> {
+        let failed = |error| Error::Write { file: std::env::temp_dir(), error };
+        let folder = tempfile::Builder::new().prefix("weft-").tempdir().map_err(failed)?;
+        let output = folder.path().join(format!("{}.so", model.name()));
+        self.compile(model, options, (Emit::Lib, &output), progress)?;
+        // An open library needs its file no more.
+        Runner::open(&output, load)
     }
 
     /// The kernels and steps of a module.

@@ -71,8 +71,11 @@ pub(crate) fn write_module(module: &Module, ops: &OpSet, path: &Path) -> Result<
         let views = weights.iter().map(|(_, tensor)| Ok((hex(tensor.digest()), view(tensor, &beside)?)));
         let views: BTreeMap<String, TensorView<'_>> = views.collect::<Result<_, Error>>()?;
         files::replace(&beside, |file| {
+            // The library makes a file that only its owner may read; ours are like any other file.
+            let usual = std::fs::File::create(file)?.metadata()?.permissions();
             safetensors::serialize_to_file(views, None, file)
-                .map_err(|error| std::io::Error::other(error.to_string()))
+                .map_err(|error| std::io::Error::other(error.to_string()))?;
+            std::fs::set_permissions(file, usual)
         })?;
         made.push(beside);
     }

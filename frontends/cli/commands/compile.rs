@@ -8,16 +8,16 @@ use std::path::{Path, PathBuf};
 use weft::{Driver, Made, Model};
 use weft_backend::Emit;
 
-pub(crate) fn run(args: CompileArgs, talk: Talk) -> Result<(), Failure> {
+pub(crate) fn run(args: &CompileArgs, talk: Talk) -> Result<(), Failure> {
     let driver = Driver::new()?;
     let mut teller = Teller::new(talk);
-    let output = output(&args)?;
+    let output = output(args)?;
     let options = args.compiling.options();
     driver.plan(&options.pipeline)?;
     let model = driver.read(&args.model, &args.dims.dims()?, &mut teller)?;
     let made = match artifact(args.emit) {
         Some(emit) => driver.compile(model, &options, (emit, &output), &mut teller)?,
-        None => graph(&driver, model, &args, &output, &mut teller)?,
+        None => graph(&driver, model, args, &output, &mut teller)?,
     };
     teller.rest();
     if talk.json {

@@ -11,11 +11,11 @@ use weft_ir::text::{Style, Weights, print};
 use weft_ir::{Module, OpSet};
 use weft_passes::{Budget, Declined, Observer, Outcome, PassInfo, VerifyEach};
 
-pub(crate) fn run(args: OptArgs, talk: Talk) -> Result<(), Failure> {
+pub(crate) fn run(args: &OptArgs, talk: Talk) -> Result<(), Failure> {
     let driver = Driver::new()?;
     let plan = driver.plan(&args.pipeline)?;
-    check(&args, &driver)?;
-    let mut watch = Watch::new(&args, talk, driver.ops());
+    check(args, &driver)?;
+    let mut watch = Watch::new(args, talk, driver.ops());
     let mut module = driver.read(&args.model, &args.dims.dims()?, &mut watch)?.module;
     let before = if args.diff { shown(&module, driver.ops()) } else { String::new() };
     let budget = args.stop_after.map_or_else(Budget::default, Budget::at_most);
