@@ -17,6 +17,7 @@ mod ops;
 mod order;
 mod region;
 mod tensor;
+mod tensor_file;
 #[cfg(test)]
 mod testing;
 mod types;
@@ -25,7 +26,11 @@ mod wire;
 mod write;
 
 pub use import::read;
+<<<<<<< HEAD
 pub use write::{WriteError, write};
+=======
+pub use tensor_file::{read_tensor, write_tensor};
+>>>>>>> cli
 
 use weft_frontend::{Frontend, FrontendInfo, Import, ImportError, Source};
 
