@@ -26,11 +26,8 @@ mod wire;
 mod write;
 
 pub use import::read;
-<<<<<<< HEAD
-pub use write::{WriteError, write};
-=======
 pub use tensor_file::{read_tensor, write_tensor};
->>>>>>> cli
+pub use write::{WriteError, write};
 
 use weft_frontend::{Frontend, FrontendInfo, Import, ImportError, Source};
 
