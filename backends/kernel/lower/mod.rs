@@ -21,6 +21,7 @@ mod memory;
 mod movement;
 mod norm;
 mod number;
+mod pad_image;
 mod pool;
 mod reduce;
 mod resize;
@@ -111,6 +112,8 @@ pub(crate) struct Lowering<'a> {
     placed: BTreeMap<[u8; 32], Memory>,
     /// Symbols whose value the host knows before the first step.
     bound: BTreeSet<String>,
+    /// Padded images, by their memory.
+    padded: BTreeMap<Memory, pad_image::Padded>,
     /// Outputs whose memory was sized already.
     sized: BTreeSet<u32>,
     problems: Vec<Problem>,
@@ -151,6 +154,7 @@ impl<'a> Lowering<'a> {
             prologue: Vec::new(),
             placed: BTreeMap::new(),
             bound: BTreeSet::new(),
+            padded: BTreeMap::new(),
             sized: BTreeSet::new(),
             problems: Vec::new(),
         }
