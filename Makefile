@@ -13,7 +13,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 WEFT := $(TARGET)/release/weft
 export WEFT := $(abspath $(WEFT))
 
-.PHONY: help setup packages toolchain build demo test check unit conformance models malformed bench faults bless-onnx clean
+.PHONY: help setup packages toolchain build demo test check unit harness conformance models malformed bench faults bless-onnx clean
 
 help: ## Shows the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,7 +38,7 @@ build: setup ## Builds weft in release
 demo: build ## Compiles a real model to a native program, reads the text in a picture with it
 	@$(PY) tests/models/demo.py $(if $(IMAGE),--image $(IMAGE))
 
-test: check unit build conformance malformed models ## Everything that CI runs
+test: check unit build harness conformance malformed models ## Everything that CI runs
 	@echo "test: formatting, lints, documentation, Rust tests, onnx.backend.test, malformed models and real models are green"
 
 check: setup ## Formatting, clippy, documentation: no warning
@@ -48,6 +48,9 @@ check: setup ## Formatting, clippy, documentation: no warning
 
 unit: setup ## The Rust tests
 	cargo test --workspace --locked
+
+harness: setup ## The tests' own tools
+	$(PY) -m pytest -q tests/python
 
 conformance: build ## onnx.backend.test, every CPU case, through weft
 	$(PY) -m pytest -q -n $(JOBS) tests/onnx
@@ -61,7 +64,7 @@ models: build ## The real models against onnxruntime
 
 bench: build ## Speed against onnxruntime, kernels against the machine's peak
 	$(PY) tests/models/fetch.py
-	cargo bench --locked
+	for bench in $(basename $(notdir $(wildcard benches/*.rs))); do cargo bench --locked --bench $$bench; done
 	$(PY) benches/peers.py
 
 faults: setup ## Plants the known faults one by one; each must turn a test red

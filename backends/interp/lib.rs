@@ -3,20 +3,42 @@
 #![forbid(unsafe_code)]
 
 mod arith;
+mod arrange;
 mod array;
+mod attention;
 mod backend;
 mod call;
 mod cast;
 mod constant;
+mod control;
+mod conv;
+mod create;
+mod deform;
 mod einsum;
 mod families;
+mod gather;
 mod logic;
+mod loss;
 mod matmul;
+mod moving;
 mod norm;
 mod number;
+mod place;
+mod pool;
+mod quant;
+mod random;
+mod recurrent;
+mod recurrent_attention;
 mod reduce;
+mod region;
+mod resize;
 mod ring;
 mod run;
+mod sample;
+mod scatter;
+mod select;
+mod signal;
+mod slide;
 mod special;
 mod unary;
 

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use weft_frontend::Cause;
 use weft_ir::infer::Facts;
 use weft_ir::op::Presence;
-use weft_ir::{Attr, AttrDefault, Def, Dim, Fact, Graph, InferCx, Node, OpDef, Tensor, TensorType, Value};
+use weft_ir::{
+    Attr, AttrDef, AttrDefault, Def, Dim, Fact, Graph, InferCx, Node, OpDef, Tensor, TensorType, Value,
+};
 
 /// Why there is no result.
 #[derive(Debug)]
@@ -75,6 +77,7 @@ impl<'m, 'a> Builder<'m, 'a> {
     pub(crate) fn emit(&mut self, draft: Draft) -> Result<Vec<Value>, Cause> {
         let def = self.def(&draft.op)?;
         check_counts(def, &draft)?;
+        check_attributes(def, &draft)?;
         let Draft { op, attrs, operands, regions, names } = draft;
         let (regions, outputs): (Vec<_>, Vec<_>) = regions.into_iter().unzip();
         let unknown = TensorType::unranked(weft_ir::DType::F32);
@@ -187,6 +190,15 @@ fn check_counts(def: &OpDef, draft: &Draft) -> Result<(), Cause> {
         return Err(Cause::Invalid(format!("{results} results, expected {least} to {most}")));
     }
     Ok(())
+}
+
+fn check_attributes(def: &OpDef, draft: &Draft) -> Result<(), Cause> {
+    let missing =
+        |attr: &&AttrDef| attr.default == AttrDefault::Required && !draft.attrs.contains_key(attr.name);
+    match def.attrs.iter().find(missing) {
+        Some(attr) => Err(Cause::Invalid(format!("attribute `{}` is missing", attr.name))),
+        None => Ok(()),
+    }
 }
 
 fn is_default(def: &OpDef, name: &str, attr: &Attr) -> bool {

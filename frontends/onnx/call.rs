@@ -5,7 +5,7 @@ use crate::proto::NodeProto;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use weft_frontend::Cause;
-use weft_ir::{Attr, AttrKind, DType, Dim, Element, Fact, OpDef, Tensor, Value};
+use weft_ir::{Attr, AttrDef, AttrKind, DType, Dim, Element, Fact, OpDef, Tensor, Value};
 
 /// The results of a node, or why there are none.
 pub(crate) type Converted = Result<Vec<Value>, Stop>;
@@ -175,7 +175,7 @@ impl<'a> Call<'_, '_, 'a> {
     /// The attributes that `def` declares, read from the node.
     pub(crate) fn declared(&self, def: &OpDef) -> Result<BTreeMap<String, Attr>, Cause> {
         let mut attrs = BTreeMap::new();
-        for attr in def.attrs {
+        for attr in def.attrs.iter().filter(|attr| !is_ours(attr)) {
             if let Some(value) = self.read(attr.name, attr.kind)? {
                 attrs.insert(attr.name.to_string(), value);
             }
@@ -221,6 +221,11 @@ impl<'a> Call<'_, '_, 'a> {
             _ => Ok(()),
         }
     }
+}
+
+/// Whether an attribute is weft's own, unknown to ONNX: the order of axes that passes choose.
+fn is_ours(attr: &AttrDef) -> bool {
+    attr.name == "layout" && attr.kind == AttrKind::Str
 }
 
 fn owned(attrs: &[(&str, Attr)]) -> BTreeMap<String, Attr> {

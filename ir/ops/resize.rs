@@ -64,15 +64,6 @@ pub fn resized_axes(attrs: &Attrs<'_>, rank: usize) -> Result<Vec<usize>, InferE
     }
 }
 
-/// The axis of an `nchw` tensor that stands at `axis` of one of this layout.
-fn in_layout(layout: Layout, axis: usize, rank: usize) -> usize {
-    match (layout, axis) {
-        (Layout::First, _) | (Layout::Last, 0) => axis,
-        (Layout::Last, 1) => rank - 1,
-        (Layout::Last, _) => axis - 1,
-    }
-}
-
 fn resize(cx: &InferCx<'_>) -> Facts {
     check(cx)?;
     let x = cx.need(0)?;
@@ -83,7 +74,7 @@ fn resize(cx: &InferCx<'_>) -> Facts {
     }
     let places = resized_axes(&cx.attrs(), dims.len())?;
     let mut result = dims.to_vec();
-    let place = |axis| in_layout(layout, axis, dims.len());
+    let place = |axis| layout.place(axis, dims.len());
     let from: Vec<Dim> = places.iter().map(|a| dims[place(*a)].clone()).collect();
     let to = if cx.get(3).is_some() { by_sizes(cx, &from)? } else { by_scales(cx, &from)? };
     for (axis, new) in places.into_iter().zip(to) {
@@ -112,15 +103,21 @@ fn by_sizes(cx: &InferCx<'_>, from: &[Dim]) -> Result<Vec<Option<Dim>>, InferErr
     }
 }
 
-/// The extents nearest to `sizes` that are all the same multiple of `from`.
-pub fn kept_aspect(policy: &str, sizes: &[i64], from: &[i64]) -> Vec<i64> {
+/// The scale of each axis whose extents are to become `sizes`.
+pub fn kept_scale(policy: &str, sizes: &[i64], from: &[i64]) -> Vec<f32> {
     let scales = sizes.iter().zip(from).map(|(s, f)| *s as f32 / *f as f32);
     let scale = match policy {
         "not_larger" => scales.fold(f32::INFINITY, f32::min),
-        _ => scales.fold(0.0, f32::max),
+        "not_smaller" => scales.fold(0.0, f32::max),
+        _ => return scales.collect(),
     };
-    // Half a pixel rounds up.
-    from.iter().map(|f| (scale * *f as f32 + 0.5).floor() as i64).collect()
+    vec![scale; from.len()]
+}
+
+/// The extents nearest to `sizes` that are all the same multiple of `from`; half a pixel rounds up.
+fn kept_aspect(policy: &str, sizes: &[i64], from: &[i64]) -> Vec<i64> {
+    let scales = kept_scale(policy, sizes, from);
+    from.iter().zip(scales).map(|(f, scale)| (scale * *f as f32 + 0.5).floor() as i64).collect()
 }
 
 fn by_scales(cx: &InferCx<'_>, from: &[Dim]) -> Result<Vec<Option<Dim>>, InferError> {

@@ -6,6 +6,7 @@
 //! Two nodes are the same if operator, operands and attributes are; constants are compared by
 //! content. Operators that are not pure and those with regions are left alone. Of two equal nodes
 //! the first stays; neither can depend on the other, as their operands are the same values.
+#![expect(clippy::mutable_key_type, reason = "the digest of a tensor is computed once and never changes")]
 use std::collections::BTreeMap;
 use weft_ir::{Attr, NodeId, OpName, Stage, Value};
 use weft_passes::{Declined, Editor, Outcome, Pass, PassContext, PassError, PassInfo, PassKind, Rewriter};

@@ -57,6 +57,14 @@ class Options(c.Structure):
     _fields_ = [("size", c.c_uint32), ("threads", c.c_uint32), ("profile", c.c_uint32)]
 
 
+class ProfileRecord(c.Structure):
+    """One line of a profile."""
+
+    _fields_ = [
+        ("name", c.c_char_p), ("schedule", c.c_char_p), ("calls", c.c_uint64), ("nanoseconds", c.c_uint64),
+    ]  # fmt: skip
+
+
 class Tensor(c.Structure):
     """DLTensor, with its DLDevice and DLDataType laid out flat."""
 
@@ -143,15 +151,15 @@ class Artifact:
         records = function(c.byref(count))
         return [port(records[index]) for index in range(count.value)]
 
-    def open(self, threads: int = 1) -> Session:
+    def open(self, threads: int = 1, profile: bool = False) -> Session:
         """A session with that many threads; 0 means one per core."""
-        return Session(self, threads)
+        return Session(self, threads, profile)
 
 
 class Session:
     """An open session: one run at a time."""
 
-    def __init__(self, artifact: Artifact, threads: int) -> None:
+    def __init__(self, artifact: Artifact, threads: int, profile: bool) -> None:
         self.artifact = artifact
         pointer, size = c.c_void_p, c.c_size_t
         tensors = c.POINTER(Tensor)
@@ -159,7 +167,7 @@ class Session:
         self._error = artifact.function("error", c.c_char_p, pointer)
         self._close = artifact.function("close", None, pointer)
         open_session = artifact.function("open", pointer, c.POINTER(Options), c.c_char_p, size)
-        options, said = Options(c.sizeof(Options), threads, 0), c.create_string_buffer(ERROR_BYTES)
+        options, said = Options(c.sizeof(Options), threads, profile), c.create_string_buffer(ERROR_BYTES)
         self._handle = open_session(c.byref(options), said, ERROR_BYTES)
         if not self._handle:
             raise WeftError(said.value.decode(errors="replace"))
@@ -196,6 +204,19 @@ class Session:
         """Runs the model and copies its outputs."""
         self.run_prepared(self.prepare(inputs))
         return self.outputs()
+
+    def profile(self) -> dict[str, int]:
+        """Nanoseconds of all runs so far by schedule; `(run)` is the whole of them."""
+        read = self.artifact.function(
+            "profile", c.c_size_t, c.c_void_p, c.POINTER(ProfileRecord), c.c_size_t
+        )
+        records = (ProfileRecord * read(self._handle, None, 0))()
+        read(self._handle, records, len(records))
+        spent: dict[str, int] = {}
+        for record in records:
+            key = (record.schedule or record.name).decode()
+            spent[key] = spent.get(key, 0) + record.nanoseconds
+        return spent
 
     def close(self) -> None:
         """Ends the session and its threads."""

@@ -6,7 +6,7 @@ use crate::proto::GraphProto;
 use crate::region::Region;
 use std::collections::BTreeMap;
 use weft_frontend::Cause;
-use weft_ir::{Attr, InferCx, Node, Value};
+use weft_ir::{Attr, Attrs, DType, Dim, Fact, Graph, InferCx, Node, TensorType, Value};
 
 pub(super) const ROWS: &[Row] = &[by("If", 1, branch), by("Loop", 1, repeat), by("Scan", 9, scan)];
 
@@ -77,7 +77,12 @@ fn with_regions<'a>(
 ) -> Converted {
     let captures = call.builder.captures(&graphs.iter().map(|(_, graph)| *graph).collect::<Vec<_>>())?;
     operands.extend(captures.values.iter().map(|(_, value)| Some(*value)));
-    let entries = entries(call, op, &operands, &attrs)?;
+    let inputs: Vec<usize> =
+        graphs.iter().map(|(_, graph)| graph.input.len() + captures.values.len()).collect();
+    let mut node = Node::new(op, Vec::new());
+    node.attrs = attrs.clone();
+    node.regions = inputs.into_iter().map(stub).collect();
+    let entries = entries(call, &node, &operands)?;
     let mut regions = Vec::with_capacity(graphs.len());
     let mut failed = false;
     for ((name, proto), entry) in graphs.iter().copied().zip(entries) {
@@ -90,17 +95,37 @@ fn with_regions<'a>(
     if failed { Err(Stop::Reported) } else { call.finish(op, attrs, operands, regions) }
 }
 
-/// What is known of the inputs of each region.
+/// A region of which only the number of inputs is known.
+fn stub(inputs: usize) -> Graph {
+    let mut graph = Graph::new("stub");
+    for i in 0..inputs {
+        graph.add_input(&i.to_string(), TensorType::unranked(DType::F32));
+    }
+    graph
+}
+
+/// What is known of the inputs of each region, whatever the round of a loop.
 fn entries(
     call: &Call<'_, '_, '_>,
-    op: &str,
+    node: &Node,
     operands: &[Option<Value>],
-    attrs: &BTreeMap<String, Attr>,
-) -> Result<Vec<Vec<weft_ir::Fact>>, Cause> {
-    let def = call.builder.def(op)?;
-    let mut node = Node::new(op, Vec::new());
-    node.attrs = attrs.clone();
+) -> Result<Vec<Vec<Fact>>, Cause> {
+    let def = call.builder.def(node.op.as_str())?;
     let operands = call.builder.operand_facts(def, operands);
-    let cx = InferCx { def, node: &node, operands: &operands, regions: &[] };
-    (def.enter)(&cx).map_err(|e| Cause::Invalid(e.0))
+    let cx = InferCx { def, node, operands: &operands, regions: &[] };
+    let mut entries = (def.enter)(&cx).map_err(|e| Cause::Invalid(e.0))?;
+    let count = |name: &str| usize::try_from(Attrs { def, node }.int(name)).unwrap_or(0);
+    let carried = match node.op.as_str() {
+        "Loop" => 2..2 + count("carried"),
+        "Scan" => 0..count("states"),
+        _ => 0..0,
+    };
+    entries.iter_mut().flat_map(|entry| &mut entry[carried.clone()]).for_each(forget_extents);
+    Ok(entries)
+}
+
+/// Only element type and rank stay: a round may change the rest.
+fn forget_extents(fact: &mut Fact) {
+    fact.ty.dims.iter_mut().flatten().for_each(|dim| *dim = Dim::unknown());
+    (fact.value, fact.constant) = (None, None);
 }

@@ -1,8 +1,8 @@
 //! Element by element: arithmetic, activations, comparisons, logic, conversions of type.
-use super::{Row, by, renamed, same, with_operands};
+use super::{Row, by, renamed, same};
 use crate::call::{Call, Converted};
 use weft_frontend::Cause;
-use weft_ir::{Attr, DType, Tensor, Value};
+use weft_ir::{Attr, Tensor, Value};
 
 pub(super) const ROWS: &[Row] = &[
     same("Abs", 1),

@@ -7,6 +7,7 @@ use weft_ir::{Attr, Value};
 pub(super) const ROWS: &[Row] = &[
     same("Attention", 23),
     by("BatchNormalization", 1, batch_normalization),
+    same("BatchNormalization", 14),
     by("GroupNormalization", 18, group_normalization_by_group),
     same("GroupNormalization", 21),
     by("Hardmax", 1, flattened),
@@ -43,12 +44,10 @@ fn flattened(call: &mut Call<'_, '_, '_>) -> Converted {
     call.last("Reshape", &[], &[Some(done), Some(shape)])
 }
 
-/// Only with the statistics given; what training would give back is not computed.
+/// Before opset 14 training showed in flags and in the number of results; it gave other results then.
 fn batch_normalization(call: &mut Call<'_, '_, '_>) -> Converted {
     call.only("is_test", 1)?;
-    call.only("training_mode", 0)?;
     call.only("spatial", 1)?;
-    call.attrs.ignore("momentum");
     if call.results() > 1 {
         return Err(Cause::unsupported("the statistics of training as results").into());
     }

@@ -1,0 +1,109 @@
+"""How peers.py measures: short bursts of each side in turn, so that both meet the same machine."""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+BURST = 0.06
+"""Seconds of one burst; one run if that is longer."""
+PAUSE = 0.01
+"""Seconds between bursts, so that spinning threads of one side are asleep when the other runs."""
+MIN_ROUNDS = 5
+
+Clock = Callable[[], float]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Milliseconds per run of both sides: medians over the rounds; the ratio is the median of the rounds' ratios."""
+
+    ours: float
+    theirs: float
+    ratio: float
+    rounds: int
+
+
+def clock_for(threads: int) -> Clock:
+    """One thread is measured by the processor time it took, several by the time that passed."""
+    return time.process_time if threads == 1 else time.perf_counter
+
+
+def burst(run: Callable[[], object], runs: int, clock: Clock) -> float:
+    """Milliseconds per run."""
+    start = clock()
+    for _ in range(runs):
+        run()
+    return (clock() - start) * 1000 / runs
+
+
+def runs_per_burst(run: Callable[[], object]) -> int:
+    """How many runs fill a burst, after a first warm one."""
+    run()
+    return max(1, round(BURST * 1000 / max(1e-3, burst(run, 1, time.perf_counter))))
+
+
+def alternate(ours: Callable[[], object], theirs: Callable[[], object], threads: int, seconds: float) -> Pair:
+    """Measures both in alternating bursts for about that long; who goes first changes every round."""
+    clock = clock_for(threads)
+    sides = [(ours, runs_per_burst(ours)), (theirs, runs_per_burst(theirs))]
+    rounds: list[tuple[float, float]] = []
+    end = time.perf_counter() + seconds
+    while len(rounds) < MIN_ROUNDS or time.perf_counter() < end:
+        taken = [0.0, 0.0]
+        for side in (0, 1) if len(rounds) % 2 else (1, 0):
+            time.sleep(PAUSE)
+            taken[side] = burst(*sides[side], clock)
+        rounds.append((taken[0], taken[1]))
+    first, second = zip(*rounds, strict=True)
+    ratio = statistics.median(a / b for a, b in rounds)
+    return Pair(statistics.median(first), statistics.median(second), ratio, len(rounds))
+
+
+def scaling(one: Callable[[], object], two: Callable[[], object], seconds: float) -> float:
+    """How many times faster two threads are than one: passing time, alternating bursts, median."""
+    sides = [(one, runs_per_burst(one)), (two, runs_per_burst(two))]
+    ratios: list[float] = []
+    end = time.perf_counter() + seconds
+    while len(ratios) < MIN_ROUNDS or time.perf_counter() < end:
+        taken = [burst(run, runs, time.perf_counter) for run, runs in sides]
+        ratios.append(taken[0] / taken[1])
+        time.sleep(PAUSE)
+    return statistics.median(ratios)
+
+
+class Peak:
+    """The rate of fused multiply-adds, measured by a small C program."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="weft-peak-")
+        self._program = Path(self._folder.name) / "peak"
+        source = HERE / "peers_peak.c"
+        command = ["cc", "-O3", "-march=native", "-ffp-contract=fast", "-pthread", "-o", self._program, source]
+        subprocess.run(command, check=True)
+
+    def rate(self, threads: int, seconds: float = 0.1) -> float:
+        """GFLOP/s over all threads."""
+        command = [self._program, str(threads), str(seconds)]
+        return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+    def rates(self, rounds: int = 7) -> tuple[float, float]:
+        """The best one-thread rate, and how many times that two threads reach (median of alternating bursts)."""
+        pairs = [(self.rate(1), self.rate(2)) for _ in range(rounds)]
+        return max(one for one, _ in pairs), statistics.median(two / one for one, two in pairs)
+
+
+def process_times(command: list[str | Path], times: int = 21) -> list[float]:
+    """Milliseconds of whole processes, from start to end, in order of length."""
+    taken = []
+    for _ in range(times):
+        start = time.perf_counter()
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        taken.append((time.perf_counter() - start) * 1000)
+    return sorted(taken)
