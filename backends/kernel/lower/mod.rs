@@ -22,9 +22,12 @@ mod movement;
 mod norm;
 mod number;
 mod pool;
+mod random;
 mod reduce;
 mod resize;
 mod runtime;
+mod scatter;
+mod select;
 mod slice;
 mod tensor;
 
@@ -251,6 +254,9 @@ impl<'a> Lowering<'a> {
             Self::cumulative,
             Self::resizing,
             Self::einstein,
+            Self::selection,
+            Self::scattering,
+            Self::random,
         ];
         for family in families {
             if let Some(results) = family(self, call) {
