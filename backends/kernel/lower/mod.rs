@@ -23,9 +23,12 @@ mod norm;
 mod number;
 mod pad_image;
 mod pool;
+mod random;
 mod reduce;
 mod resize;
 mod runtime;
+mod scatter;
+mod select;
 mod slice;
 mod tensor;
 
@@ -255,6 +258,9 @@ impl<'a> Lowering<'a> {
             Self::cumulative,
             Self::resizing,
             Self::einstein,
+            Self::selection,
+            Self::scattering,
+            Self::random,
         ];
         for family in families {
             if let Some(results) = family(self, call) {
