@@ -47,7 +47,7 @@ pub fn scan(name: &str, machine: &Machine, terms: &Terms, what: &Scan) -> Schedu
             let mut axes = axes.to_vec();
             axes[last] = col;
             let lanes = (lanes > 1).then_some((last as u32, lanes));
-            writer.row(b, Point { axes, lanes, mask });
+            writer.row(b, Point { axes, shift: None, lanes, mask });
         });
     });
     Scheduled { kernel: b.finish(), sources: used, tasks: grid.tasks() }

@@ -139,7 +139,7 @@ impl<'s, 'a> GraphWriter<'s, 'a> {
             .collect();
         match (node.op.as_str(), node.attrs.get("value"), names.first()) {
             ("Const", Some(Attr::Tensor(tensor)), Some(name)) => {
-                self.shared.opset = self.shared.opset.max(opset::needed(node));
+                self.shared.opset = self.shared.opset.max(opset::needed(node, &[]));
                 self.weights.push(parts::tensor(name, tensor));
             }
             ("weft.Extents", Some(Attr::Dims(dims)), Some(name)) => self.extents(dims, name)?,
@@ -168,7 +168,9 @@ impl<'s, 'a> GraphWriter<'s, 'a> {
         }
         let (domain, op_type) = node.op.as_str().rsplit_once('.').unwrap_or(("", node.op.as_str()));
         if domain.is_empty() {
-            self.shared.opset = self.shared.opset.max(opset::needed(node));
+            let types: Vec<_> =
+                self.graph.operands(id).iter().flatten().map(|v| self.graph.ty(*v).dtype).collect();
+            self.shared.opset = self.shared.opset.max(opset::needed(node, &types));
         } else {
             self.shared.domains.insert(domain.to_string(), 1);
         }

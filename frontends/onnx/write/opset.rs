@@ -25,15 +25,38 @@ const ATTRIBUTES: &[(&str, &str, i64)] = &[
     ("SpaceToDepth", "mode", 28),
 ];
 
-/// The oldest opset in which a node means what it means to weft.
-pub(super) fn needed(node: &Node) -> i64 {
+/// Element types that operators took up later, and when.
+const TYPES: &[(&str, &[DType], i64)] = &[
+    ("BitShift", &[DType::I8, DType::I16, DType::I32, DType::I64], 28),
+    ("Celu", &[DType::F16, DType::F64], 28),
+    ("DequantizeLinear", &[DType::F16], 19),
+    ("DequantizeLinear", &[DType::I16, DType::U16], 21),
+    ("Equal", &[DType::String], 19),
+    ("IsInf", &[DType::F16], 20),
+    ("QLinearMatMul", &[DType::F16], 21),
+    ("QuantizeLinear", &[DType::F16, DType::I32], 19),
+    ("QuantizeLinear", &[DType::I16, DType::U16], 21),
+    ("Range", &[DType::F16], 27),
+    ("ReduceMax", &[DType::Bool], 20),
+    ("ReduceMin", &[DType::Bool], 20),
+];
+
+/// The oldest opset in which a node with operands of these types means what it means to weft.
+pub(super) fn needed(node: &Node, operands: &[DType]) -> i64 {
     let op = node.op.as_str();
+    // The sign of the divisor decides, for floats only lately.
+    if op == "Mod" && !node.attrs.contains_key("fmod") && operands.iter().any(|ty| ty.is_float()) {
+        return 28;
+    }
+    let taken =
+        TYPES.iter().filter(|(of, types, _)| *of == op && operands.iter().any(|ty| types.contains(ty)));
     let attributes = ATTRIBUTES.iter().filter(|(of, name, _)| *of == op && node.attrs.contains_key(*name));
     let types = node.results.iter().map(|result| introduced(result.ty.dtype));
     let symmetric = matches!(node.attrs.get("coordinate_transformation_mode"),
         Some(Attr::Str(mode)) if mode == "half_pixel_symmetric");
     let mode = if symmetric { 19 } else { OLDEST };
-    let versions = attributes.map(|(_, _, version)| *version).chain(types).chain(ops::newest(op));
+    let versions = attributes.map(|(_, _, version)| *version).chain(taken.map(|(_, _, version)| *version));
+    let versions = versions.chain(types).chain(ops::newest(op));
     versions.max().unwrap_or(OLDEST).max(mode)
 }
 
