@@ -23,9 +23,11 @@ mod testing;
 mod types;
 mod walk;
 mod wire;
+mod write;
 
 pub use import::read;
 pub use tensor_file::{read_tensor, write_tensor};
+pub use write::{WriteError, write};
 
 use weft_frontend::{Frontend, FrontendInfo, Import, ImportError, Source};
 

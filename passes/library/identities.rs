@@ -39,7 +39,6 @@ fn given_back(g: &Rewriter<'_>, id: NodeId) -> Option<Value> {
     let kept = g.same_type(first, g.result(id));
     let gives = match g.node(id).op.as_str() {
         "Identity" => true,
-        "Dropout" => is_inference(g, id),
         "Concat" | "Sum" | "Max" | "Min" | "Mean" | "Einsum" => alone && kept,
         "Split" => g.node(id).results.len() == 1,
         "Cast" | "CastLike" | "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" | "Expand" | "Tile" => kept,
@@ -54,11 +53,6 @@ fn given_back(g: &Rewriter<'_>, id: NodeId) -> Option<Value> {
 
 fn all(g: &Rewriter<'_>, value: Value, test: fn(i64) -> bool) -> bool {
     g.ints(value).is_some_and(|ints| ints.into_iter().all(test))
-}
-
-fn is_inference(g: &Rewriter<'_>, id: NodeId) -> bool {
-    let training = g.operand(id, 2).map(|mode| g.scalar(mode));
-    g.node(id).results.len() == 1 && training.is_none_or(|mode| mode == Some(0.0))
 }
 
 /// The other operand, if one is all zeros or all ones and that changes nothing.

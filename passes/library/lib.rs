@@ -13,6 +13,12 @@ mod identities;
 mod merge_reshapes;
 pub mod pipelines;
 mod propagate_shapes;
+mod recognise_gelu;
+mod recognise_hard_sigmoid;
+mod recognise_hard_swish;
+mod recognise_layer_norm;
+mod recognise_rms_norm;
+mod recognise_silu;
 mod sink_transposes;
 
 use weft_passes::{PassInfo, RegisterError, Registry};
@@ -30,6 +36,12 @@ pub const PASSES: &[PassInfo] = &[
     identities::INFO,
     merge_reshapes::INFO,
     propagate_shapes::INFO,
+    recognise_gelu::INFO,
+    recognise_hard_sigmoid::INFO,
+    recognise_hard_swish::INFO,
+    recognise_layer_norm::INFO,
+    recognise_rms_norm::INFO,
+    recognise_silu::INFO,
     sink_transposes::INFO,
 ];
 

@@ -38,6 +38,14 @@ pub const ALL: &[PipelineInfo] = &[
         summary: "every exact pass",
         steps: &[
             "O1",
+            // Names for what was written out; after scales are folded, which would hide in them.
+            "recognise-layer-norm",
+            "recognise-rms-norm",
+            "recognise-gelu",
+            "recognise-hard-swish",
+            "recognise-hard-sigmoid",
+            "recognise-silu",
+            "clean",
             // Operators have their names now; layouts come last, as they hide shapes behind transposes.
             "channels-last",
             "fixpoint(sink-transposes,cancel-transposes)",
