@@ -1,5 +1,7 @@
 //! How errors are shown, and the exit code they mean.
-use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode, SourceOffset};
+use miette::{
+    Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode, SourceOffset,
+};
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;

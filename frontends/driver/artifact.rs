@@ -24,7 +24,8 @@ const SEGMENT: usize = 56;
 
 /// Looks at the first bytes of a file.
 pub fn file_kind(path: &Path) -> Result<FileKind, Error> {
-    let failed = |error| Error::Source(weft_frontend::SourceError::Io { file: path.display().to_string(), error });
+    let failed =
+        |error| Error::Source(weft_frontend::SourceError::Io { file: path.display().to_string(), error });
     let is_file = path.metadata().map_err(failed)?.is_file();
     if !is_file {
         return Err(Error::Source(weft_frontend::SourceError::NotAFile(path.display().to_string())));

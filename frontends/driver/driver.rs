@@ -63,8 +63,7 @@ impl Driver {
         let graph = &model.module.graph;
         let (nodes, inputs, outputs) = (graph.len(), graph.inputs().len(), graph.outputs().len());
         let file = path.display();
-        progress
-            .done(Phase::Read, &format!("{file}: {nodes} nodes, {inputs} inputs, {outputs} outputs"));
+        progress.done(Phase::Read, &format!("{file}: {nodes} nodes, {inputs} inputs, {outputs} outputs"));
         Ok(model)
     }
 

@@ -95,8 +95,7 @@ impl InputSources {
 fn fitting(tensor: Tensor, port: &Port, file: &Path) -> Result<Tensor, Error> {
     let failed = |reason: String| Error::TensorFile { file: file.to_path_buf(), reason };
     let tensor = if (tensor.dtype(), port.ty.dtype) == (DType::F32, DType::Bf16) {
-        let short: Vec<bf16> =
-            tensor.data().chunks_exact(4).map(|b| bf16::from_f32(f32::read(b))).collect();
+        let short: Vec<bf16> = tensor.data().chunks_exact(4).map(|b| bf16::from_f32(f32::read(b))).collect();
         Tensor::from_slice(tensor.dims(), &short).map_err(|error| failed(error.to_string()))?
     } else {
         tensor

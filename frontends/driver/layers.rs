@@ -45,10 +45,11 @@ pub fn layers(
 /// All values that compiled code can give out.
 fn values(graph: &Graph) -> Vec<Value> {
     let nodes = graph.order().into_iter().filter(|id| graph.node(*id).op != "Const");
-    let values = nodes.flat_map(|node| {
-        (0..graph.node(node).results.len() as u32).map(move |slot| Value { node, slot })
-    });
-    values.filter(|value| graph.ty(*value).dims.is_some() && graph.ty(*value).dtype.kind() != Kind::String).collect()
+    let values = nodes
+        .flat_map(|node| (0..graph.node(node).results.len() as u32).map(move |slot| Value { node, slot }));
+    values
+        .filter(|value| graph.ty(*value).dims.is_some() && graph.ty(*value).dtype.kind() != Kind::String)
+        .collect()
 }
 
 /// The values that differ while all operands of their node agree.

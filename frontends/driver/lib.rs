@@ -27,6 +27,7 @@ mod random;
 mod runner;
 mod statistics;
 pub mod tensors;
+pub mod testing;
 mod weights;
 
 pub use artifact::{FileKind, file_kind};

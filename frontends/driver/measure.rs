@@ -75,7 +75,11 @@ pub struct KernelTime {
 }
 
 /// Measures a library.
-pub fn measure(library: &Path, sources: &InputSources, options: &MeasureOptions) -> Result<Measurement, Error> {
+pub fn measure(
+    library: &Path,
+    sources: &InputSources,
+    options: &MeasureOptions,
+) -> Result<Measurement, Error> {
     let threads = options.threads;
     let start = Instant::now();
     let opened = Executable::open(library, Options { threads, profile: false })?;

@@ -35,8 +35,11 @@ pub(crate) fn read_text(path: &Path, ops: &OpSet) -> Result<Model, Error> {
     let not_text = || Error::Format { file: file.clone(), reason: "it is not UTF-8 text".to_string() };
     let text = std::str::from_utf8(source.bytes()).map_err(|_| not_text())?;
     let beside = Beside::open(path, &source)?;
-    let module = Module::parse(text, ops, &beside)
-        .map_err(|error| Error::Text { file: file.clone(), text: text.to_string(), error })?;
+    let module = Module::parse(text, ops, &beside).map_err(|error| Error::Text {
+        file: file.clone(),
+        text: text.to_string(),
+        error,
+    })?;
     verify::verify(&module, ops).map_err(|breaches| Error::Breaches {
         file: file.clone(),
         breaches: breaches.iter().map(ToString::to_string).collect(),

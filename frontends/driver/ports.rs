@@ -54,7 +54,9 @@ impl Ports {
 fn of_port(port: &weft_load::Port) -> Port {
     let dim = |extent: &weft_load::Extent| match extent {
         weft_load::Extent::Fixed(n) => Dim::fixed(i64::try_from(*n).unwrap_or(i64::MAX)),
-        weft_load::Extent::Symbolic(text) => weft_ir::text::parse_dim(text).unwrap_or_else(|_| Dim::unknown()),
+        weft_load::Extent::Symbolic(text) => {
+            weft_ir::text::parse_dim(text).unwrap_or_else(|_| Dim::unknown())
+        }
     };
     Port { name: port.name.clone(), ty: TensorType::new(port.dtype, port.dims.iter().map(dim).collect()) }
 }

@@ -19,7 +19,8 @@ pub(crate) fn tensor(port: &Port, index: usize, seed: u64, given: &Dims) -> Resu
     let dims = ty.dims.as_ref().and_then(|dims| {
         dims.iter().map(|d| d.eval(&of).and_then(|n| u64::try_from(n).ok())).collect::<Option<Vec<u64>>>()
     });
-    let dims = dims.ok_or_else(|| Error::Inputs(format!("input `{name}`: {ty} has unknown extents, give a file")))?;
+    let dims =
+        dims.ok_or_else(|| Error::Inputs(format!("input `{name}`: {ty} has unknown extents, give a file")))?;
     let count = element_count(&dims).filter(|n| ty.dtype.bytes(*n).is_some_and(|bytes| bytes <= MOST));
     let large = || Error::Inputs(format!("input `{name}`: a random tensor of shape {dims:?} is too large"));
     let count = count.ok_or_else(large)?;

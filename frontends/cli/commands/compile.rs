@@ -69,7 +69,8 @@ fn output(args: &CompileArgs) -> Result<PathBuf, Failure> {
     };
     let own = || PathBuf::from(args.model.file_stem().unwrap_or_default()).with_extension(extension);
     let output = args.output.clone().unwrap_or_else(own);
-    let same = |a: &Path, b: &Path| a.canonicalize().ok().zip(b.canonicalize().ok()).is_some_and(|(a, b)| a == b);
+    let same =
+        |a: &Path, b: &Path| a.canonicalize().ok().zip(b.canonicalize().ok()).is_some_and(|(a, b)| a == b);
     if same(&output, &args.model) {
         return Err(Failure::Misuse(format!("`{}` would be written over the model", output.display())));
     }

@@ -12,9 +12,7 @@ pub(crate) fn run(args: &InspectArgs, talk: Talk) -> Result<(), Failure> {
     match file_kind(&args.file)? {
         FileKind::Model => model(args, talk),
         FileKind::Library => library(args, talk),
-        FileKind::Program => {
-            Err(Failure::Misuse("a program describes itself with `--help`".to_string()))
-        }
+        FileKind::Program => Err(Failure::Misuse("a program describes itself with `--help`".to_string())),
     }
 }
 
@@ -44,7 +42,12 @@ fn model(args: &InspectArgs, talk: Talk) -> Result<(), Failure> {
 }
 
 /// The plan of the compiled model, or why there is none.
-fn memory(driver: &Driver, model: Model, summary: &Summary, teller: &mut Teller) -> Result<MemoryPlan, String> {
+fn memory(
+    driver: &Driver,
+    model: Model,
+    summary: &Summary,
+    teller: &mut Teller,
+) -> Result<MemoryPlan, String> {
     let options = CompileOptions::default();
     let plan = || {
         let (target, passes) = (weft_llvm::target(&options.cpu)?, driver.plan(&options.pipeline)?);
@@ -96,7 +99,11 @@ fn ports(what: &str, ports: &[Port]) -> String {
 /// What symbols were taken to be in the numbers that follow.
 fn at(summary: &Summary) -> String {
     let extents: Vec<_> = summary.extents.iter().map(|(name, n)| format!("{name} = {n}")).collect();
-    if extents.is_empty() { String::new() } else { format!("at {} (`--dim` says otherwise):\n", extents.join(", ")) }
+    if extents.is_empty() {
+        String::new()
+    } else {
+        format!("at {} (`--dim` says otherwise):\n", extents.join(", "))
+    }
 }
 
 fn memory_text(memory: &Result<MemoryPlan, String>) -> String {

@@ -25,7 +25,11 @@ pub(crate) fn run(name: Option<&str>, talk: Talk) -> Result<(), Failure> {
         let near = near.map(|near| format!(", did you mean `{near}`?")).unwrap_or_default();
         return Err(Failure::Misuse(format!("no operator `{name}`{near}")));
     };
-    if talk.json { out::json(&as_json(op)) } else { out::print(&as_text(op)) }
+    if talk.json {
+        out::json(&as_json(op))
+    } else {
+        out::print(&as_text(op))
+    }
     Ok(())
 }
 
@@ -81,7 +85,8 @@ fn traits(op: &OpDef) -> Vec<&'static str> {
 }
 
 fn as_json(op: &OpDef) -> Value {
-    let attr = |a: &AttrDef| json!({ "name": a.name, "kind": a.kind.to_string(), "default": default_text(a) });
+    let attr =
+        |a: &AttrDef| json!({ "name": a.name, "kind": a.kind.to_string(), "default": default_text(a) });
     json!({
         "name": op.name,
         "doc": op.doc,

@@ -26,7 +26,8 @@ pub(crate) fn run(name: Option<&str>, talk: Talk) -> Result<(), Failure> {
         (None, Some(pipeline)) => out::print(&pipeline_text(pipeline)),
         (None, None) => {
             let known = registry.passes().map(|p| p.name).chain(registry.pipelines().map(|p| p.name));
-            let near = nearest(name, known).map(|near| format!(", did you mean `{near}`?")).unwrap_or_default();
+            let near =
+                nearest(name, known).map(|near| format!(", did you mean `{near}`?")).unwrap_or_default();
             return Err(Failure::Misuse(format!("no pass or pipeline `{name}`{near}")));
         }
     }

@@ -19,7 +19,9 @@ pub(crate) fn run(args: &RunArgs, talk: Talk) -> Result<(), Failure> {
         return program(args);
     }
     if args.profile.is_some() && args.backend == BackendKind::Interp && kind == FileKind::Model {
-        return Err(Failure::Misuse("`--profile` measures kernels, which the interpreter has none of".to_string()));
+        return Err(Failure::Misuse(
+            "`--profile` measures kernels, which the interpreter has none of".to_string(),
+        ));
     }
     let mut teller = Teller::new(talk);
     let runner = runner(args, kind, &mut teller)?;
@@ -100,7 +102,9 @@ fn program(args: &RunArgs) -> Result<(), Failure> {
         command.arg("--input").arg(format!("{name}={}", file.display()));
     }
     let mut pass = |flag: &str, value: Option<String>| {
-        value.into_iter().for_each(|value| drop(command.arg(flag).arg(value)));
+        if let Some(value) = value {
+            command.arg(flag).arg(value);
+        }
     };
     let shown = |path: &Option<std::path::PathBuf>| path.as_ref().map(|path| path.display().to_string());
     pass("--inputs", shown(&args.input.inputs));

@@ -19,7 +19,9 @@ pub(crate) fn run(args: &TestArgs, talk: Talk) -> Result<(), Failure> {
     let sets = if args.data.is_empty() { data_sets(&args.model)? } else { args.data.clone() };
     if sets.is_empty() {
         let place = args.model.display();
-        return Err(Failure::Misuse(format!("no folder `test_data_set_*` lies beside `{place}`; give `--data DIR`")));
+        return Err(Failure::Misuse(format!(
+            "no folder `test_data_set_*` lies beside `{place}`; give `--data DIR`"
+        )));
     }
     let model = driver.read(&args.model, &args.dims.dims()?, &mut teller)?;
     let runner = match args.backend {
@@ -51,7 +53,8 @@ pub(crate) fn run(args: &TestArgs, talk: Talk) -> Result<(), Failure> {
 }
 
 fn line(set: &Path, wrong: &[String]) -> String {
-    let name = set.file_name().map_or_else(|| set.display().to_string(), |n| n.to_string_lossy().into_owned());
+    let name =
+        set.file_name().map_or_else(|| set.display().to_string(), |n| n.to_string_lossy().into_owned());
     if wrong.is_empty() { format!("{name}: passed") } else { format!("{name}: failed: {}", wrong.join("; ")) }
 }
 

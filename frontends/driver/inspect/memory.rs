@@ -27,7 +27,8 @@ pub fn memory_plan(program: &Program, extents: &Extents) -> MemoryPlan {
     let bytes: Option<Vec<u64>> = program.planned.iter().map(|b| number(&b.bytes, extents)).collect();
     let peak = bytes.as_ref().map(|bytes| {
         let lives = || program.planned.iter().zip(bytes);
-        let at = |step| lives().filter(|(b, _)| b.first <= step && step <= b.last).map(|(_, n)| n).sum::<u64>();
+        let at =
+            |step| lives().filter(|(b, _)| b.first <= step && step <= b.last).map(|(_, n)| n).sum::<u64>();
         program.planned.iter().map(|buffer| at(buffer.first)).max().unwrap_or(0)
     });
     MemoryPlan {

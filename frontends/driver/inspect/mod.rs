@@ -53,7 +53,9 @@ pub struct Parameters {
 }
 
 fn ports<S: Serializer>(ports: &[Port], to: S) -> Result<S::Ok, S::Error> {
-    to.collect_seq(ports.iter().map(|port| BTreeMap::from([("name", port.name.clone()), ("type", port.ty.to_string())])))
+    to.collect_seq(
+        ports.iter().map(|port| BTreeMap::from([("name", port.name.clone()), ("type", port.ty.to_string())])),
+    )
 }
 
 /// Summarises a module.

@@ -48,7 +48,10 @@ fn node(graph: &Graph, id: NodeId, extents: &Extents) -> Option<u64> {
 }
 
 fn reduces(name: &str) -> bool {
-    name.starts_with("Reduce") || name.ends_with("Pool") || name.ends_with("Normalization") || name == "Softmax"
+    name.starts_with("Reduce")
+        || name.ends_with("Pool")
+        || name.ends_with("Normalization")
+        || name == "Softmax"
 }
 
 /// The product of the extents of all letters.

@@ -107,7 +107,8 @@ fn rows_first(data: &[u8], dims: &[u64], size: usize) -> Vec<u8> {
     let mut out = Vec::with_capacity(data.len());
     let mut at = vec![0u64; dims.len()];
     for _ in 0..data.len() / size {
-        let (index, _) = at.iter().zip(dims).fold((0, 1), |(index, step), (i, d)| (index + i * step, step * d));
+        let (index, _) =
+            at.iter().zip(dims).fold((0, 1), |(index, step), (i, d)| (index + i * step, step * d));
         out.extend_from_slice(&data[index as usize * size..][..size]);
         for (i, d) in at.iter_mut().zip(dims).rev() {
             *i += 1;
