@@ -195,9 +195,11 @@ fn qlinear_conv(call: &Call<'_>) -> Results {
     let (low, high) = int_range(dtype);
     let plane: usize = sums.dims[2..].iter().product();
     for (i, row) in sums.data.chunks_exact_mut(plane.max(1)).enumerate() {
-        let scale = x_scale * w_scale[i % channels % w_scale.len()] / y_scale;
+        // Rounding hangs on the width of the floats, and 32 bits are the custom.
+        let scale = x_scale as f32 * w_scale[i % channels % w_scale.len()] as f32 / y_scale as f32;
         row.iter_mut().for_each(|v| {
-            *v = ((*v * scale).round_ties_even() + y_zero).clamp(low as f64, high as f64);
+            let scaled = f64::from((*v as f32 * scale).round_ties_even());
+            *v = (scaled + y_zero).clamp(low as f64, high as f64);
         });
     }
     Ok(vec![sums.store(dtype)?])

@@ -130,7 +130,7 @@ fn slice(call: &Call<'_>) -> Results {
         let at = axis(*place, rank)?;
         let extent = own[at] as i64;
         let start = if start < 0 { start.saturating_add(extent) } else { start };
-        let first = if step > 0 { start.clamp(0, extent) } else { start.clamp(-1, extent - 1) };
+        let first = if step > 0 { start.min(extent) } else { start.min(extent - 1) };
         // Where nothing is left, nothing is read either.
         origin += first.max(0) * strides[at] as i64;
         moves[at] = moves[at].saturating_mul(step);

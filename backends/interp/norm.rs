@@ -33,7 +33,8 @@ fn along(call: &Call<'_>, f: impl Fn(&mut [f64])) -> Results {
     Ok(vec![x.store(call.dtype(0)?)?])
 }
 
-fn each_lane(x: &mut Array<f64>, axis: usize, f: impl Fn(&mut [f64])) {
+/// Every lane along an axis through `f`.
+pub(crate) fn each_lane(x: &mut Array<f64>, axis: usize, f: impl Fn(&mut [f64])) {
     let mut lane_data = Vec::new();
     for lane in Lanes::around(&x.dims, axis).iter() {
         lane_data.clear();
@@ -51,7 +52,8 @@ pub(crate) fn softmax(lane: &mut [f64]) {
     lane.iter_mut().for_each(|x| *x /= sum);
 }
 
-fn log_softmax(lane: &mut [f64]) {
+/// The logarithm of [`softmax`].
+pub(crate) fn log_softmax(lane: &mut [f64]) {
     let total = log_sum_exp(lane);
     lane.iter_mut().for_each(|x| *x -= total);
 }

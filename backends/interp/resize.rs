@@ -26,7 +26,7 @@ impl Axis {
         match mode {
             "half_pixel_symmetric" => {
                 let adjustment = to / (self.scale * from);
-                from / 2.0 * (1.0 - adjustment) + half_pixel
+                from / 2.0 * (1.0 - adjustment) + (x + 0.5) / self.scale - 0.5
             }
             "pytorch_half_pixel" if self.to <= 1 => 0.0,
             "align_corners" if self.to <= 1 => 0.0,
@@ -68,14 +68,13 @@ fn taps(call: &Call<'_>, axis: &Axis, i: usize) -> Taps {
 }
 
 fn nearest(mode: &str, x: f32) -> i64 {
-    let tie = x.fract().abs() == 0.5;
-    match mode {
-        "floor" => x.floor() as i64,
-        "ceil" => x.ceil() as i64,
-        "round_prefer_ceil" if tie => x.ceil() as i64,
-        _ if tie => x.floor() as i64,
-        _ => x.round() as i64,
-    }
+    (match mode {
+        "floor" => x.floor(),
+        "ceil" => x.ceil(),
+        "round_prefer_ceil" => (x + 0.5).floor(),
+        _ if x.fract().abs() == 0.5 => x.floor(),
+        _ => x.round(),
+    }) as i64
 }
 
 /// The weights of an even number of neighbours; `ratio` is how far behind the middle left one the

@@ -1,8 +1,8 @@
 //! Constant data as an object file of its own, written piece by piece: LLVM never sees it.
 use crate::error::Error;
 use object::elf;
-use object::write::StreamingBuffer;
-use object::write::elf::{FileHeader, SectionHeader, Sym, Writer};
+use object::write::elf::{FileHeader, SectionHeader, SectionIndex, Sym, Writer};
+use object::write::{StreamingBuffer, StringId};
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::Path;
@@ -50,6 +50,16 @@ pub(crate) fn write(program: &Program, path: &Path) -> Result<bool, Error> {
     Ok(true)
 }
 
+/// What was reserved before writing.
+struct Layout {
+    symbol: StringId,
+    data: StringId,
+    stack: StringId,
+    section: SectionIndex,
+    offset: u64,
+    bytes: u64,
+}
+
 fn write_elf<W: std::io::Write>(
     program: &Program,
     begins: &[u64],
@@ -57,23 +67,7 @@ fn write_elf<W: std::io::Write>(
     buffer: &mut StreamingBuffer<W>,
 ) -> object::write::Result<()> {
     let mut writer = Writer::new(object::Endianness::Little, true, buffer);
-    let symbol_name = writer.add_string(SYMBOL.as_bytes());
-    let data_name = writer.add_section_name(b".rodata.weft_weights");
-    let stack_name = writer.add_section_name(b".note.GNU-stack");
-    writer.reserve_file_header();
-    writer.reserve_null_section_index();
-    let data_index = writer.reserve_section_index();
-    writer.reserve_section_index();
-    let _ = (writer.reserve_symtab_section_index(), writer.reserve_strtab_section_index());
-    writer.reserve_shstrtab_section_index();
-    let data_offset = writer.reserve(bytes, ALIGNMENT);
-    writer.reserve_null_symbol_index();
-    writer.reserve_symbol_index(Some(data_index));
-    writer.reserve_symtab();
-    writer.reserve_strtab()?;
-    writer.reserve_shstrtab()?;
-    writer.reserve_section_headers();
-
+    let layout = reserve(&mut writer, bytes)?;
     writer.write_file_header(&FileHeader {
         os_abi: elf::ELFOSABI_NONE,
         abi_version: 0,
@@ -86,8 +80,8 @@ fn write_elf<W: std::io::Write>(
     write_data(program, begins, &mut writer);
     writer.write_null_symbol();
     writer.write_symbol(&Sym {
-        section: Some(data_index.0),
-        st_name: writer.string_offset(Some(symbol_name)),
+        section: Some(layout.section.0),
+        st_name: writer.string_offset(Some(layout.symbol)),
         st_info: elf::SymbolInfo::new(elf::STB_GLOBAL, elf::STT_OBJECT),
         st_other: elf::STV_HIDDEN.into(),
         st_shndx: elf::SymbolSection(0),
@@ -96,33 +90,58 @@ fn write_elf<W: std::io::Write>(
     });
     writer.write_strtab();
     writer.write_shstrtab();
-    writer.write_null_section_header();
+    write_section_headers(&mut writer, &layout);
+    Ok(())
+}
+
+fn reserve(writer: &mut Writer<'_>, bytes: u64) -> object::write::Result<Layout> {
+    let symbol = writer.add_string(SYMBOL.as_bytes());
+    let data = writer.add_section_name(b".rodata.weft_weights");
+    let stack = writer.add_section_name(b".note.GNU-stack");
+    writer.reserve_file_header();
+    writer.reserve_null_section_index();
+    let section = writer.reserve_section_index();
+    writer.reserve_section_index();
+    writer.reserve_symtab_section_index();
+    writer.reserve_strtab_section_index();
+    writer.reserve_shstrtab_section_index();
+    let offset = writer.reserve(bytes, ALIGNMENT);
+    writer.reserve_null_symbol_index();
+    writer.reserve_symbol_index(Some(section));
+    writer.reserve_symtab();
+    writer.reserve_strtab()?;
+    writer.reserve_shstrtab()?;
+    writer.reserve_section_headers();
+    Ok(Layout { symbol, data, stack, section, offset, bytes })
+}
+
+fn write_section_headers(writer: &mut Writer<'_>, layout: &Layout) {
     let data = SectionHeader {
-        sh_name: writer.section_name_offset(Some(data_name)),
+        sh_name: writer.section_name_offset(Some(layout.data)),
         sh_type: elf::SHT_PROGBITS,
         sh_flags: elf::SHF_ALLOC,
         sh_addr: 0,
-        sh_offset: data_offset as u64,
-        sh_size: bytes,
+        sh_offset: layout.offset,
+        sh_size: layout.bytes,
         sh_link: 0,
         sh_info: 0,
         sh_addralign: ALIGNMENT,
         sh_entsize: 0,
     };
-    writer.write_section_header(&data);
     let stack = SectionHeader {
-        sh_name: writer.section_name_offset(Some(stack_name)),
+        sh_name: writer.section_name_offset(Some(layout.stack)),
         sh_flags: elf::SectionFlags(0),
-        sh_offset: data_offset as u64 + bytes,
+        sh_offset: layout.offset + layout.bytes,
         sh_size: 0,
         sh_addralign: 1,
         ..data
     };
+    writer.write_null_section_header();
+    writer.write_section_header(&data);
     writer.write_section_header(&stack);
     writer.write_symtab_section_header(1);
     writer.write_strtab_section_header();
     writer.write_shstrtab_section_header();
-    Ok(())
 }
 
 fn write_data(program: &Program, begins: &[u64], writer: &mut Writer<'_>) {

@@ -1,7 +1,7 @@
 //! One body of nodes being read: a graph, or a function where it is called.
 use crate::attributes::Bound;
 use crate::model::{FunctionKey, Opsets};
-use crate::proto::{FunctionProto, NodeProto, TypeProto, ValueInfoProto};
+use crate::proto::{NodeProto, TypeProto, ValueInfoProto};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -33,6 +33,15 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) active: Rc<Vec<FunctionKey<'a>>>,
 }
 
+/// Where the results of an inlined body go.
+#[derive(Debug)]
+pub(crate) struct Exit<'a> {
+    /// The node that stands for the body.
+    pub(crate) node: &'a NodeProto,
+    /// The names of the results inside.
+    pub(crate) results: Vec<&'a str>,
+}
+
 /// A body and how far it was read.
 #[derive(Debug)]
 pub(crate) struct Frame<'a> {
@@ -45,8 +54,8 @@ pub(crate) struct Frame<'a> {
     pub(crate) wanted: BTreeMap<&'a str, String>,
     /// What the file says about the types of values.
     pub(crate) hints: BTreeMap<&'a str, &'a TypeProto>,
-    /// The call this is the body of.
-    pub(crate) call: Option<(&'a NodeProto, &'a FunctionProto)>,
+    /// Where the results go when the body was read; the body of the graph itself has none.
+    pub(crate) exit: Option<Exit<'a>>,
 }
 
 impl<'a> Frame<'a> {
@@ -57,8 +66,16 @@ impl<'a> Frame<'a> {
             names: BTreeMap::new(),
             wanted: BTreeMap::new(),
             hints: BTreeMap::new(),
-            call: None,
+            exit: None,
         }
+    }
+
+    /// Says where the results go, and that values inside take the names they will have outside.
+    pub(crate) fn leads_to(&mut self, node: &'a NodeProto, results: Vec<&'a str>, outer: &Frame<'a>) {
+        for (inner, outside) in results.iter().zip(&node.output).filter(|(_, outside)| !outside.is_empty()) {
+            self.wanted.insert(inner, outer.wanted_name(outside));
+        }
+        self.exit = Some(Exit { node, results });
     }
 
     /// What the result `name` of a node is to be called.

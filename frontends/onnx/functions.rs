@@ -2,7 +2,7 @@
 use crate::attributes::{Attributes, Bound};
 use crate::builder::{Builder, Stop};
 use crate::frame::{Binding, Frame, Surroundings};
-use crate::model::{domain, node_name, op_name, opsets, place};
+use crate::model::{domain, node_name, op_name, opsets};
 use crate::names::nested;
 use crate::proto::{FunctionProto, NodeProto};
 use std::rc::Rc;
@@ -16,7 +16,7 @@ impl<'a> Builder<'_, 'a> {
     pub(crate) fn enter(&mut self, node: &'a NodeProto, function: &'a FunctionProto) -> Result<(), Stop> {
         let around = self.inside(node, function)?;
         let mut frame = Frame::new(around);
-        frame.call = Some((node, function));
+        frame.leads_to(node, function.output.iter().map(String::as_str).collect(), self.frame());
         frame.add_hints(&function.value_info);
         if node.input.len() > function.input.len() {
             let (found, expected) = (node.input.len(), function.input.len());
@@ -69,24 +69,6 @@ impl<'a> Builder<'_, 'a> {
             active: Rc::new(active),
         })
     }
-
-    /// Ends the body of a function: what it gives back becomes the results of the call.
-    pub(crate) fn leave(&mut self) {
-        let Some(frame) = self.frames.pop() else { return };
-        let Some((node, function)) = frame.call else { return };
-        for (i, outer) in node.output.iter().enumerate().filter(|(_, outer)| !outer.is_empty()) {
-            let inner = function.output.get(i).and_then(|name| frame.names.get(name.as_str()));
-            let bound = match inner {
-                Some(binding) => self.bind(outer, binding.clone()),
-                None => Err(Cause::Invalid(format!("the function does not define result {i}"))),
-            };
-            if let Err(cause) = bound {
-                let place = place(&self.frame().around.path, node);
-                self.model.complain(place, cause);
-                self.poison(node);
-            }
-        }
-    }
 }
 
 /// What the attributes of a function stand for in one call.
@@ -108,3 +90,6 @@ fn bind_attributes<'a>(
         None => Ok(bound),
     }
 }
+
+#[cfg(test)]
+mod tests;

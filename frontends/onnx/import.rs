@@ -4,6 +4,7 @@ use crate::builder::Builder;
 use crate::frame::{Binding, Frame, Surroundings};
 use crate::model::{Model, NEWEST_OPSET, clip};
 use crate::proto::{GraphProto, ModelProto, ValueInfoProto};
+use crate::region::output_names;
 use crate::types::tensor_type;
 use crate::wire::measure;
 use prost::Message;
@@ -113,12 +114,6 @@ impl<'a> Builder<'_, 'a> {
     }
 }
 
-/// The names of the outputs as users know them, made unique.
-fn output_names(outputs: &[ValueInfoProto]) -> Vec<String> {
-    let mut names = crate::names::Names::default();
-    outputs.iter().map(|output| names.unique(output.name())).collect()
-}
-
 fn finished(proto: &ModelProto, graph: Graph, report: Report) -> Import {
     let mut module = Module::new(Stage::Imported, graph);
     module.metadata = metadata(proto);
@@ -142,3 +137,6 @@ fn metadata(proto: &ModelProto) -> BTreeMap<String, String> {
     metadata.extend(given.map(|(key, value)| (key.to_string(), value.to_string())));
     metadata
 }
+
+#[cfg(test)]
+mod tests;

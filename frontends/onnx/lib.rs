@@ -17,13 +17,17 @@ mod ops;
 mod order;
 mod region;
 mod tensor;
+mod tensor_file;
 #[cfg(test)]
 mod testing;
 mod types;
 mod walk;
 mod wire;
+mod write;
 
 pub use import::read;
+pub use tensor_file::{read_tensor, write_tensor};
+pub use write::{WriteError, write};
 
 use weft_frontend::{Frontend, FrontendInfo, Import, ImportError, Source};
 

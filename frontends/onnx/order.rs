@@ -12,11 +12,12 @@ pub(crate) struct Order<'a> {
     pub(crate) moved: bool,
 }
 
-/// Sorts nodes so that producers come first, those that are ready in the order of the file.
-pub(crate) fn ordered(nodes: &[NodeProto]) -> Order<'_> {
+/// Sorts nodes so that producers come first, those that are ready in the order of the file. Names
+/// for which `known` holds need no producer.
+pub(crate) fn ordered<'a>(nodes: &'a [NodeProto], known: &dyn Fn(&str) -> bool) -> Order<'a> {
     let mut producers = BTreeMap::new();
     for (i, node) in nodes.iter().enumerate() {
-        for name in node.output.iter().filter(|name| !name.is_empty()) {
+        for name in node.output.iter().filter(|name| !name.is_empty() && !known(name)) {
             producers.entry(name.as_str()).or_insert(i);
         }
     }
@@ -27,19 +28,29 @@ pub(crate) fn ordered(nodes: &[NodeProto]) -> Order<'_> {
     if needs.iter().enumerate().all(|(i, needs)| needs.last().is_none_or(|last| *last < i)) {
         return Order { nodes: nodes.iter().collect(), cyclic: Vec::new(), moved: false };
     }
-    sorted(nodes, &needs)
+    let sorted = sorted(&needs);
+    let ready: BTreeSet<usize> = sorted.iter().copied().collect();
+    let left: BTreeSet<usize> = (0..nodes.len()).filter(|i| !ready.contains(i)).collect();
+    let cyclic = cores(&needs, left.clone());
+    let behind = left.difference(&cyclic);
+    Order {
+        nodes: sorted.iter().chain(behind).map(|i| &nodes[*i]).collect(),
+        cyclic: cyclic.iter().map(|i| &nodes[*i]).collect(),
+        moved: true,
+    }
 }
 
-fn sorted<'a>(nodes: &'a [NodeProto], needs: &[BTreeSet<usize>]) -> Order<'a> {
-    let mut users = vec![Vec::new(); nodes.len()];
+/// The nodes that do not wait for a cycle, producers first.
+fn sorted(needs: &[BTreeSet<usize>]) -> Vec<usize> {
+    let mut users = vec![Vec::new(); needs.len()];
     let mut waiting: Vec<usize> = needs.iter().map(BTreeSet::len).collect();
     for (i, needs) in needs.iter().enumerate() {
         needs.iter().for_each(|producer| users[*producer].push(i));
     }
-    let mut ready: BTreeSet<usize> = (0..nodes.len()).filter(|i| waiting[*i] == 0).collect();
-    let mut order = Vec::with_capacity(nodes.len());
+    let mut ready: BTreeSet<usize> = (0..needs.len()).filter(|i| waiting[*i] == 0).collect();
+    let mut order = Vec::with_capacity(needs.len());
     while let Some(i) = ready.pop_first() {
-        order.push(&nodes[i]);
+        order.push(i);
         for user in &users[i] {
             waiting[*user] -= 1;
             if waiting[*user] == 0 {
@@ -47,8 +58,28 @@ fn sorted<'a>(nodes: &'a [NodeProto], needs: &[BTreeSet<usize>]) -> Order<'a> {
             }
         }
     }
-    let cyclic = (0..nodes.len()).filter(|i| waiting[*i] > 0).map(|i| &nodes[i]).collect();
-    Order { nodes: order, cyclic, moved: true }
+    order
+}
+
+/// Of nodes that wait for a cycle, those that others among them wait for.
+fn cores(needs: &[BTreeSet<usize>], mut left: BTreeSet<usize>) -> BTreeSet<usize> {
+    let mut users: BTreeMap<usize, usize> = BTreeMap::new();
+    for producer in left.iter().flat_map(|i| &needs[*i]) {
+        *users.entry(*producer).or_default() += 1;
+    }
+    let mut unused: Vec<usize> = left.iter().copied().filter(|i| !users.contains_key(i)).collect();
+    while let Some(i) = unused.pop() {
+        left.remove(&i);
+        for producer in &needs[i] {
+            if let Some(count) = users.get_mut(producer) {
+                *count -= 1;
+                if *count == 0 && left.contains(producer) {
+                    unused.push(*producer);
+                }
+            }
+        }
+    }
+    left
 }
 
 /// The names a node uses, by itself or in its subgraphs.
@@ -133,7 +164,7 @@ mod tests {
     #[test]
     fn sorted_nodes_stay_where_they_are() {
         let nodes = [node("A", &["x"], &["a"]), node("B", &["a", "a"], &["b"])];
-        let order = ordered(&nodes);
+        let order = ordered(&nodes, &|_| false);
         assert!(!order.moved && order.cyclic.is_empty() && order.nodes.len() == 2);
     }
 
@@ -145,11 +176,12 @@ mod tests {
             node("P", &["q"], &["p"]),
             node("Q", &["p"], &["q"]),
             node("B", &["a"], &["b"]),
+            node("D", &["q"], &["d"]),
         ];
-        let order = ordered(&nodes);
+        let order = ordered(&nodes, &|_| false);
         let ops = |nodes: &[&NodeProto]| nodes.iter().map(|n| n.op_type()).collect::<String>();
         assert!(order.moved);
-        assert_eq!((ops(&order.nodes), ops(&order.cyclic)), ("ABC".to_string(), "PQ".to_string()));
+        assert_eq!((ops(&order.nodes), ops(&order.cyclic)), ("ABCD".to_string(), "PQ".to_string()));
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! Subgraphs of control flow: what they take from outside becomes operands of their node.
+use crate::attributes::Attributes;
 use crate::builder::{Builder, Stop};
 use crate::frame::{Binding, Frame, Surroundings};
-use crate::model::{clip, node_name};
-use crate::names::nested;
+use crate::model::{clip, domain, node_name};
+use crate::names::{Names, nested};
 use crate::order::free_names;
-use crate::proto::{GraphProto, NodeProto, TensorProto};
+use crate::proto::{GraphProto, NodeProto, TensorProto, ValueInfoProto};
 use std::sync::Arc;
 use weft_frontend::{Cause, Place};
-use weft_ir::{Fact, Graph, Tensor, Value};
+use weft_ir::{DType, Fact, Graph, Tensor, Value};
 
 /// Regions may lie this deep in each other, functions inlined.
 const MAX_REGIONS: usize = 64;
@@ -81,6 +82,7 @@ impl<'a> Builder<'_, 'a> {
             return Err(Stop::Reported);
         }
         graph.set_outputs(outputs);
+        graph.set_output_names(output_names(&region.proto.output));
         Ok((graph, facts))
     }
 
@@ -120,20 +122,7 @@ impl<'a> Builder<'_, 'a> {
 
     /// Reads the weights and nodes of a graph and gives its outputs, those that could be read.
     pub(crate) fn body(&mut self, proto: &'a GraphProto) -> Vec<Value> {
-        for weight in &proto.initializer {
-            if let Err(cause) = self.weight(weight) {
-                self.model.complain(Place::Value(clip(weight.name())), cause);
-                self.frame_mut().names.insert(weight.name(), Binding::Broken);
-            }
-        }
-        for sparse in &proto.sparse_initializer {
-            let name = sparse.values.as_ref().map_or("", TensorProto::name);
-            self.model.complain(Place::Value(clip(name)), Cause::unsupported("sparse weights"));
-            self.frame_mut().names.insert(name, Binding::Broken);
-        }
-        self.frame_mut().add_hints(&proto.value_info);
-        self.frame_mut().add_hints(&proto.output);
-        self.queue(&proto.node);
+        self.open(proto);
         self.run();
         let mut outputs = Vec::with_capacity(proto.output.len());
         for output in &proto.output {
@@ -150,9 +139,85 @@ impl<'a> Builder<'_, 'a> {
         outputs
     }
 
+    /// Binds the weights of a graph and puts its nodes before the reader.
+    fn open(&mut self, proto: &'a GraphProto) {
+        for weight in &proto.initializer {
+            if let Err(cause) = self.weight(weight) {
+                self.model.complain(Place::Value(clip(weight.name())), cause);
+                self.frame_mut().names.insert(weight.name(), Binding::Broken);
+            }
+        }
+        for sparse in &proto.sparse_initializer {
+            let name = sparse.values.as_ref().map_or("", TensorProto::name);
+            self.model.complain(Place::Value(clip(name)), Cause::unsupported("sparse weights"));
+            self.frame_mut().names.insert(name, Binding::Broken);
+        }
+        self.frame_mut().add_hints(&proto.value_info);
+        self.frame_mut().add_hints(&proto.output);
+        self.queue(&proto.node);
+    }
+
+    /// The subgraph that an `If` runs, where that is known: the other one need not even make sense.
+    pub(crate) fn taken_branch(
+        &self,
+        node: &NodeProto,
+        operands: &[Option<Value>],
+        attrs: &Attributes<'a>,
+    ) -> Result<Option<&'a GraphProto>, Cause> {
+        let (true, Some(Some(condition))) = (is_if(node), operands.first()) else { return Ok(None) };
+        let fact = self.fact(*condition);
+        let name = match fact.ints().as_deref() {
+            Some([0]) if fact.dtype() == DType::Bool => "else_branch",
+            Some([1]) if fact.dtype() == DType::Bool => "then_branch",
+            _ => return Ok(None),
+        };
+        ["then_branch", "else_branch"].iter().for_each(|branch| attrs.ignore(branch));
+        match attrs.unread().first() {
+            Some(unread) => Err(Cause::Unsupported(format!("attribute `{unread}`"))),
+            None => attrs.graph(name).map(Some),
+        }
+    }
+
+    /// Begins to read a subgraph as if its nodes stood where its node stands.
+    pub(crate) fn enter_branch(&mut self, node: &'a NodeProto, proto: &'a GraphProto) -> Result<(), Stop> {
+        if self.frames.len() > MAX_REGIONS {
+            return Err(Cause::Unsupported(format!("subgraphs nested more than {MAX_REGIONS} deep")).into());
+        }
+        if !proto.input.is_empty() || proto.output.len() != node.output.len() {
+            let (found, expected) = (proto.output.len(), node.output.len());
+            let what = format!("the subgraph has {found} outputs, expected {expected}, and no inputs");
+            return Err(Cause::Invalid(what).into());
+        }
+        let outer = self.frame();
+        let path = nested(&outer.around.path, node_name(node)).into();
+        let mut frame = Frame::new(Surroundings { path, ..outer.around.clone() });
+        for name in free_names(proto) {
+            let binding = outer.names.get(name).cloned();
+            let missing = || Cause::Invalid(format!("`{}`, used in a subgraph, is not defined", clip(name)));
+            frame.names.insert(name, binding.ok_or_else(missing)?);
+        }
+        frame.leads_to(node, proto.output.iter().map(|output| output.name()).collect(), outer);
+        self.frames.push(frame);
+        self.open(proto);
+        Ok(())
+    }
+
     /// A weight of the file. One that is also an input is the input's default, and is taken.
     fn weight(&mut self, proto: &'a TensorProto) -> Result<(), Cause> {
         let tensor: Tensor = crate::tensor::tensor(proto, self.model.source)?;
         self.bind(proto.name(), Binding::Weight(Arc::new(tensor)))
     }
 }
+
+/// The names of the outputs as users know them, made unique.
+pub(crate) fn output_names(outputs: &[ValueInfoProto]) -> Vec<String> {
+    let mut names = Names::default();
+    outputs.iter().map(|output| names.unique(output.name())).collect()
+}
+
+fn is_if(node: &NodeProto) -> bool {
+    domain(node.domain()).is_empty() && node.op_type() == "If"
+}
+
+#[cfg(test)]
+mod tests;

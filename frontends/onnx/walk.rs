@@ -1,8 +1,8 @@
 //! Reads the nodes of a body one after another; calls of functions push their bodies on a stack.
 use crate::attributes::Attributes;
 use crate::builder::{Builder, Stop};
-use crate::call::{Call, Converted};
-use crate::frame::Binding;
+use crate::call::Call;
+use crate::frame::{Binding, Exit};
 use crate::model::{clip, domain, node_name, place};
 use crate::ops;
 use crate::order::{ordered, subgraphs};
@@ -13,7 +13,7 @@ use weft_ir::Value;
 impl<'a> Builder<'_, 'a> {
     /// Puts the nodes of a body before the reader, producers first.
     pub(crate) fn queue(&mut self, nodes: &'a [NodeProto]) {
-        let order = ordered(nodes);
+        let order = ordered(nodes, &|name| self.frame().names.contains_key(name));
         let path = self.frame().around.path.clone();
         if order.moved {
             let name = order.nodes.first().map_or_else(String::new, |node| clip(node_name(node)));
@@ -50,7 +50,7 @@ impl<'a> Builder<'_, 'a> {
         let place = place(&self.frame().around.path, node);
         let outcome = match self.model.function(node) {
             Some(function) => self.enter(node, function),
-            None => self.convert(node).and_then(|values| self.publish(node, &values)),
+            None => self.convert(node),
         };
         if let Err(stop) = outcome {
             if let Stop::Because(cause) = stop {
@@ -60,8 +60,26 @@ impl<'a> Builder<'_, 'a> {
         }
     }
 
+    /// Ends an inlined body: what it gives back becomes the results of the node it stands for.
+    fn leave(&mut self) {
+        let Some(mut frame) = self.frames.pop() else { return };
+        let Some(Exit { node, results }) = frame.exit.take() else { return };
+        for (i, outer) in node.output.iter().enumerate().filter(|(_, outer)| !outer.is_empty()) {
+            let inner = results.get(i).and_then(|name| frame.names.get(name));
+            let bound = match inner {
+                Some(binding) => self.bind(outer, binding.clone()),
+                None => Err(Cause::Invalid(format!("result {i} is not defined inside"))),
+            };
+            if let Err(cause) = bound {
+                let place = place(&self.frame().around.path, node);
+                self.model.complain(place, cause);
+                self.poison(node);
+            }
+        }
+    }
+
     /// Converts a node; where an operand is broken it is only checked to be understood.
-    fn convert(&mut self, node: &'a NodeProto) -> Converted {
+    fn convert(&mut self, node: &'a NodeProto) -> Result<(), Stop> {
         let around = &self.frame().around;
         let bound = around.bound.clone();
         let version = around.opsets.get(domain(node.domain())).copied();
@@ -77,6 +95,9 @@ impl<'a> Builder<'_, 'a> {
             });
         }
         let attrs = Attributes::of(node, &bound)?;
+        if let Some(branch) = self.taken_branch(node, &operands, &attrs)? {
+            return self.enter_branch(node, branch);
+        }
         let mut call = Call { builder: self, node, attrs, operands };
         if version.is_some_and(|version| version < 6) {
             // A hint for memory of the first opsets.
@@ -84,7 +105,7 @@ impl<'a> Builder<'_, 'a> {
         }
         let values = ops::convert(how, &mut call)?;
         match call.attrs.unread().as_slice() {
-            [] => Ok(values),
+            [] => self.publish(node, &values),
             unread => Err(Cause::Unsupported(format!("attributes `{}`", unread.join("`, `"))).into()),
         }
     }

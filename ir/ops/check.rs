@@ -26,6 +26,10 @@ pub(crate) enum Types {
     Index,
     /// Floats of any width.
     AnyFloat,
+    /// What is quantised: a float or an `i32`.
+    Plain,
+    /// What is quantised to: integers up to 32 bits and floats up to 8.
+    Quantised,
     /// Every type but text.
     NoText,
     /// Every type.
@@ -35,7 +39,7 @@ pub(crate) enum Types {
 impl Types {
     fn admits(self, dtype: DType) -> bool {
         let wide = dtype.bits() >= 8;
-        let float = matches!(dtype, DType::F64 | DType::F32 | DType::F16 | DType::Bf16);
+        let float = wide16(dtype);
         match self {
             Types::Float => float,
             Types::Int => dtype.is_int() && wide,
@@ -46,6 +50,10 @@ impl Types {
             Types::Byte => matches!(dtype, DType::I8 | DType::U8),
             Types::Index => matches!(dtype, DType::I32 | DType::I64),
             Types::AnyFloat => dtype.is_float(),
+            Types::Plain => float || dtype == DType::I32,
+            Types::Quantised => {
+                (dtype.is_int() && dtype.bits() <= 32) || (dtype.is_float() && !wide16(dtype))
+            }
             Types::NoText => dtype != DType::String,
             Types::Any => true,
         }
@@ -62,10 +70,16 @@ impl Types {
             Types::Byte => "i8 or u8",
             Types::Index => "i32 or i64",
             Types::AnyFloat => "a float",
+            Types::Plain => "a float of at least 16 bits or i32",
+            Types::Quantised => "an integer of at most 32 bits or a float of at most 8",
             Types::NoText => "no string",
             Types::Any => "anything",
         }
     }
+}
+
+fn wide16(dtype: DType) -> bool {
+    matches!(dtype, DType::F64 | DType::F32 | DType::F16 | DType::Bf16)
 }
 
 /// Operand `i`, which must be present and of one of these element types.
@@ -140,4 +154,48 @@ pub(crate) fn same_extent(a: &Dim, b: &Dim, what: &str) -> Result<Dim, InferErro
         _ if a.is_unknown() => Ok(b.clone()),
         _ => Ok(a.clone()),
     }
+}
+
+/// The element type of an attribute, which must be one of these if there is one.
+pub(crate) fn attr_type(cx: &InferCx<'_>, name: &str, types: Types) -> Result<Option<DType>, InferError> {
+    match cx.attrs().dtype(name) {
+        Some(dtype) if !types.admits(dtype) => {
+            fail(format!("attribute `{name}` is {dtype}, expected {}", types.text()))
+        }
+        dtype => Ok(dtype),
+    }
+}
+
+/// The text of an attribute, which must be one of these.
+pub(crate) fn attr_text<'a>(cx: &InferCx<'a>, name: &str, allowed: &[&str]) -> Result<&'a str, InferError> {
+    let text = cx.attrs().str(name);
+    if allowed.contains(&text) {
+        return Ok(text);
+    }
+    let expected: Vec<String> = allowed.iter().map(|a| format!("`{a}`")).collect();
+    fail(format!("attribute `{name}` is `{text}`, expected {}", expected.join(" or ")))
+}
+
+/// Checks that the operands of these positions that are present broadcast to operand 0 without
+/// changing its shape.
+pub(crate) fn broadcast_to_first(cx: &InferCx<'_>, positions: &[usize]) -> Result<(), InferError> {
+    let Some(x) = cx.need(0)?.dims() else { return Ok(()) };
+    for i in positions {
+        let Some(dims) = cx.get(*i).and_then(|f| f.dims()) else { continue };
+        if !stretches(dims, x)? {
+            return fail(format!(
+                "operand {i} `{}` does not broadcast to {}",
+                name_of(cx, *i),
+                cx.need(0)?.ty
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a shape may broadcast to another without changing it.
+pub(crate) fn stretches(from: &[Dim], to: &[Dim]) -> Result<bool, InferError> {
+    let both = super::rules::broadcast(to, from)?;
+    let grown = |(a, b): (&Dim, &Dim)| a.as_fixed() == Some(1) && b.as_fixed().is_some_and(|b| b != 1);
+    Ok(both.len() == to.len() && !to.iter().zip(&both).any(grown))
 }

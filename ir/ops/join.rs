@@ -219,7 +219,7 @@ impl Cut {
             return fail("a step of 0 was found, expected any other".to_string());
         }
         let zero = Dim::fixed(0);
-        let (Some(start), Some(end)) = (from_start(&self.start, whole), from_start(&self.end, whole)) else {
+        let (Some(start), Some(end)) = (from_start(&self.start, whole), self.end(whole)) else {
             return Ok(None);
         };
         let span = if self.step > 0 {
@@ -228,11 +228,20 @@ impl Cut {
             end.sub(&start).smaller(&end)
         } else {
             // Downwards the end may lie one before the first element.
-            start.smaller(&whole.plus(-1)).sub(&end.larger(&Dim::fixed(-1)))
+            last_of(&start, whole).sub(&end.larger(&Dim::fixed(-1)))
         };
         let step = Dim::fixed(self.step.saturating_abs());
         let length = if step.as_fixed() == Some(1) { span } else { span.div_ceil(&step) };
         Ok(Some(length.larger(&zero)))
+    }
+
+    /// Where it ends, counted from the start. Downwards, the largest number stands for the far end
+    /// just as the smallest does.
+    fn end(&self, whole: &Dim) -> Option<Dim> {
+        match self.end.as_fixed() {
+            Some(i64::MAX | HUGE) if self.step < 0 => Some(Dim::fixed(-1)),
+            _ => from_start(&self.end, whole),
+        }
     }
 
     /// The elements of a vector.
@@ -247,11 +256,22 @@ impl Cut {
     }
 }
 
+/// A position clamped to the elements there are.
+fn last_of(position: &Dim, whole: &Dim) -> Dim {
+    let last = whole.plus(-1);
+    match position.sub(&last).at_least() {
+        Some(beyond) if beyond >= 0 => last,
+        _ => position.larger(&Dim::fixed(0)).smaller(&last),
+    }
+}
+
+/// Positions from here on mean the end.
+const HUGE: i64 = i32::MAX as i64;
+
 /// A position counted from the start, not yet clamped. The sign of a symbolic position is that of
 /// its growing part: `S-2` is taken as counted from the start, which differs from the letter only
 /// in runs where `S` is below 2.
 fn from_start(position: &Dim, whole: &Dim) -> Option<Dim> {
-    const HUGE: i64 = i32::MAX as i64;
     match position.as_fixed() {
         Some(p) if p >= HUGE => Some(whole.clone()),
         Some(p) if p < -HUGE => Some(Dim::fixed(-1)),

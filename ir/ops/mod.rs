@@ -2,6 +2,7 @@
 //! called `weft.Something`.
 mod arith;
 mod arrange;
+mod attention;
 mod cast;
 mod check;
 mod control;
@@ -12,9 +13,12 @@ mod extents;
 mod gather;
 mod join;
 mod logic;
+mod loss;
 mod matmul;
 mod norm;
 mod pool;
+mod quant;
+mod random;
 pub mod recurrent;
 mod reduce;
 pub mod resize;
@@ -35,6 +39,7 @@ pub const FAMILIES: &[(&str, &[OpDef])] = &[
     ("activation", unary::ACTIVATIONS),
     ("arithmetic", arith::OPS),
     ("arrange", arrange::OPS),
+    ("attention", attention::OPS),
     ("cast", cast::OPS),
     ("control", control::OPS),
     ("conv", conv::OPS),
@@ -42,13 +47,14 @@ pub const FAMILIES: &[(&str, &[OpDef])] = &[
     ("einsum", einsum::OPS),
     ("gather", gather::OPS),
     ("join", join::OPS),
-    ("cast", cast::OPS),
-    ("einsum", einsum::OPS),
     ("logic", logic::OPS),
+    ("loss", loss::OPS),
     ("mathematics", unary::MATH),
     ("matmul", matmul::OPS),
     ("normalisation", norm::OPS),
     ("pool", pool::OPS),
+    ("quantisation", quant::OPS),
+    ("random", random::OPS),
     ("recurrent", recurrent::OPS),
     ("reduction", reduce::OPS),
     ("resize", resize::OPS),

@@ -1,5 +1,5 @@
 //! Recurrent networks.
-use super::extents::{agree, ranked, same_dtype};
+use super::extents::{agree, agree_all, ranked, same_dtype};
 use super::rules::{attr, fail, int, op, opt, req, shaped, text};
 use super::vision::one_of;
 use crate::dim::Dim;
@@ -132,15 +132,23 @@ fn extents(cx: &InferCx<'_>, gates: i64, directions: i64, batch_first: bool) -> 
             agree(columns, inputs, "columns of `W` and features of the operand")?;
         }
     }
-    if let Some([d, length]) = cx.get(3).map(|_| ranked(cx, 3, 2..=2)).transpose()?.flatten() {
-        agree(d, &directions, "directions of `B` and of the node")?;
-        agree(
-            length,
-            &hidden.scale(2 * gates),
-            "the length of `B` and twice the gates times the hidden size",
-        )?;
-    }
+    let state = match batch_first {
+        true => vec![batch.clone(), directions.clone(), hidden.clone()],
+        false => vec![directions.clone(), batch.clone(), hidden.clone()],
+    };
+    shaped_as(cx, 3, &[directions.clone(), hidden.scale(2 * gates)])?;
+    shaped_as(cx, 4, std::slice::from_ref(&batch))?;
+    shaped_as(cx, 5, &state)?;
+    shaped_as(cx, 6, &state)?;
+    shaped_as(cx, 7, &[directions.clone(), hidden.scale(3)])?;
     Ok(Extents { directions, steps, batch, hidden })
+}
+
+/// Operand `i`, if present, must have this shape.
+fn shaped_as(cx: &InferCx<'_>, i: usize, dims: &[Dim]) -> Result<(), InferError> {
+    let Some(found) = cx.get(i).and_then(Fact::dims) else { return Ok(()) };
+    let name = cx.def.operands.get(i).map_or("", |o| o.name);
+    agree_all(found, dims, &format!("found and expected extents of `{name}`")).map(|_| ())
 }
 
 /// What a gate may be put through.

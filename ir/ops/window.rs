@@ -93,6 +93,8 @@ pub struct Window {
     pub auto: AutoPad,
     /// Whether a last window that begins inside but reaches out counts.
     pub ceil: bool,
+    /// The least pads that keep an extent: none for convolutions; pooling may also cut elements off.
+    pub least: i64,
 }
 
 /// Numbers in attributes of windows stay below this.
@@ -125,8 +127,9 @@ impl Window {
             _ => (vec![0; n], vec![0; n]),
         };
         let ceil = declared("ceil_mode") && attrs.flag("ceil_mode");
+        let least = if declared("ceil_mode") { i64::MIN } else { 0 };
         let (strides, dilations) = (list("strides", n, 1, 1)?, list("dilations", n, 1, 1)?);
-        Ok(Self { kernel, strides, dilations, before, behind, auto, ceil })
+        Ok(Self { kernel, strides, dilations, before, behind, auto, ceil, least })
     }
 
     /// How many elements the window spans on an axis.
@@ -162,11 +165,11 @@ impl Window {
         let span = self.span(axis).as_fixed().unwrap_or(1);
         let missing =
             (result - 1).saturating_mul(self.strides[axis]).saturating_add(span).saturating_sub(extent);
-        let missing = missing.max(0);
+        let missing = missing.max(self.least);
         match self.auto {
             AutoPad::Explicit | AutoPad::Valid => (self.before[axis], self.behind[axis]),
             AutoPad::SameUpper => (missing / 2, missing - missing / 2),
-            AutoPad::SameLower => (missing - missing / 2, missing / 2),
+            AutoPad::SameLower => ((missing + 1) / 2, missing - (missing + 1) / 2),
         }
     }
 }

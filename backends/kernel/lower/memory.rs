@@ -89,6 +89,7 @@ impl Lowering<'_> {
         debug_assert_eq!(graph.outputs().len(), self.program.outputs.len());
         let body = std::mem::take(&mut self.steps).into_iter().flatten();
         self.program.steps = std::mem::take(&mut self.prologue).into_iter().chain(body).collect();
+        crate::program::sweep_weights(&mut self.program);
         crate::program::lifetimes(&mut self.program);
         self.program
     }

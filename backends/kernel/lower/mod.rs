@@ -6,15 +6,24 @@
 //! computed before the result is stored. A tensor is *forced* into memory when it has consumers that
 //! cannot share one kernel, or a consumer that needs memory.
 mod anchor;
+mod argument;
 mod contract;
 mod control;
 mod conv;
+mod cumulative;
+mod einsum;
 mod elementwise;
 mod emit;
+mod formula;
 mod fuse;
+mod indexed;
 mod memory;
 mod movement;
+mod norm;
+mod number;
+mod pool;
 mod reduce;
+mod resize;
 mod runtime;
 mod slice;
 mod tensor;
@@ -219,7 +228,7 @@ impl<'a> Lowering<'a> {
         }
         let call = Call { graph, id, attrs, operands };
         let results = self.call(&call)?;
-        for (slot, handle) in results.into_iter().enumerate() {
+        for (slot, handle) in results.into_iter().take(node.results.len()).enumerate() {
             let value = Value { node: id, slot: slot as u32 };
             self.settle(graph, value, handle);
         }
@@ -228,13 +237,20 @@ impl<'a> Lowering<'a> {
 
     /// Finds the family that knows the operator.
     fn call(&mut self, call: &Call<'_>) -> Result<Vec<Handle>> {
-        let families: [Family<'a>; 6] = [
+        let families: &[Family<'a>] = &[
             Self::elementwise,
             Self::movement,
             Self::contraction,
             Self::reduction,
             Self::runtime,
             Self::control,
+            Self::pooling,
+            Self::normalisation,
+            Self::argument,
+            Self::indexed,
+            Self::cumulative,
+            Self::resizing,
+            Self::einstein,
         ];
         for family in families {
             if let Some(results) = family(self, call) {

@@ -1,5 +1,17 @@
 //! Functions of elements, written into nests by our own polynomials.
+mod arc;
+mod basic;
+mod erf;
+mod exp;
+mod hyperbolic;
+mod integer;
+mod log;
+mod power;
+mod real;
+mod trig;
+
 use crate::nest::{Binary, Builder, Compare, Reg, Scalar, Ty, Unary};
+use real::Real;
 use weft_ir::DType;
 
 /// A function of elements. Arguments have one type, which is the type of the result unless said
@@ -104,20 +116,24 @@ pub enum Function {
 
 /// Writes a function of registers; `dtype` is the type of the result.
 pub fn emit(b: &mut Builder, function: Function, dtype: DType, args: &[Reg]) -> Reg {
-    let half = |b: &Builder, r: &Reg| matches!(b.ty(*r).elem, DType::F16 | DType::Bf16);
-    if function != Function::Cast && args.iter().any(|r| half(b, r)) {
+    let bare = matches!(function, Function::Cast | Function::Select);
+    if !bare && args.iter().any(|r| is_half(b, *r)) {
         let wide: Vec<Reg> =
-            args.iter().map(|r| if half(b, r) { b.cast(*r, DType::F32) } else { *r }).collect();
+            args.iter().map(|r| if is_half(b, *r) { b.cast(*r, DType::F32) } else { *r }).collect();
         let result = emit(b, function, if dtype.is_float() { DType::F32 } else { dtype }, &wide);
         return b.cast(result, dtype);
     }
     match args {
-        [a] => one(b, function, dtype, *a),
+        [x] => one(b, function, dtype, *x),
         [x, y] => two(b, function, *x, *y),
         [x, y, z] if function == Function::Fma => b.fma(*x, *y, *z),
         [x, y, z] => b.select(*x, *y, *z),
         _ => unreachable_arity(b, dtype),
     }
+}
+
+fn is_half(b: &Builder, x: Reg) -> bool {
+    matches!(b.ty(x).elem, DType::F16 | DType::Bf16)
 }
 
 /// No function has another number of arguments; the lowering never asks for one.
@@ -126,36 +142,105 @@ fn unreachable_arity(b: &mut Builder, dtype: DType) -> Reg {
     b.constant(Ty::scalar(dtype), Scalar::Int(0))
 }
 
-fn one(b: &mut Builder, function: Function, dtype: DType, a: Reg) -> Reg {
+fn one(b: &mut Builder, function: Function, dtype: DType, x: Reg) -> Reg {
+    let elem = b.ty(x).elem;
     match function {
-        Function::Neg => b.unary(Unary::Neg, a),
-        Function::Abs => b.unary(Unary::Abs, a),
-        Function::Not => b.unary(Unary::Not, a),
-        Function::Sqrt => b.unary(Unary::Sqrt, a),
-        Function::Floor => b.unary(Unary::Floor, a),
-        Function::Ceil => b.unary(Unary::Ceil, a),
-        Function::Trunc => b.unary(Unary::Trunc, a),
-        Function::Round => b.unary(Unary::RoundEven, a),
-        Function::IsNan => b.compare(Compare::Ne, a, a),
-        Function::Cast => b.cast(a, dtype),
-        _ => a,
+        Function::Cast => b.cast(x, dtype),
+        Function::Not => b.unary(Unary::Not, x),
+        Function::IsNan => b.compare(Compare::Ne, x, x),
+        _ if elem.is_float() => float(b, function, x),
+        // Truth values and integers are their own roundings.
+        Function::Floor | Function::Ceil | Function::Trunc | Function::Round => x,
+        Function::Neg | Function::Abs | Function::Sign if elem == DType::Bool => x,
+        Function::Neg => b.unary(Unary::Neg, x),
+        Function::Abs => b.unary(Unary::Abs, x),
+        Function::Sign => integer::sign(b, x),
+        _ => {
+            let wide = b.cast(x, DType::F64);
+            let result = float(b, function, wide);
+            b.cast(result, dtype)
+        }
+    }
+}
+
+/// A function of one `f32` or `f64`.
+fn float(b: &mut Builder, function: Function, x: Reg) -> Reg {
+    let simple = match function {
+        Function::Neg => Some(Unary::Neg),
+        Function::Abs => Some(Unary::Abs),
+        Function::Sqrt => Some(Unary::Sqrt),
+        Function::Floor => Some(Unary::Floor),
+        Function::Ceil => Some(Unary::Ceil),
+        Function::Trunc => Some(Unary::Trunc),
+        Function::Round => Some(Unary::RoundEven),
+        _ => None,
+    };
+    if let Some(op) = simple {
+        return b.unary(op, x);
+    }
+    let m = &mut Real::like(b, x);
+    match function {
+        Function::Exp => exp::exp(m, x),
+        Function::Sigmoid => exp::sigmoid(m, x),
+        Function::Log => log::log(m, x),
+        Function::Sin => trig::sin(m, x),
+        Function::Cos => trig::cos(m, x),
+        Function::Tan => trig::tan(m, x),
+        Function::Asin => arc::asin(m, x),
+        Function::Acos => arc::acos(m, x),
+        Function::Atan => arc::atan(m, x),
+        Function::Sinh => hyperbolic::sinh(m, x),
+        Function::Cosh => hyperbolic::cosh(m, x),
+        Function::Tanh => hyperbolic::tanh(m, x),
+        Function::Asinh => hyperbolic::asinh(m, x),
+        Function::Acosh => hyperbolic::acosh(m, x),
+        Function::Atanh => hyperbolic::atanh(m, x),
+        Function::Erf => erf::erf(m, x),
+        Function::Sign => basic::sign(m, x),
+        _ => {
+            debug_assert!(false, "`{function:?}` is no function of one number");
+            x
+        }
     }
 }
 
 fn two(b: &mut Builder, function: Function, x: Reg, y: Reg) -> Reg {
+    let elem = b.ty(x).elem;
     match function {
-        Function::Add => b.binary(Binary::Add, x, y),
-        Function::Sub => b.binary(Binary::Sub, x, y),
-        Function::Mul => b.binary(Binary::Mul, x, y),
-        Function::Div => b.binary(Binary::Div, x, y),
-        Function::Min => b.binary(Binary::Min, x, y),
-        Function::Max => b.binary(Binary::Max, x, y),
         Function::And => b.binary(Binary::And, x, y),
         Function::Or => b.binary(Binary::Or, x, y),
         Function::Xor => b.binary(Binary::Xor, x, y),
         Function::Eq => b.compare(Compare::Eq, x, y),
         Function::Lt => b.compare(Compare::Lt, x, y),
         Function::Le => b.compare(Compare::Le, x, y),
-        _ => x,
+        _ if elem.is_float() => basic::two(b, function, x, y),
+        Function::Min => b.min(x, y),
+        Function::Max => b.max(x, y),
+        _ if elem == DType::Bool => {
+            let (x, y) = (b.cast(x, DType::U8), b.cast(y, DType::U8));
+            let result = integers(b, function, x, y);
+            b.cast(result, DType::Bool)
+        }
+        _ => integers(b, function, x, y),
+    }
+}
+
+/// A function of two integers.
+fn integers(b: &mut Builder, function: Function, x: Reg, y: Reg) -> Reg {
+    match function {
+        Function::Add => b.add(x, y),
+        Function::Sub => b.sub(x, y),
+        Function::Mul => b.mul(x, y),
+        Function::Div => integer::div(b, x, y),
+        Function::Mod => integer::modulo(b, x, y),
+        Function::Fmod => integer::rem(b, x, y),
+        Function::FloorDiv => integer::floor_div(b, x, y),
+        Function::Pow => integer::pow(b, x, y),
+        Function::Shl => integer::shift_left(b, x, y),
+        Function::Shr => integer::shift_right(b, x, y),
+        _ => {
+            debug_assert!(false, "`{function:?}` is no function of two integers");
+            x
+        }
     }
 }

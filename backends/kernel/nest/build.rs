@@ -14,6 +14,8 @@ pub struct Builder {
     open: Vec<Vec<Stmt>>,
     /// Registers known to hold an `i64` constant.
     known: BTreeMap<Reg, i64>,
+    /// Registers known to hold a constant in all lanes.
+    constants: BTreeMap<Reg, Scalar>,
     /// Symbols already read into a register, each at the top of the kernel.
     symbols: BTreeMap<String, Reg>,
 }
@@ -31,7 +33,13 @@ impl Builder {
             task: Reg(0),
             body: Vec::new(),
         };
-        Self { kernel, open: vec![Vec::new()], known: BTreeMap::new(), symbols: BTreeMap::new() }
+        Self {
+            kernel,
+            open: vec![Vec::new()],
+            known: BTreeMap::new(),
+            constants: BTreeMap::new(),
+            symbols: BTreeMap::new(),
+        }
     }
 
     /// The finished kernel.
@@ -67,6 +75,27 @@ impl Builder {
         self.known.get(&reg).copied()
     }
 
+    /// The constant that a register is known to hold in all lanes.
+    pub fn constant_of(&self, reg: Reg) -> Option<Scalar> {
+        self.constants.get(&reg).copied()
+    }
+
+    /// Notes what is known of the result of an operation.
+    fn learn(&mut self, reg: Reg, ty: Ty, op: &Op) {
+        let constant = match op {
+            Op::Const(value) => Some(*value),
+            Op::Splat(a) => self.constant_of(*a),
+            // A cast of an integer may wrap.
+            Op::Cast(a) if ty.elem.is_float() && self.ty(*a).elem.is_float() => self.constant_of(*a),
+            _ => None,
+        };
+        let Some(constant) = constant else { return };
+        self.constants.insert(reg, constant);
+        if let (Scalar::Int(x), Ty::INDEX) = (constant, ty) {
+            self.known.insert(reg, x);
+        }
+    }
+
     fn push(&mut self, stmt: Stmt) {
         if let Some(body) = self.open.last_mut() {
             body.push(stmt);
@@ -81,9 +110,7 @@ impl Builder {
     /// Writes any operation.
     pub fn op(&mut self, ty: Ty, op: Op) -> Reg {
         let reg = self.reg(ty);
-        if let (Op::Const(Scalar::Int(x)), Ty::INDEX) = (&op, ty) {
-            self.known.insert(reg, *x);
-        }
+        self.learn(reg, ty, &op);
         self.push(Stmt::Let(reg, op));
         reg
     }

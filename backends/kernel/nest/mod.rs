@@ -252,9 +252,9 @@ pub enum Binary {
     Div,
     /// Remainder with the sign of the dividend; the divisor as for [`Binary::Div`].
     Rem,
-    /// The smaller one; for floats either operand where one is NaN.
+    /// The smaller one; for floats the second operand where either one is NaN or both are zero.
     Min,
-    /// The larger one; for floats either operand where one is NaN.
+    /// The larger one; for floats the second operand where either one is NaN or both are zero.
     Max,
     /// Bitwise or logical and.
     And,

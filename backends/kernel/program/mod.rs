@@ -238,6 +238,20 @@ impl Step {
         }
     }
 
+    /// The same, to change it.
+    fn memory_mut(&mut self) -> Vec<&mut Memory> {
+        match self {
+            Step::Launch { args, .. } | Step::Call { args, .. } => {
+                args.iter_mut().map(|(memory, _)| memory).collect()
+            }
+            Step::Copy { from, to, .. } => vec![&mut from.0, &mut to.0],
+            Step::Read { from, .. } => vec![from],
+            Step::If { condition, .. } => vec![condition],
+            Step::Loop { condition, .. } => condition.iter_mut().collect(),
+            Step::Output { .. } | Step::Grow { .. } | Step::Set { .. } | Step::Check { .. } => Vec::new(),
+        }
+    }
+
     /// How many steps there are in this one, itself included.
     fn size(&self) -> u32 {
         let mut count = 0;
@@ -266,4 +280,39 @@ pub fn lifetimes(program: &mut Program) {
     for (planned, range) in program.planned.iter_mut().zip(ranges) {
         (planned.first, planned.last) = range.unwrap_or((0, 0));
     }
+}
+
+/// Drops constant data that no step uses, as data that was packed otherwise.
+pub fn sweep_weights(program: &mut Program) {
+    let mut used = vec![false; program.weights.len()];
+    Step::walk(&program.steps, &mut |_, step| {
+        for memory in step.memory() {
+            if let Memory::Weight(weight) = memory {
+                used[weight as usize] = true;
+            }
+        }
+    });
+    let mut next = 0;
+    let new: Vec<u32> = used
+        .iter()
+        .map(|used| {
+            next += u32::from(*used);
+            next - u32::from(*used)
+        })
+        .collect();
+    let mut open: Vec<&mut Step> = program.steps.iter_mut().collect();
+    while let Some(step) = open.pop() {
+        for memory in step.memory_mut() {
+            if let Memory::Weight(weight) = memory {
+                *weight = new[*weight as usize];
+            }
+        }
+        match step {
+            Step::If { then, otherwise, .. } => open.extend(then.iter_mut().chain(otherwise)),
+            Step::Loop { body, .. } => open.extend(body),
+            _ => {}
+        }
+    }
+    let mut kept = used.into_iter();
+    program.weights.retain(|_| kept.next().unwrap_or(false));
 }

@@ -359,7 +359,7 @@ impl Writer<'_> {
         let mut axes = axes.to_vec();
         let zero = b.index(0);
         axes.resize(self.domain.dims.len(), zero);
-        let point = Point { axes, lanes: None, mask: None };
+        let point = Point { axes, shift: None, lanes: None, mask: None };
         Emitter::new(&self.domain.terms, self.buffers, point).scalar_index(b, index)
     }
 
@@ -442,7 +442,8 @@ impl Writer<'_> {
             let left = b.binary(Binary::Sub, cols, col);
             b.first_lanes(left, lanes)
         });
-        let point = Point { axes, lanes: (lanes > 1).then_some((self.ends[1] as u32, lanes)), mask };
+        let point =
+            Point { axes, shift: None, lanes: (lanes > 1).then_some((self.ends[1] as u32, lanes)), mask };
         let mut emitter = Emitter::new(&self.domain.terms, self.buffers, point).with_anchor(sum);
         let value = emitter.value(b, self.domain.roots[0]);
         emitter.store(b, self.out, &self.domain.out, value);

@@ -79,8 +79,10 @@ impl<'a, 'c> Emitter<'a, 'c> {
     }
 
     pub(super) fn binary(&self, op: Binary, a: Value<'c>, b: Value<'c>, elem: DType) -> Result<Value<'c>> {
-        if matches!(op, Binary::Min | Binary::Max) {
-            return self.extreme(op, a, b, elem);
+        match op {
+            Binary::Min | Binary::Max => return self.extreme(op, a, b, elem),
+            Binary::Div | Binary::Rem if elem.is_int() => return self.quotient(op, a, b, elem),
+            _ => {}
         }
         let signed = types::is_signed(elem);
         let instruction = match elem.kind() {
@@ -103,6 +105,30 @@ impl<'a, 'c> Emitter<'a, 'c> {
             Some(instruction) => self.binary_instruction(instruction, a, b),
             None => Err(EmitError::Undefined { op: format!("{op:?}"), elem }),
         }
+    }
+
+    /// Division that never traps, since lanes that a mask leaves out hold zeros: by 0 it gives the
+    /// dividend and the remainder 0, and what overflows wraps.
+    fn quotient(&self, op: Binary, a: Value<'c>, b: Value<'c>, elem: DType) -> Result<Value<'c>> {
+        let signed = types::is_signed(elem);
+        let instruction = int_instruction(op, signed);
+        if constant_divisor(b) {
+            return self.binary_instruction(instruction, a, b);
+        }
+        let (zero, ones) = (b.get_type().const_zero(), self.ones(elem, values::lanes(b))?);
+        let one = self.binary_instruction(I::Sub, zero, ones)?;
+        let by_zero = self.compare_ints(IntPredicate::EQ, b, zero)?;
+        let safe = self.pick(by_zero, one, b)?;
+        if !signed {
+            return self.binary_instruction(instruction, a, safe);
+        }
+        let negates = self.compare_ints(IntPredicate::EQ, b, ones)?;
+        let result = self.binary_instruction(instruction, a, self.pick(negates, one, safe)?)?;
+        let negated = match op {
+            Binary::Rem => zero,
+            _ => self.binary_instruction(I::Sub, zero, a)?,
+        };
+        self.pick(negates, negated, result)
     }
 
     fn extreme(&self, op: Binary, a: Value<'c>, b: Value<'c>, elem: DType) -> Result<Value<'c>> {
@@ -205,14 +231,14 @@ impl<'a, 'c> Emitter<'a, 'c> {
         let (Value::VectorValue(left), Value::VectorValue(right)) = (a, b) else {
             let lanes: Result<Vec<_>> =
                 picks.iter().map(|p| self.lane(if *p < values::lanes(a) { a } else { b }, 0)).collect();
-            return self.from_lanes(&lanes?);
+            return self.of_lanes(&lanes?);
         };
         let shuffled =
             self.builder.build_shuffle_vector(left, right, types::picks(self.context, picks), "")?;
         if picks.len() == 1 { self.lane(shuffled.into(), 0) } else { Ok(shuffled.into()) }
     }
 
-    fn from_lanes(&self, lanes: &[Value<'c>]) -> Result<Value<'c>> {
+    fn of_lanes(&self, lanes: &[Value<'c>]) -> Result<Value<'c>> {
         let [first, rest @ ..] = lanes else {
             return Err(EmitError::Form("a shuffle picks nothing".to_string()));
         };
@@ -264,6 +290,18 @@ impl<'a, 'c> Emitter<'a, 'c> {
         }
         Ok(result)
     }
+}
+
+/// Whether a divisor is a number that never traps.
+fn constant_divisor(b: Value<'_>) -> bool {
+    let lane = match b {
+        Value::IntValue(b) => Some(b),
+        Value::VectorValue(b) if b.is_constant_data_vector() => {
+            Some(b.get_element_as_constant(0).into_int_value())
+        }
+        _ => None,
+    };
+    lane.and_then(|b| b.get_sign_extended_constant()).is_some_and(|b| b != 0 && b != -1)
 }
 
 fn int_instruction(op: Binary, signed: bool) -> I {

@@ -3,10 +3,11 @@
 //! A 16-bit float is widened to `f32` before anything else and narrowed from `f32` last. What does
 //! not fit `f32` exactly is first rounded to odd, so that the second rounding, to nearest even, gives
 //! what a single one would. (Integers of more than 53 bits are the exception, on their way to `bf16`.)
-use super::{Emitter, Result, Value, types};
+use super::{Emitter, Result, Value, types, values};
 use inkwell::values::InstructionOpcode as I;
 use inkwell::{FloatPredicate, IntPredicate};
 use weft_ir::{DType, types::Kind};
+use weft_kernel::nest::{Binary, Scalar, Ty};
 
 impl<'c> Emitter<'_, 'c> {
     pub(super) fn cast(&self, value: Value<'c>, from: DType, to: DType) -> Result<Value<'c>> {
@@ -53,11 +54,7 @@ impl<'c> Emitter<'_, 'c> {
             (Kind::Float, Kind::Bool) => {
                 self.compare_floats(FloatPredicate::UNE, value, value.get_type().const_zero())
             }
-            (Kind::Float, _) => {
-                let name = if types::is_signed(to) { "llvm.fptosi.sat" } else { "llvm.fptoui.sat" };
-                let target = self.int_like(like, to.bits());
-                self.call_value(name, &[target, value.get_type()], &[value])
-            }
+            (Kind::Float, _) => self.saturated(value, from, to),
             (Kind::Signed, Kind::Float) => {
                 self.conversion(I::SIToFP, value, self.float_like(like, to.bits()))
             }
@@ -65,6 +62,41 @@ impl<'c> Emitter<'_, 'c> {
             (_, Kind::Bool) => self.compare_ints(IntPredicate::NE, value, value.get_type().const_zero()),
             (kind, _) => self.resize(value, kind, from, to),
         }
+    }
+
+    /// A float as an integer, without the intrinsic: LLVM has no vector form of that. NaN and what
+    /// is out of range never reach the conversion.
+    fn saturated(&self, value: Value<'c>, from: DType, to: DType) -> Result<Value<'c>> {
+        let signed = types::is_signed(to);
+        let digits = to.bits() - u32::from(signed);
+        let number = |x: f64| {
+            let ty = Ty::vector(from, values::lanes(value));
+            types::constant(self.context, ty, Scalar::Float(x))
+        };
+        let least = if signed { -2f64.powi(digits as i32) } else { 0.0 };
+        let above = number(2f64.powi(digits as i32))?;
+        let zero = value.get_type().const_zero();
+        let raised = self.binary(Binary::Max, value, number(least)?, from)?;
+        let mantissa = if from == DType::F32 { 24 } else { 53 };
+        if digits <= mantissa {
+            let inside = self.binary(Binary::Min, raised, number(2f64.powi(digits as i32) - 1.0)?, from)?;
+            let ordered = self.compare_floats(FloatPredicate::ORD, value, value)?;
+            let safe = self.pick(ordered, inside, zero)?;
+            return self.truncated(safe, signed || to.bits() < 32, to.bits());
+        }
+        let fits = self.compare_floats(FloatPredicate::OLT, value, above)?;
+        let safe = self.pick(fits, raised, zero)?;
+        let whole = self.truncated(safe, signed, to.bits())?;
+        let most = if signed { i64::MAX as u64 >> (64 - to.bits()) } else { u64::MAX };
+        let large = self.compare_floats(FloatPredicate::OGE, value, above)?;
+        self.pick(large, self.int_in(value, to.bits(), most), whole)
+    }
+
+    /// A float that is in range as an integer; narrow ones by way of 32 bits.
+    fn truncated(&self, value: Value<'c>, signed: bool, bits: u32) -> Result<Value<'c>> {
+        let op = if signed { I::FPToSI } else { I::FPToUI };
+        let whole = self.conversion(op, value, self.int_like(value, bits.max(32)))?;
+        if bits >= 32 { Ok(whole) } else { self.conversion(I::Trunc, whole, self.int_like(value, bits)) }
     }
 
     fn resize(&self, value: Value<'c>, kind: Kind, from: DType, to: DType) -> Result<Value<'c>> {

@@ -91,7 +91,7 @@ impl<'c> Emitter<'_, 'c> {
                 self.as_register(loaded.ok_or(EmitError::Intrinsic("llvm.masked.load"))?, lanes)?
             }
         };
-        self.from_memory(raw, elem)
+        self.loaded_form(raw, elem)
     }
 
     pub(super) fn store(
@@ -102,7 +102,7 @@ impl<'c> Emitter<'_, 'c> {
         mask: Option<Reg>,
     ) -> Result<()> {
         let elem = self.stored_elem(buffer, value)?;
-        let value = self.to_memory(self.read(value)?, elem)?;
+        let value = self.stored_form(self.read(value)?, elem)?;
         match mask {
             None => align(Some(self.builder.build_store(at, value)?), elem),
             Some(mask) => {
@@ -144,7 +144,7 @@ impl<'c> Emitter<'_, 'c> {
         )?;
         self.align_argument(call, 0, elem);
         let gathered = call.try_as_basic_value().basic();
-        self.from_memory(gathered.ok_or(EmitError::Intrinsic("llvm.masked.gather"))?, elem)
+        self.loaded_form(gathered.ok_or(EmitError::Intrinsic("llvm.masked.gather"))?, elem)
     }
 
     pub(super) fn scatter(&self, buffer: BufferId, index: Reg, value: Reg, mask: Option<Reg>) -> Result<()> {
@@ -156,7 +156,7 @@ impl<'c> Emitter<'_, 'c> {
         let elem = self.stored_elem(buffer, value)?;
         let element = types::element(self.context, elem)?;
         let pointers = self.pointers(element, base, index)?;
-        let value = self.to_memory(self.read(value)?, elem)?;
+        let value = self.stored_form(self.read(value)?, elem)?;
         let mask = self.mask_or_all(mask, lanes)?;
         let overloads = [value.get_type(), pointers.get_type().into()];
         let call = self.call("llvm.masked.scatter", &overloads, &[value, pointers.into(), mask])?;
@@ -203,7 +203,7 @@ impl<'c> Emitter<'_, 'c> {
     }
 
     /// Bytes to truth values.
-    fn from_memory(&self, value: Value<'c>, elem: DType) -> Result<Value<'c>> {
+    fn loaded_form(&self, value: Value<'c>, elem: DType) -> Result<Value<'c>> {
         if elem != DType::Bool {
             return Ok(value);
         }
@@ -211,7 +211,7 @@ impl<'c> Emitter<'_, 'c> {
     }
 
     /// Truth values to bytes.
-    fn to_memory(&self, value: Value<'c>, elem: DType) -> Result<Value<'c>> {
+    fn stored_form(&self, value: Value<'c>, elem: DType) -> Result<Value<'c>> {
         if elem != DType::Bool {
             return Ok(value);
         }

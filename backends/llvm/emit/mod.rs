@@ -151,7 +151,7 @@ fn outer<'c>(
     }
     passed.push(param(2)?.into());
     passed.push(param(3)?.into());
-    builder.build_call(inner, &passed, "")?;
+    builder.build_call(inner, &passed, "")?.set_tail_call(true);
     builder.build_return(None)?;
     Ok(())
 }

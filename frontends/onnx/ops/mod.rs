@@ -93,6 +93,11 @@ pub(crate) fn find(node: &NodeProto, version: Option<i64>, ops: &OpSet) -> Resul
     Ok(row.how)
 }
 
+/// From which opset on an operator of ONNX has its newest meaning.
+pub(crate) fn newest(op: &str) -> Option<i64> {
+    ROWS.get(op)?.last().map(|row| row.since)
+}
+
 /// The canonical operator that has the name of a node's own.
 fn canonical_name(node: &NodeProto) -> String {
     match domain(node.domain()) {
@@ -120,3 +125,6 @@ fn with_operands(call: &mut Call<'_, '_, '_>, op: &str, operands: Vec<Option<wef
     let attrs = call.declared(call.builder.def(op)?)?;
     call.finish(op, attrs, operands, Vec::new())
 }
+
+#[cfg(test)]
+mod tests;

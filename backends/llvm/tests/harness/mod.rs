@@ -1,10 +1,14 @@
 //! Compiles programs to libraries, loads them and runs them.
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
 #![allow(dead_code, reason = "every test file uses a part")]
+pub(crate) mod cases;
+pub(crate) mod gemm;
+
 use std::path::PathBuf;
 use weft_backend::{Emit, OptLevel};
 use weft_ir::{DType, Dim, Tensor};
 use weft_kernel::nest::{Access, Kernel};
-use weft_kernel::program::{Memory, Port, Program, Step};
+use weft_kernel::program::{Memory, Port, Program, Step, Weight, WeightData};
 use weft_load::{Executable, Options as LoadOptions};
 
 /// A folder that is gone when the test is over.
@@ -57,6 +61,22 @@ pub(crate) fn program(
         weights: Vec::new(),
         kernels: vec![kernel],
         steps,
+    }
+}
+
+/// Makes the last input, unless it is the only one, a weight: those are aligned to cache lines.
+pub(crate) fn fold_last_input(program: &mut Program, inputs: &[Tensor]) {
+    let last = inputs.len() as u32 - 1;
+    if last == 0 {
+        return;
+    }
+    program.inputs.pop();
+    let data = WeightData::Plain(inputs[last as usize].data().clone());
+    program.weights.push(Weight { name: "folded".to_string(), data });
+    for step in &mut program.steps {
+        if let Step::Launch { args, .. } = step {
+            args.iter_mut().filter(|a| a.0 == Memory::Input(last)).for_each(|a| a.0 = Memory::Weight(0));
+        }
     }
 }
 
