@@ -3,6 +3,7 @@
 
 mod cancel_transposes;
 mod canonicalize;
+mod capture_constants;
 mod channels_last;
 mod common_subexpressions;
 mod dead_code;
@@ -10,6 +11,7 @@ mod fold_batch_norm;
 mod fold_constants;
 mod fold_scale_and_bias;
 mod identities;
+mod inline_constant_if;
 mod merge_reshapes;
 pub mod pipelines;
 mod propagate_shapes;
@@ -27,6 +29,7 @@ use weft_passes::{PassInfo, RegisterError, Registry};
 pub const PASSES: &[PassInfo] = &[
     cancel_transposes::INFO,
     canonicalize::INFO,
+    capture_constants::INFO,
     channels_last::INFO,
     common_subexpressions::INFO,
     dead_code::INFO,
@@ -34,6 +37,7 @@ pub const PASSES: &[PassInfo] = &[
     fold_constants::INFO,
     fold_scale_and_bias::INFO,
     identities::INFO,
+    inline_constant_if::INFO,
     merge_reshapes::INFO,
     propagate_shapes::INFO,
     recognise_gelu::INFO,
