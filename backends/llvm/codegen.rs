@@ -51,12 +51,23 @@ pub(crate) fn generate(job: &Job<'_>) -> Result<Vec<Vec<u8>>, Error> {
     let threads = if job.threads == 0 { available } else { job.threads }.min(units.len());
     let next = AtomicUsize::new(0);
     let mut done: Vec<Done> = std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(|| work(job, &units, &next))).collect();
-        workers.into_iter().flat_map(|w| w.join().unwrap_or_else(|_| vec![(0, Err(lost()))])).collect()
+        let spawn = |_| {
+            let worker = std::thread::Builder::new().name("weft codegen".to_string()).stack_size(STACK);
+            worker.spawn_scoped(scope, || work(job, &units, &next))
+        };
+        let workers: Vec<_> = (0..threads).map(spawn).collect();
+        let finished = workers.into_iter().map(|worker| {
+            let worker = worker.map_err(|e| Error::Llvm(format!("no thread for the code generator: {e}")))?;
+            worker.join().map_err(|_| lost())
+        });
+        finished.flat_map(|done| done.unwrap_or_else(|error| vec![(0, Err(error))])).collect()
     });
     done.sort_by_key(|(number, _)| *number);
     done.into_iter().map(|(_, code)| code).collect()
 }
+
+/// LLVM descends deeply into large blocks; what it does not touch takes no memory.
+const STACK: usize = 256 << 20;
 
 type Done = (usize, Result<Vec<u8>, Error>);
 

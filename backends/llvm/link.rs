@@ -142,3 +142,49 @@ impl Linker {
         command
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codegen::{self, Form, Job};
+    use crate::target::Machine;
+    use weft_backend::OptLevel;
+
+    fn empty() -> Program {
+        Program {
+            name: "empty".to_string(),
+            symbols: Vec::new(),
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            planned: Vec::new(),
+            grown: 0,
+            weights: Vec::new(),
+            kernels: Vec::new(),
+            steps: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn every_linker_that_is_there_links() {
+        let (program, machine) = (empty(), Machine::named("x86-64").unwrap());
+        let (level, form) = (OptLevel::O1, Form::Object);
+        let job = Job { program: &program, stem: "empty", machine: &machine, level, form, threads: 1 };
+        let units = codegen::generate(&job).unwrap();
+        let start = codegen::start(&machine).unwrap();
+        let parts = Parts { program: &program, stem: "empty", units: &units, start: &start };
+        let folder = tempfile::tempdir().unwrap();
+        for emit in [Emit::Exe, Emit::Lib, Emit::Obj] {
+            let objects = parts.write(emit, folder.path()).unwrap();
+            for linker in LINKERS {
+                let output = folder.path().join("out");
+                let done = linker.command(emit, &objects, &output).current_dir(folder.path()).output();
+                let Ok(done) = done else { continue };
+                assert!(done.status.success(), "{linker:?} {emit:?} {done:?}");
+                if emit == Emit::Exe {
+                    let run = Command::new(&output).output().unwrap();
+                    assert_eq!(run.status.code(), Some(0), "{linker:?} {run:?}");
+                }
+            }
+        }
+    }
+}

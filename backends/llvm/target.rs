@@ -149,6 +149,49 @@ fn initialize() {
 }
 
 /// Bytes of the data caches of this processor: first level, second level, last level.
+#[cfg(target_arch = "x86_64")]
+fn caches() -> (Option<u64>, Option<u64>, Option<u64>) {
+    use std::arch::x86_64::{__cpuid, __cpuid_count};
+    let amd = __cpuid(0).ebx == u32::from_le_bytes(*b"Auth");
+    let leaf = if amd { 0x8000_001d } else { 4 };
+    let mut sizes = [None; 3];
+    if __cpuid(leaf & 0x8000_0000).eax < leaf {
+        return (None, None, None);
+    }
+    for cache in (0..8).map(|number| __cpuid_count(leaf, number)) {
+        let (kind, level) = (cache.eax & 31, (cache.eax >> 5 & 7) as usize);
+        // Kind 2 holds instructions only, kind 0 ends the list.
+        if kind == 0 {
+            break;
+        }
+        let part = |shift: u32, bits: u32| u64::from(cache.ebx >> shift & ((1 << bits) - 1)) + 1;
+        let bytes = part(22, 10) * part(12, 10) * part(0, 12) * (u64::from(cache.ecx) + 1);
+        if let (1 | 3, Some(size)) = (kind, level.checked_sub(1).and_then(|l| sizes.get_mut(l))) {
+            *size = Some(bytes);
+        }
+    }
+    (sizes[0], sizes[1], sizes[2])
+}
+
+#[cfg(not(target_arch = "x86_64"))]
 fn caches() -> (Option<u64>, Option<u64>, Option<u64>) {
     (None, None, None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processors_have_names() {
+        assert_eq!(target("x86-64-v3").unwrap().lanes(weft_ir::DType::F32), 8);
+        assert!(target("znver4").unwrap().vnni);
+        assert!(target("pentium").is_err());
+    }
+
+    #[test]
+    fn this_processor_has_caches() {
+        let native = target("native").unwrap();
+        assert!(native.l1 >= 8 << 10 && native.l1 < native.l2, "{native:?}");
+    }
 }

@@ -1,1 +1,48 @@
-//! Placeholder.
+//! weft as a library: the composition of all rooms, without a command line.
+//!
+//! [`Driver`] reads models, runs passes over them, compiles them and runs what came out.
+#![forbid(unsafe_code)]
+
+mod artifact;
+mod cases;
+mod compare;
+#[cfg(feature = "llvm")]
+mod compile;
+mod dims;
+mod driver;
+mod error;
+mod evaluate;
+pub mod files;
+mod inputs;
+pub mod inspect;
+#[cfg(feature = "llvm")]
+mod measure;
+mod model;
+mod outputs;
+mod ports;
+mod progress;
+mod random;
+mod runner;
+mod statistics;
+pub mod tensors;
+mod weights;
+
+pub use artifact::{FileKind, file_kind};
+pub use cases::{check_set, data_sets};
+pub use compare::{Difference, Tolerance};
+#[cfg(feature = "llvm")]
+pub use compile::{CompileOptions, Made};
+pub use dims::{Dims, symbols};
+pub use driver::{Driver, PassOptions};
+pub use error::Error;
+pub use evaluate::Interpreted;
+pub use inputs::{InputSources, Inputs};
+#[cfg(feature = "llvm")]
+pub use measure::{KernelTime, MeasureOptions, Measurement, measure};
+pub use model::Model;
+pub use outputs::{plain_names, write_outputs};
+pub use ports::{Port, Ports};
+pub use progress::{Phase, Progress, Quiet};
+pub use runner::Runner;
+pub use statistics::Statistics;
+pub use weights::weights_path;

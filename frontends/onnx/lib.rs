@@ -17,6 +17,7 @@ mod ops;
 mod order;
 mod region;
 mod tensor;
+mod tensor_file;
 #[cfg(test)]
 mod testing;
 mod types;
@@ -25,6 +26,7 @@ mod wire;
 mod write;
 
 pub use import::read;
+pub use tensor_file::{read_tensor, write_tensor};
 pub use write::{WriteError, write};
 
 use weft_frontend::{Frontend, FrontendInfo, Import, ImportError, Source};

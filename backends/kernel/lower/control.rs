@@ -37,7 +37,7 @@ impl Lowering<'_> {
             .collect()
     }
 
-    fn target(&mut self, call: &Call<'_>, slot: u32, dims: &[weft_ir::Dim]) -> View {
+    pub(crate) fn target(&mut self, call: &Call<'_>, slot: u32, dims: &[weft_ir::Dim]) -> View {
         let value = call.result(slot);
         let given = self.scope().targets.get(&value).cloned();
         match given {

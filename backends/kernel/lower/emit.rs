@@ -91,7 +91,7 @@ impl Lowering<'_> {
         self.step(Step::Launch { kernel, args, tasks });
     }
 
-    fn kernel_name(&self, stem: &str) -> String {
+    pub(crate) fn kernel_name(&self, stem: &str) -> String {
         let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' };
         let stem: String = stem.chars().map(plain).take(40).collect();
         format!("k{}_{stem}", self.program.kernels.len())

@@ -6,16 +6,29 @@
 //! computed before the result is stored. A tensor is *forced* into memory when it has consumers that
 //! cannot share one kernel, or a consumer that needs memory.
 mod anchor;
+mod argument;
 mod contract;
 mod control;
 mod conv;
+mod cumulative;
+mod einsum;
 mod elementwise;
 mod emit;
+mod formula;
 mod fuse;
+mod indexed;
 mod memory;
 mod movement;
+mod norm;
+mod number;
+mod pad_image;
+mod pool;
+mod random;
 mod reduce;
+mod resize;
 mod runtime;
+mod scatter;
+mod select;
 mod slice;
 mod tensor;
 
@@ -102,6 +115,8 @@ pub(crate) struct Lowering<'a> {
     placed: BTreeMap<[u8; 32], Memory>,
     /// Symbols whose value the host knows before the first step.
     bound: BTreeSet<String>,
+    /// Padded images, by their memory.
+    padded: BTreeMap<Memory, pad_image::Padded>,
     /// Outputs whose memory was sized already.
     sized: BTreeSet<u32>,
     problems: Vec<Problem>,
@@ -142,6 +157,7 @@ impl<'a> Lowering<'a> {
             prologue: Vec::new(),
             placed: BTreeMap::new(),
             bound: BTreeSet::new(),
+            padded: BTreeMap::new(),
             sized: BTreeSet::new(),
             problems: Vec::new(),
         }
@@ -219,7 +235,7 @@ impl<'a> Lowering<'a> {
         }
         let call = Call { graph, id, attrs, operands };
         let results = self.call(&call)?;
-        for (slot, handle) in results.into_iter().enumerate() {
+        for (slot, handle) in results.into_iter().take(node.results.len()).enumerate() {
             let value = Value { node: id, slot: slot as u32 };
             self.settle(graph, value, handle);
         }
@@ -228,13 +244,23 @@ impl<'a> Lowering<'a> {
 
     /// Finds the family that knows the operator.
     fn call(&mut self, call: &Call<'_>) -> Result<Vec<Handle>> {
-        let families: [Family<'a>; 6] = [
+        let families: &[Family<'a>] = &[
             Self::elementwise,
             Self::movement,
             Self::contraction,
             Self::reduction,
             Self::runtime,
             Self::control,
+            Self::pooling,
+            Self::normalisation,
+            Self::argument,
+            Self::indexed,
+            Self::cumulative,
+            Self::resizing,
+            Self::einstein,
+            Self::selection,
+            Self::scattering,
+            Self::random,
         ];
         for family in families {
             if let Some(results) = family(self, call) {

@@ -35,7 +35,7 @@ pub fn map(name: &str, machine: &Machine, terms: &Terms, map: &Map) -> Scheduled
         lanes_loop(b, (start, end), lanes, |b, col, lanes, mask| {
             let mut axes = outer.to_vec();
             axes[axis] = col;
-            let point = Point { axes, lanes: (lanes > 1).then_some((axis as u32, lanes)), mask };
+            let point = Point { axes, shift: None, lanes: (lanes > 1).then_some((axis as u32, lanes)), mask };
             let mut emitter = Emitter::new(&domain.terms, &buffers, point);
             let value = emitter.value(b, domain.roots[0]);
             emitter.store(b, out, &domain.out, value);

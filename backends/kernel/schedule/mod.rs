@@ -6,10 +6,12 @@ mod domain;
 mod gemm;
 mod map;
 mod reduce;
+mod scan;
 
 pub use gemm::{Gemm, Tile, gemm, panel_elements, tile};
 pub use map::{Map, map};
 pub use reduce::{Combine, Reduction, reduce};
+pub use scan::{Scan, scan};
 
 use crate::nest::{Builder, Kernel, Reg};
 use crate::term::Source;

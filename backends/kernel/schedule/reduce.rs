@@ -25,7 +25,7 @@ pub enum Combine {
 }
 
 impl Combine {
-    fn function(self) -> Function {
+    pub(super) fn function(self) -> Function {
         match self {
             Combine::Sum => Function::Add,
             Combine::Product => Function::Mul,
@@ -100,12 +100,22 @@ pub fn reduce(name: &str, machine: &Machine, terms: &Terms, what: &Reduction) ->
     let axis = domain.lane_axis(machine);
     let dtype = domain.terms.dtype(domain.roots[1]);
     let lanes = machine.lanes(dtype).min(machine.lanes(DType::F32));
-    let direction = if axis < outer { "out" } else { "in" };
+    let taps: Option<i64> = domain.dims[outer..].iter().map(weft_ir::Dim::as_fixed).product();
+    let window = axis < outer && outer > 1 && taps.is_some_and(|taps| taps <= MAX_TAPS);
+    let direction = match (window, axis < outer) {
+        (true, _) => "window",
+        (false, true) => "out",
+        (false, false) => "in",
+    };
     let mut b = Builder::new(name, &format!("reduce x{lanes} {direction}"));
     let used = domain.sources();
     let buffers = domain.buffers(&mut b, &used);
     let out = b.buffer("out", domain.terms.dtype(domain.roots[0]), Access::Write);
     let writer = Writer { domain: &domain, buffers: &buffers, out, outer, combine: what.combine };
+    if window {
+        let tasks = writer.window(&mut b, (axis, lanes));
+        return Scheduled { kernel: b.finish(), sources: used, tasks };
+    }
     let grid = Grid::weighted(&domain.dims[..outer], axis.min(outer - 1), &domain.dims[outer..]);
     grid.rows(&mut b, |b, axes, range| {
         if axis < outer {
@@ -116,6 +126,11 @@ pub fn reduce(name: &str, machine: &Machine, terms: &Terms, what: &Reduction) ->
     });
     Scheduled { kernel: b.finish(), sources: used, tasks: grid.tasks() }
 }
+
+/// Windows of at most that many elements are written out.
+const MAX_TAPS: i64 = 128;
+/// How many neighbours are computed together, so that their chains of additions overlap.
+const NEIGHBOURS: i64 = 6;
 
 struct Writer<'a> {
     domain: &'a Domain,
@@ -132,7 +147,7 @@ impl Writer<'_> {
             let mut axes = axes.to_vec();
             axes[axis] = col;
             let lanes = (lanes > 1).then_some((axis as u32, lanes));
-            let point = Point { axes, lanes, mask };
+            let point = Point { axes, shift: None, lanes, mask };
             let total = self.neutral(b, point.lanes.map_or(1, |l| l.1));
             self.inner_loops(b, point.clone(), self.domain.dims.len(), &mut |b, point| {
                 self.step(b, total, point)
@@ -142,12 +157,82 @@ impl Writer<'_> {
         });
     }
 
+    /// Each lane reduces over a small window for an element of its own, and neighbours on the next
+    /// outer axis are computed together: what they share is read once. Returns the number of tasks.
+    fn window(&self, b: &mut Builder, (axis, lanes): (usize, u32)) -> Dim {
+        let next = (0..self.outer).rev().find(|a| *a != axis).unwrap_or(0);
+        let mut dims = self.domain.dims[..self.outer].to_vec();
+        let cols = std::mem::replace(&mut dims[axis], Dim::fixed(1));
+        let work: Vec<Dim> = self.domain.dims[self.outer..].iter().chain([&cols]).cloned().collect();
+        let grid = Grid::weighted(&dims, next, &work);
+        grid.rows(b, |b, axes, (start, end)| {
+            let (count, zero) = (b.index(NEIGHBOURS), b.index(0));
+            let length = b.sub(end, start);
+            let rest = b.rem(length, count);
+            let whole = b.sub(end, rest);
+            let cols = b.extent(&cols);
+            for (from, to, together) in [(start, whole, NEIGHBOURS), (whole, end, 1)] {
+                b.for_each(from, to, together, Hint::AsWritten, |b, at| {
+                    lanes_loop(b, (zero, cols), lanes, |b, col, lanes, mask| {
+                        let mut axes = axes.to_vec();
+                        (axes[next], axes[axis]) = (at, col);
+                        let lanes = (lanes > 1).then_some((axis as u32, lanes));
+                        let point = Point { axes, shift: None, lanes, mask };
+                        self.neighbours(b, point, (next as u32, together));
+                    });
+                });
+            }
+        });
+        grid.tasks()
+    }
+
+    /// Windows of `together` neighbours on an axis.
+    fn neighbours(&self, b: &mut Builder, point: Point, (axis, together): (u32, i64)) {
+        let lanes = point.lanes.map_or(1, |l| l.1);
+        let totals: Vec<Var> = (0..together).map(|_| self.neutral(b, lanes)).collect();
+        let zero = b.index(0);
+        let mut first = point.clone();
+        first.axes.resize(self.domain.dims.len(), zero);
+        let inner: Vec<usize> = (self.outer..self.domain.dims.len()).collect();
+        self.taps(b, first, &inner, &mut |b, point| {
+            for (by, total) in totals.iter().enumerate() {
+                self.step(b, *total, Point { shift: Some((axis, by as i64)), ..point.clone() });
+            }
+        });
+        for (by, total) in totals.iter().enumerate() {
+            let total = b.get(*total);
+            self.finish(b, Point { shift: Some((axis, by as i64)), ..point.clone() }, total);
+        }
+    }
+
+    /// All positions in a window: the innermost axis written out, the others too if that is short.
+    fn taps(&self, b: &mut Builder, point: Point, axes: &[usize], body: &mut dyn FnMut(&mut Builder, Point)) {
+        let Some((axis, rest)) = axes.split_first() else { return body(b, point) };
+        let extent = self.domain.dims[*axis].as_fixed().unwrap_or(1);
+        let below: i64 = rest.iter().map(|a| self.domain.dims[*a].as_fixed().unwrap_or(1)).product();
+        if extent * below <= 9 {
+            for at in 0..extent {
+                let mut point = point.clone();
+                point.axes[*axis] = b.index(at);
+                self.taps(b, point, rest, body);
+            }
+            return;
+        }
+        let (zero, end) = (b.index(0), b.index(extent));
+        b.for_each(zero, end, 1, Hint::AsWritten, |b, at| {
+            let mut point = point;
+            point.axes[*axis] = at;
+            self.taps(b, point, rest, body);
+        });
+    }
+
     /// All lanes reduce for one element.
     fn along_inner(&self, b: &mut Builder, axes: &[Reg], range: (Reg, Reg), (axis, lanes): (usize, u32)) {
         b.for_each(range.0, range.1, 1, Hint::AsWritten, |b, col| {
             let mut axes = axes.to_vec();
             axes[self.outer - 1] = col;
-            let (total, point) = (self.neutral(b, lanes), Point { axes, lanes: None, mask: None });
+            let (total, point) =
+                (self.neutral(b, lanes), Point { axes, shift: None, lanes: None, mask: None });
             let (zero, extent) = (b.index(0), b.extent(&self.domain.dims[axis]));
             self.inner_loops(b, point.clone(), axis, &mut |b, outer| {
                 lanes_loop(b, (zero, extent), lanes, |b, at, lanes, mask| {

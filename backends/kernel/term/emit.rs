@@ -10,6 +10,8 @@ use weft_ir::{DType, Dim};
 pub struct Point {
     /// The position on each axis; on the lane axis, that of the first lane.
     pub axes: Vec<Reg>,
+    /// A number added to the position on one axis, which addresses take up for free.
+    pub shift: Option<(u32, i64)>,
     /// The axis along which the lanes lie, and how many there are.
     pub lanes: Option<(u32, u32)>,
     /// Which lanes count.
@@ -115,15 +117,29 @@ impl<'a> Emitter<'a> {
         }
     }
 
+    /// The position with the point's shift in its constant part.
+    fn shifted(&self, index: &Index) -> Index {
+        match self.point.shift {
+            Some((axis, by)) if by != 0 => index.plus(&index.factor(axis).scale(by)),
+            _ => index.clone(),
+        }
+    }
+
     /// The address of the first lane as a register and a constant, which the machine adds for free.
     fn address(&mut self, b: &mut Builder, index: &Index) -> (Reg, i64) {
+        let index = self.shifted(index);
         let offset = fixed_part(index.base());
         let rest = index.plus(&Dim::fixed(-offset));
-        (self.scalar_index(b, &rest), offset)
+        (self.unshifted(b, &rest), offset)
     }
 
     /// The position at the first lane.
     pub fn scalar_index(&mut self, b: &mut Builder, index: &Index) -> Reg {
+        let index = self.shifted(index);
+        self.unshifted(b, &index)
+    }
+
+    fn unshifted(&mut self, b: &mut Builder, index: &Index) -> Reg {
         let mut sum = b.extent(index.base());
         for (axis, factor) in index.axes() {
             let factor = b.extent(factor);

@@ -5,7 +5,6 @@ mod harness;
 
 use harness::gemm::{Shape, product};
 use std::time::Instant;
-use weft_backend::Emit;
 use weft_ir::{DType, Dim};
 use weft_kernel::nest::{Access, Binary, Builder, Hint, Kernel, Op, Reduce, Reg, Unary};
 use weft_kernel::program::{Memory, Port, Program, Step};
@@ -14,7 +13,7 @@ use weft_kernel::program::{Memory, Port, Program, Step};
 fn exp(b: &mut Builder, x: Reg) -> Reg {
     let lanes = b.ty(x).lanes;
     let mut c = |v: f32| b.f32(lanes, v);
-    let (log2e, high, low) = (c(1.442_695), c(-0.693_359_4), c(2.121_944_4e-4));
+    let (log2e, high, low) = (c(std::f32::consts::LOG2_E), c(-0.693_359_4), c(2.121_944_4e-4));
     let terms = [1.987_569_2e-4, 1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 0.166_666_65, 0.5].map(&mut c);
     let one = c(1.0);
     let scaled = b.binary(Binary::Mul, x, log2e);
@@ -97,28 +96,28 @@ fn transpose(width: i64) -> Kernel {
     b.finish()
 }
 
-fn main() {
+fn kernels() -> Vec<Kernel> {
     let mut kernels = Vec::new();
     for i in 0..60i64 {
         let (rows, vectors) = [(6, 4), (8, 3), (14, 2), (1, 4)][i as usize % 4];
-        let mut kernel =
-            product(Shape { rows, vectors, lanes: 16, depth: 64 + i, columns: i64::from(16 * vectors) });
-        kernel.name = format!("gemm_{i}");
-        kernels.push(kernel);
+        let shape = Shape { rows, vectors, lanes: 16, depth: 64 + i, columns: i64::from(16 * vectors) };
+        kernels.push(Kernel { name: format!("gemm_{i}"), ..product(shape) });
     }
     kernels.extend((1..=20).map(|i| softmax(16 * i)));
     kernels.extend((1..=20).map(|i| transpose(16 * i)));
-    let zero = Dim::fixed(0);
-    let steps = (0u32..)
-        .zip(&kernels)
-        .map(|(kernel, k)| Step::Launch {
-            kernel,
-            args: k.buffers.iter().map(|_| (Memory::Input(0), zero.clone())).collect(),
-            tasks: Dim::fixed(1),
-        })
-        .collect();
+    kernels
+}
+
+/// Launches every kernel as often as said; it is never run.
+fn program(kernels: Vec<Kernel>, often: usize) -> Program {
+    let launch = |(kernel, k): (u32, &Kernel)| Step::Launch {
+        kernel,
+        args: k.buffers.iter().map(|_| (Memory::Input(0), Dim::symbol("N").scale(4))).collect(),
+        tasks: Dim::symbol("N"),
+    };
+    let steps = (0..often).flat_map(|_| (0u32..).zip(&kernels).map(launch).collect::<Vec<_>>()).collect();
     let port = |name: &str| Port { name: name.to_string(), dtype: DType::F32, dims: vec![Dim::symbol("N")] };
-    let program = Program {
+    Program {
         name: "hundred".to_string(),
         symbols: vec!["N".to_string()],
         inputs: vec![port("x")],
@@ -128,19 +127,17 @@ fn main() {
         weights: vec![],
         kernels,
         steps,
-    };
+    }
+}
+
+fn main() {
     let folder = harness::folder();
-    for threads in [1, 2] {
+    for (often, threads) in [(1, 1), (1, 2), (20, 1)] {
+        let program = program(kernels(), often);
         let options = weft_llvm::Options { threads, ..harness::library(&folder, "native") };
         let start = Instant::now();
         let artifact = weft_llvm::compile(&program, &options).unwrap();
-        let bytes = std::fs::metadata(artifact.path).unwrap().len();
-        println!("{threads} threads: {:?}, {bytes} bytes", start.elapsed());
+        let (time, bytes) = (start.elapsed(), std::fs::metadata(artifact.path).unwrap().len());
+        println!("{} kernels, {} steps, {threads} threads: {time:?}, {bytes} bytes", 100, often * 100);
     }
-    let options = weft_llvm::Options { emit: Emit::Asm, ..harness::library(&folder, "native") };
-    let listing = weft_llvm::listing(&program, &options).unwrap();
-    if std::env::args().nth(1).is_some() {
-        println!("{listing}");
-    }
-    println!("{} lines of assembly", listing.lines().count());
 }

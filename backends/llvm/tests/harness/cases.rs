@@ -5,10 +5,13 @@ use weft_backend::OptLevel;
 use weft_ir::{DType, Element, Tensor};
 use weft_kernel::nest::{Access, Builder, Hint, Reg};
 
+/// Writes an operation on the registers that hold the operands.
+type Write = Box<dyn Fn(&mut Builder, &[Reg]) -> Reg>;
+
 /// An operation on vectors of the operands, and what is expected of every element.
 pub(crate) struct Case {
     pub(crate) label: String,
-    pub(crate) write: Box<dyn Fn(&mut Builder, &[Reg]) -> Reg>,
+    pub(crate) write: Write,
     pub(crate) expected: Tensor,
 }
 

@@ -1,7 +1,7 @@
 //! A matrix product as a nest, and the loop that shows what the processor can do at most.
 #![allow(dead_code, reason = "every file uses a part")]
 use weft_ir::DType;
-use weft_kernel::nest::{Access, Builder, Hint, Kernel, Reg, Scalar, Ty, Var};
+use weft_kernel::nest::{Access, BufferId, Builder, Hint, Kernel, Reg, Scalar, Ty, Var};
 
 /// The shape of a product `[m, k] x [k, columns]`, the second operand packed in panels of `vectors` vectors.
 #[derive(Debug, Clone, Copy)]
@@ -54,14 +54,18 @@ pub(crate) fn product(shape: Shape) -> Kernel {
             }
         });
         let to = b.add(c_row, column);
-        for (i, sum) in (0u32..).zip(sums) {
-            let (row, v) = (i / shape.vectors, i % shape.vectors);
-            let value = b.get(sum);
-            let offset = i64::from(row) * shape.columns + i64::from(v * shape.lanes);
-            b.store(c, to, offset, value);
-        }
+        store(b, shape, c, to, &sums);
     });
     b.finish()
+}
+
+fn store(b: &mut Builder, shape: Shape, c: BufferId, to: Reg, sums: &[Var]) {
+    for (i, sum) in (0u32..).zip(sums) {
+        let (row, v) = (i / shape.vectors, i % shape.vectors);
+        let value = b.get(*sum);
+        let offset = i64::from(row) * shape.columns + i64::from(v * shape.lanes);
+        b.store(c, to, offset, value);
+    }
 }
 
 fn zeros(b: &mut Builder, shape: Shape) -> Vec<Var> {

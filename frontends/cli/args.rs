@@ -1,0 +1,293 @@
+//! The flags, as clap reads them.
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Compiles ONNX models to native programs and libraries.
+#[derive(Debug, Parser)]
+#[command(name = "weft", version, disable_help_subcommand = true, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    #[command(flatten)]
+    pub(crate) talk: Talk,
+}
+
+/// How much is said, and to whom.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Talk {
+    /// Say nothing but results and errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Say more: remarks about the model, the time of every pass
+    #[arg(short, long, global = true)]
+    pub(crate) verbose: bool,
+    /// Print results as JSON
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+/// What can be done.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Compile a model to a program, a library or another artifact
+    Compile(CompileArgs),
+    /// Run a model or an artifact once
+    Run(RunArgs),
+    /// Run a model on its test data and compare the outputs
+    Test(TestArgs),
+    /// Measure how fast a model or a library runs
+    Bench(BenchArgs),
+    /// Run passes over a model and show or write what comes out
+    Opt(OptArgs),
+    /// Describe a model: operators, shapes, parameters, work, memory
+    Inspect(InspectArgs),
+    /// List the passes and pipelines, or explain one
+    Passes(NameArgs),
+    /// List the operators, or explain one
+    Ops(NameArgs),
+    /// List the processors that can be compiled for
+    Targets,
+}
+
+/// How a model is compiled.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Compiling {
+    /// What is compiled for
+    #[arg(long, value_enum, default_value_t = Device::Cpu)]
+    pub(crate) target: Device,
+    /// The processor: `native`, `x86-64-v3` or another that `weft targets` lists
+    #[arg(long, value_name = "NAME", default_value = "native")]
+    pub(crate) cpu: String,
+    /// How much is optimised
+    #[arg(short = 'O', value_name = "LEVEL", default_value_t = 2, value_parser = clap::value_parser!(u8).range(0..=3))]
+    pub(crate) level: u8,
+    /// The passes to run instead of those of the level
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) pipeline: Option<String>,
+    /// One more pass, run when the graph has been cleaned
+    #[arg(long = "pass", value_name = "NAME{OPTION=VALUE,...}")]
+    pub(crate) passes: Vec<String>,
+    /// Check the graph after every pass
+    #[arg(long)]
+    pub(crate) verify_each: bool,
+}
+
+/// What is compiled for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Device {
+    /// This or another processor
+    Cpu,
+}
+
+/// Numbers for symbolic extents.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct DimArgs {
+    /// The number that a symbolic extent has
+    #[arg(long = "dim", value_name = "NAME=VALUE", value_parser = extent)]
+    pub(crate) dims: Vec<(String, u64)>,
+}
+
+/// Where inputs come from.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct InputArgs {
+    /// A `.npy` or `.pb` file for an input
+    #[arg(long = "input", value_name = "NAME=FILE", value_parser = named_file)]
+    pub(crate) input: Vec<(String, PathBuf)>,
+    /// A folder with `NAME.npy` or `input_K.pb`, or an `.npz` or `.safetensors` file, for the other inputs
+    #[arg(long, value_name = "DIR")]
+    pub(crate) inputs: Option<PathBuf>,
+    /// Random tensors for the inputs without a file, the same for the same seed
+    #[arg(long, value_name = "SEED")]
+    pub(crate) random: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompileArgs {
+    /// The model: an `.onnx` or `.weft` file
+    pub(crate) model: PathBuf,
+    /// Where the artifact goes; named after the model unless given
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// What is made
+    #[arg(long, value_enum, default_value_t = EmitKind::Exe)]
+    pub(crate) emit: EmitKind,
+    #[command(flatten)]
+    pub(crate) compiling: Compiling,
+    #[command(flatten)]
+    pub(crate) dims: DimArgs,
+}
+
+/// What `weft compile` makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EmitKind {
+    /// A program that needs libc and libm alone
+    Exe,
+    /// A shared library with a C header beside it
+    Lib,
+    /// A relocatable object with a C header beside it
+    Obj,
+    /// LLVM's code, as text
+    LlvmIr,
+    /// Assembly
+    Asm,
+    /// The graph after all passes, as text
+    Weft,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// A model (`.onnx`, `.weft`), or a library or program made by `weft compile`
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) input: InputArgs,
+    #[command(flatten)]
+    pub(crate) dims: DimArgs,
+    /// How many threads to use; one per processor unless given
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) threads: Option<u32>,
+    /// Write each output to a file here instead of showing a summary
+    #[arg(long, value_name = "DIR")]
+    pub(crate) output_dir: Option<PathBuf>,
+    /// Write the time of each kernel to this file, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) profile: Option<PathBuf>,
+    /// What runs a model
+    #[arg(long, value_enum, default_value_t = BackendKind::Cpu)]
+    pub(crate) backend: BackendKind,
+    #[command(flatten)]
+    pub(crate) compiling: Compiling,
+}
+
+/// What runs a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BackendKind {
+    /// Compiled code
+    Cpu,
+    /// The reference interpreter
+    Interp,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TestArgs {
+    /// The model: an `.onnx` or `.weft` file
+    pub(crate) model: PathBuf,
+    /// A folder with `input_K.pb` and `output_K.pb`; the `test_data_set_*` folders beside the model unless given
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Vec<PathBuf>,
+    /// What runs the model
+    #[arg(long, value_enum, default_value_t = BackendKind::Cpu)]
+    pub(crate) backend: BackendKind,
+    /// How far a float may be off, relative to what is expected
+    #[arg(long, default_value_t = 1e-3)]
+    pub(crate) rtol: f64,
+    /// How far a float may be off in any case
+    #[arg(long, default_value_t = 1e-4)]
+    pub(crate) atol: f64,
+    /// How many threads to use; one per processor unless given
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) threads: Option<u32>,
+    #[command(flatten)]
+    pub(crate) dims: DimArgs,
+    #[command(flatten)]
+    pub(crate) compiling: Compiling,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    /// A model (`.onnx`, `.weft`), or a library made by `weft compile`
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) input: InputArgs,
+    #[command(flatten)]
+    pub(crate) dims: DimArgs,
+    /// How many threads to use; one per processor unless given
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) threads: Option<u32>,
+    /// For how long to measure
+    #[arg(long, value_name = "S", default_value_t = 3.0)]
+    pub(crate) seconds: f64,
+    /// An output that becomes an input of the next step
+    #[arg(long, value_name = "OUT=IN", value_parser = pair)]
+    pub(crate) feed: Vec<(String, String)>,
+    /// How many steps a run with `--feed` has
+    #[arg(long, value_name = "N", default_value_t = 32, requires = "feed")]
+    pub(crate) steps: u32,
+    #[command(flatten)]
+    pub(crate) compiling: Compiling,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OptArgs {
+    /// The model: an `.onnx` or `.weft` file
+    pub(crate) model: PathBuf,
+    /// The passes to run, as `canonicalize,fold-constants,O2`
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) pipeline: String,
+    /// What is written
+    #[arg(long, value_enum, default_value_t = OptEmit::Weft)]
+    pub(crate) emit: OptEmit,
+    /// Where it goes; to standard output unless given
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Show what changed instead of the whole graph
+    #[arg(long)]
+    pub(crate) diff: bool,
+    /// Print the graph after a pass of this name that changed it, or after every one
+    #[arg(long, value_name = "NAME|all")]
+    pub(crate) print_after: Vec<String>,
+    /// Check the graph after every pass
+    #[arg(long)]
+    pub(crate) verify_each: bool,
+    /// Make at most so many rewrites
+    #[arg(long, value_name = "N")]
+    pub(crate) stop_after: Option<u64>,
+    /// Say of every rewrite where it was made, and why others were not
+    #[arg(long)]
+    pub(crate) explain: bool,
+    #[command(flatten)]
+    pub(crate) dims: DimArgs,
+}
+
+/// What `weft opt` writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OptEmit {
+    /// The written form
+    Weft,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InspectArgs {
+    /// A model (`.onnx`, `.weft`), or a library made by `weft compile`
+    pub(crate) file: PathBuf,
+    /// Print the graph in Graphviz' language
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) dot: bool,
+    /// The passes to run before looking
+    #[arg(long, value_name = "TEXT", default_value = "O0")]
+    pub(crate) pipeline: String,
+    #[command(flatten)]
+    pub(crate) dims: DimArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NameArgs {
+    /// What to explain
+    pub(crate) name: Option<String>,
+}
+
+/// `NAME=VALUE`; names may hold `=`.
+fn extent(text: &str) -> Result<(String, u64), String> {
+    let (name, value) = text.rsplit_once('=').ok_or("expected NAME=VALUE")?;
+    let value = value.trim().parse().map_err(|_| format!("`{value}` is not a whole number"))?;
+    Ok((name.to_string(), value))
+}
+
+fn named_file(text: &str) -> Result<(String, PathBuf), String> {
+    let (name, file) = pair(text).map_err(|_| "expected NAME=FILE")?;
+    Ok((name, file.into()))
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (left, right) = text.split_once('=').ok_or("expected OUT=IN")?;
+    Ok((left.to_string(), right.to_string()))
+}

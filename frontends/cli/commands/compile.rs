@@ -1,0 +1,82 @@
+//! `weft compile`
+use crate::args::{CompileArgs, EmitKind, Talk};
+use crate::failure::Failure;
+use crate::out;
+use crate::talk::Teller;
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use weft::{Driver, Made, Model};
+use weft_backend::Emit;
+
+pub(crate) fn run(args: &CompileArgs, talk: Talk) -> Result<(), Failure> {
+    let driver = Driver::new()?;
+    let mut teller = Teller::new(talk);
+    let output = output(args)?;
+    let options = args.compiling.options();
+    driver.plan(&options.pipeline)?;
+    let model = driver.read(&args.model, &args.dims.dims()?, &mut teller)?;
+    let made = match artifact(args.emit) {
+        Some(emit) => driver.compile(model, &options, (emit, &output), &mut teller)?,
+        None => graph(&driver, model, args, &output, &mut teller)?,
+    };
+    teller.rest();
+    if talk.json {
+        let beside: Vec<_> = made.beside.iter().map(|path| path.display().to_string()).collect();
+        let path = made.path.display().to_string();
+        out::json(&json!({ "path": path, "beside": beside, "stem": made.stem, "bytes": made.bytes }));
+    }
+    Ok(())
+}
+
+/// The graph after all passes, as text.
+fn graph(
+    driver: &Driver,
+    model: Model,
+    args: &CompileArgs,
+    output: &Path,
+    teller: &mut Teller,
+) -> Result<Made, Failure> {
+    let options = args.compiling.options();
+    let (plan, stem) = (driver.plan(&options.pipeline)?, model.name());
+    let mut module = model.module;
+    driver.optimise(&mut module, &plan, options.passes, teller)?;
+    let beside = driver.write(&module, output)?;
+    let bytes = output.metadata().map_or(0, |data| data.len());
+    teller.say(&format!("written: {}", output.display()));
+    Ok(Made { path: output.to_path_buf(), beside, stem, bytes })
+}
+
+fn artifact(emit: EmitKind) -> Option<Emit> {
+    match emit {
+        EmitKind::Exe => Some(Emit::Exe),
+        EmitKind::Lib => Some(Emit::Lib),
+        EmitKind::Obj => Some(Emit::Obj),
+        EmitKind::LlvmIr => Some(Emit::LlvmIr),
+        EmitKind::Asm => Some(Emit::Asm),
+        EmitKind::Weft => None,
+    }
+}
+
+/// Where the artifact goes: as said, or under the model's name in the current folder.
+fn output(args: &CompileArgs) -> Result<PathBuf, Failure> {
+    let extension = match args.emit {
+        EmitKind::Exe => "",
+        EmitKind::Lib => "so",
+        EmitKind::Obj => "o",
+        EmitKind::LlvmIr => "ll",
+        EmitKind::Asm => "s",
+        EmitKind::Weft => "weft",
+    };
+    let own = || PathBuf::from(args.model.file_stem().unwrap_or_default()).with_extension(extension);
+    let output = args.output.clone().unwrap_or_else(own);
+    let same =
+        |a: &Path, b: &Path| a.canonicalize().ok().zip(b.canonicalize().ok()).is_some_and(|(a, b)| a == b);
+    if same(&output, &args.model) {
+        return Err(Failure::Misuse(format!("`{}` would be written over the model", output.display())));
+    }
+    if output.is_dir() {
+        let folder = output.display();
+        return Err(Failure::Misuse(format!("`{folder}` is a folder; `-o FILE` names the artifact")));
+    }
+    Ok(output)
+}

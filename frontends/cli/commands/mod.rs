@@ -1,0 +1,29 @@
+//! One file for each command.
+mod bench;
+mod compile;
+mod inspect;
+mod ops;
+mod opt;
+mod passes;
+mod run;
+mod targets;
+mod test;
+
+use crate::args::{Cli, Command};
+use crate::failure::Failure;
+
+/// Does what was asked for.
+pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
+    let talk = cli.talk;
+    match cli.command {
+        Command::Compile(args) => compile::run(&args, talk),
+        Command::Run(args) => run::run(&args, talk),
+        Command::Test(args) => test::run(&args, talk),
+        Command::Bench(args) => bench::run(&args, talk),
+        Command::Opt(args) => opt::run(&args, talk),
+        Command::Inspect(args) => inspect::run(&args, talk),
+        Command::Passes(args) => passes::run(args.name.as_deref(), talk),
+        Command::Ops(args) => ops::run(args.name.as_deref(), talk),
+        Command::Targets => targets::run(talk),
+    }
+}

@@ -1,0 +1,133 @@
+//! `weft opt`
+use crate::args::{OptArgs, Talk};
+use crate::failure::Failure;
+use crate::out;
+use crate::talk::Teller;
+use serde_json::json;
+use similar::TextDiff;
+use std::collections::BTreeMap;
+use weft::{Driver, PassOptions, Phase, Progress};
+use weft_ir::text::{Style, Weights, print};
+use weft_ir::{Module, OpSet};
+use weft_passes::{Budget, Declined, Observer, Outcome, PassInfo, VerifyEach};
+
+pub(crate) fn run(args: &OptArgs, talk: Talk) -> Result<(), Failure> {
+    let driver = Driver::new()?;
+    let plan = driver.plan(&args.pipeline)?;
+    check(args, &driver)?;
+    let mut watch = Watch::new(args, talk, driver.ops());
+    let mut module = driver.read(&args.model, &args.dims.dims()?, &mut watch)?.module;
+    let before = if args.diff { shown(&module, driver.ops()) } else { String::new() };
+    let budget = args.stop_after.map_or_else(Budget::default, Budget::at_most);
+    let verify_each = if args.verify_each { VerifyEach::Yes } else { VerifyEach::No };
+    driver.optimise(&mut module, &plan, PassOptions { budget, verify_each }, &mut watch)?;
+    watch.teller.rest();
+    if let Some(path) = &args.output {
+        driver.write(&module, path)?;
+        watch.teller.say(&format!("written: {}", path.display()));
+    }
+    if talk.json {
+        out::json(&watch.summary());
+    } else if args.diff {
+        out::print(&diff(&before, &shown(&module, driver.ops())));
+    } else if args.output.is_none() {
+        out::print(&shown(&module, driver.ops()));
+    }
+    Ok(())
+}
+
+fn check(args: &OptArgs, driver: &Driver) -> Result<(), Failure> {
+    let known = |name: &String| name == "all" || driver.registry().pass(name).is_some();
+    match args.print_after.iter().find(|name| !known(name)) {
+        Some(name) => Err(Failure::Misuse(format!("`--print-after {name}`: no pass has this name"))),
+        None => Ok(()),
+    }
+}
+
+/// The text for a person: large weights by name alone.
+fn shown(module: &Module, ops: &OpSet) -> String {
+    print(module, ops, Style { weights: Weights::Unnamed })
+}
+
+fn diff(before: &str, after: &str) -> String {
+    TextDiff::from_lines(before, after).unified_diff().header("before", "after").to_string()
+}
+
+/// Watches the passes for `--print-after` and `--explain`.
+struct Watch<'a> {
+    teller: Teller,
+    args: &'a OptArgs,
+    ops: &'a OpSet,
+    rewrites: BTreeMap<String, u64>,
+    declined: BTreeMap<(String, String), u64>,
+}
+
+impl<'a> Watch<'a> {
+    fn new(args: &'a OptArgs, talk: Talk, ops: &'a OpSet) -> Self {
+        let (rewrites, declined) = (BTreeMap::new(), BTreeMap::new());
+        Self { teller: Teller::new(talk), args, ops, rewrites, declined }
+    }
+
+    fn summary(&self) -> serde_json::Value {
+        let passes = self.teller.passes.iter().map(|pass| {
+            json!({ "pass": pass.pass, "ms": pass.seconds * 1e3, "changed": pass.changed, "nodes": pass.nodes })
+        });
+        let declined = self
+            .declined
+            .iter()
+            .map(|((pass, reason), times)| json!({ "pass": pass, "reason": reason, "times": times }));
+        json!({
+            "passes": passes.collect::<Vec<_>>(),
+            "rewrites": self.rewrites,
+            "declined": declined.collect::<Vec<_>>(),
+        })
+    }
+}
+
+impl Observer for Watch<'_> {
+    fn before(&mut self, pass: &PassInfo, module: &Module) {
+        self.teller.before(pass, module);
+    }
+
+    fn after(&mut self, pass: &PassInfo, module: &Module, outcome: Outcome) {
+        self.teller.after(pass, module, outcome);
+        let asked = self.args.print_after.iter().any(|name| name == pass.name || name == "all");
+        if asked && outcome == Outcome::Changed {
+            let text = shown(module, self.ops);
+            self.teller.rest();
+            out::print(&format!("// after {}\n{text}\n", pass.name));
+        }
+    }
+
+    fn rewrote(&mut self, rule: &str, at: &str, number: u64) {
+        *self.rewrites.entry(rule.to_string()).or_default() += 1;
+        if self.args.explain {
+            self.teller.say(&format!("  {number}: {rule} at `%{at}`"));
+        }
+    }
+
+    fn declined(&mut self, rule: &str, at: &str, why: &Declined) {
+        *self.declined.entry((rule.to_string(), why.to_string())).or_default() += 1;
+        if self.args.explain {
+            self.teller.say(&format!("  not: {rule} at `%{at}`: {why}"));
+        }
+    }
+
+    fn unsettled(&mut self, rounds: u32) {
+        self.teller.unsettled(rounds);
+    }
+}
+
+impl Progress for Watch<'_> {
+    fn begin(&mut self, phase: Phase) {
+        self.teller.begin(phase);
+    }
+
+    fn done(&mut self, phase: Phase, result: &str) {
+        self.teller.done(phase, result);
+    }
+
+    fn remark(&mut self, text: &str) {
+        self.teller.remark(text);
+    }
+}

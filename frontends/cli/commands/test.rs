@@ -1,0 +1,58 @@
+//! `weft test`
+use crate::args::{BackendKind, Talk, TestArgs};
+use crate::failure::Failure;
+use crate::out;
+use crate::talk::Teller;
+use serde_json::{Value, json};
+use std::path::Path;
+use weft::{Driver, Runner, Tolerance, check_set, data_sets};
+use weft_load::Options;
+
+pub(crate) fn run(args: &TestArgs, talk: Talk) -> Result<(), Failure> {
+    let driver = Driver::new()?;
+    let mut teller = Teller::new(talk);
+    let sets = if args.data.is_empty() { data_sets(&args.model)? } else { args.data.clone() };
+    if sets.is_empty() {
+        let place = args.model.display();
+        return Err(Failure::Misuse(format!(
+            "no folder `test_data_set_*` lies beside `{place}`; give `--data DIR`"
+        )));
+    }
+    let model = driver.read(&args.model, &args.dims.dims()?, &mut teller)?;
+    let runner = match args.backend {
+        BackendKind::Interp => Runner::interpret(model.module),
+        BackendKind::Cpu => {
+            let load = Options { threads: args.threads.unwrap_or(0), profile: false };
+            driver.prepare(model, &args.compiling.options(), load, &mut teller)?
+        }
+    };
+    teller.rest();
+    let tolerance = Tolerance { rtol: args.rtol, atol: args.atol };
+    let mut results = Vec::new();
+    for set in &sets {
+        let wrong = check_set(&runner, set, tolerance).unwrap_or_else(|error| vec![error.to_string()]);
+        if !talk.json {
+            out::line(&line(set, &wrong));
+        }
+        results.push((set, wrong));
+    }
+    let failed = results.iter().filter(|(_, wrong)| !wrong.is_empty()).count();
+    let passed = results.len() - failed;
+    if talk.json {
+        let sets: Vec<_> = results.iter().map(|(set, wrong)| as_json(set, wrong)).collect();
+        out::json(&json!({ "passed": passed, "failed": failed, "sets": sets }));
+    } else {
+        out::line(&format!("{passed} passed, {failed} failed"));
+    }
+    if failed == 0 { Ok(()) } else { Err(Failure::Told(1)) }
+}
+
+fn line(set: &Path, wrong: &[String]) -> String {
+    let name =
+        set.file_name().map_or_else(|| set.display().to_string(), |n| n.to_string_lossy().into_owned());
+    if wrong.is_empty() { format!("{name}: passed") } else { format!("{name}: failed: {}", wrong.join("; ")) }
+}
+
+fn as_json(set: &Path, wrong: &[String]) -> Value {
+    json!({ "set": set.display().to_string(), "passed": wrong.is_empty(), "differences": wrong })
+}

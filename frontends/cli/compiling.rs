@@ -1,0 +1,44 @@
+//! From flags to how a model is compiled.
+use crate::args::{Compiling, DimArgs};
+use crate::failure::Failure;
+use weft::{CompileOptions, Dims, PassOptions};
+use weft_backend::OptLevel;
+use weft_passes::VerifyEach;
+
+impl Compiling {
+    /// What the driver is asked to do.
+    pub(crate) fn options(&self) -> CompileOptions {
+        let level = [OptLevel::O0, OptLevel::O1, OptLevel::O2, OptLevel::O3][usize::from(self.level.min(3))];
+        let verify_each = if self.verify_each { VerifyEach::Yes } else { VerifyEach::No };
+        CompileOptions {
+            pipeline: self.passes_as_text(),
+            passes: PassOptions { verify_each, ..PassOptions::default() },
+            cpu: self.cpu.clone(),
+            level,
+        }
+    }
+
+    /// Single passes run on a graph that is canonical and clean, before layouts are chosen.
+    fn passes_as_text(&self) -> String {
+        let passes = self.passes.join(",");
+        match (&self.pipeline, passes.is_empty()) {
+            (Some(pipeline), true) => pipeline.clone(),
+            (Some(pipeline), false) => format!("{pipeline},{passes}"),
+            (None, true) => format!("O{}", self.level),
+            (None, false) => format!("O{},{passes},O{}", self.level.min(1), self.level),
+        }
+    }
+}
+
+impl DimArgs {
+    /// The numbers of symbolic extents; none may be given twice.
+    pub(crate) fn dims(&self) -> Result<Dims, Failure> {
+        let mut dims = Dims::new();
+        for (name, value) in &self.dims {
+            if dims.insert(name.clone(), *value).is_some_and(|before| before != *value) {
+                return Err(Failure::Misuse(format!("`--dim {name}` is given twice")));
+            }
+        }
+        Ok(dims)
+    }
+}

@@ -1,0 +1,100 @@
+//! How errors are shown, and the exit code they mean.
+use miette::{
+    Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode, SourceOffset,
+};
+use std::fmt;
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+use weft::Error;
+
+/// Why a command did not do what it was asked.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The work failed, or cannot be done as asked.
+    Work(Error),
+    /// Flags that do not go together.
+    Misuse(String),
+    /// What failed has been told already.
+    Told(u8),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Failure::Work(error)
+    }
+}
+
+impl Failure {
+    /// Shows the error and gives the exit code: 1 if the work failed, 2 if it was asked for wrongly.
+    pub(crate) fn report(&self) -> ExitCode {
+        let (shown, code) = match self {
+            Failure::Told(code) => return ExitCode::from(*code),
+            Failure::Misuse(message) => (Shown::plain(message.clone(), Some("`--help` lists the flags")), 2),
+            Failure::Work(error) => (Shown::of(error), if error.is_misuse() { 2 } else { 1 }),
+        };
+        shown.print();
+        ExitCode::from(code)
+    }
+}
+
+/// An error as miette wants it.
+#[derive(Debug)]
+struct Shown {
+    message: String,
+    advice: Option<&'static str>,
+    place: Option<(NamedSource<String>, LabeledSpan)>,
+}
+
+impl Shown {
+    fn plain(message: String, advice: Option<&'static str>) -> Self {
+        Self { message, advice, place: None }
+    }
+
+    fn of(error: &Error) -> Self {
+        let shown = Self::plain(error.to_string(), error.advice());
+        let Error::Text { file, text, error } = error else { return shown };
+        let at = SourceOffset::from_location(text, error.line, error.column);
+        let label = LabeledSpan::new_with_span(Some(error.message.clone()), (at.offset(), 1));
+        let name = file.display().to_string();
+        Self { place: Some((NamedSource::new(name, text.clone()), label)), ..shown }
+    }
+
+    fn print(&self) {
+        let terminal = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        let theme = if terminal { GraphicalTheme::unicode() } else { GraphicalTheme::none() };
+        let handler = GraphicalReportHandler::new_themed(theme).with_wrap_lines(false).with_links(false);
+        let mut text = String::new();
+        if self.place.is_none() || handler.render_report(&mut text, self).is_err() {
+            text = self.lines();
+        }
+        drop(write!(io::stderr(), "{text}"));
+    }
+
+    /// Without a piece of the source to show.
+    fn lines(&self) -> String {
+        let advice = self.advice.map(|advice| format!("help: {advice}\n")).unwrap_or_default();
+        format!("error: {}\n{advice}", self.message)
+    }
+}
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "error: {}", self.message)
+    }
+}
+
+impl std::error::Error for Shown {}
+
+impl Diagnostic for Shown {
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        self.advice.map(|advice| Box::new(advice) as Box<dyn fmt::Display>)
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        self.place.as_ref().map(|(source, _)| source as &dyn SourceCode)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        self.place.as_ref().map(|(_, label)| Box::new(std::iter::once(label.clone())) as Box<_>)
+    }
+}

@@ -1,0 +1,52 @@
+//! Symbolic extents given a number before compiling.
+use crate::error::Error;
+use std::collections::{BTreeMap, BTreeSet};
+use weft_ir::{Attr, Dim, Graph, Module, Node, Value};
+
+/// The numbers given to symbolic extents.
+pub type Dims = BTreeMap<String, u64>;
+
+/// The named extents of a module's inputs.
+pub fn symbols(module: &Module) -> BTreeSet<String> {
+    let graph = &module.graph;
+    let types = graph.inputs().iter().map(|id| graph.ty(Value { node: *id, slot: 0 }));
+    let symbols = types.flat_map(|ty| ty.dims.iter().flatten()).flat_map(Dim::symbols);
+    symbols.map(|symbol| symbol.to_string()).filter(|symbol| symbol != "?").collect()
+}
+
+/// Puts numbers in the place of symbolic extents, everywhere in the module.
+pub fn fix(module: &mut Module, dims: &Dims) -> Result<(), Error> {
+    let known = symbols(module);
+    if let Some(name) = dims.keys().find(|name| !known.contains(*name)) {
+        let known: Vec<_> = known.iter().map(|name| format!("`{name}`")).collect();
+        let there = if known.is_empty() { "none".to_string() } else { known.join(", ") };
+        return Err(Error::Dim(format!("no input has the symbolic extent `{name}`, there are: {there}")));
+    }
+    if !dims.is_empty() {
+        fix_graph(&mut module.graph, &|name| {
+            dims.get(name).map(|n| Dim::fixed(i64::try_from(*n).unwrap_or(i64::MAX)))
+        });
+    }
+    Ok(())
+}
+
+/// Graphs of control flow lie at most [`weft_ir::text::MAX_REGIONS`] deep.
+fn fix_graph(graph: &mut Graph, of: &dyn Fn(&str) -> Option<Dim>) {
+    let nodes: Vec<_> = graph.inputs().iter().copied().chain(graph.nodes()).collect();
+    for id in nodes {
+        let node = graph.node_mut(id);
+        fix_node(node, of);
+        node.regions.iter_mut().for_each(|region| fix_graph(region, of));
+    }
+}
+
+fn fix_node(node: &mut Node, of: &dyn Fn(&str) -> Option<Dim>) {
+    for dim in node.results.iter_mut().filter_map(|r| r.ty.dims.as_mut()).flatten() {
+        *dim = dim.substitute(of);
+    }
+    for attr in node.attrs.values_mut() {
+        if let Attr::Dims(dims) = attr {
+            dims.iter_mut().for_each(|dim| *dim = dim.substitute(of));
+        }
+    }
+}
