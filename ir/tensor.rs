@@ -55,11 +55,13 @@ macro_rules! elements {
     ($($ty:ty => $dtype:ident),*) => {$(
         impl Element for $ty {
             const DTYPE: DType = DType::$dtype;
+            #[inline]
             fn read(bytes: &[u8]) -> Self {
                 let mut buffer = [0; size_of::<$ty>()];
                 buffer.copy_from_slice(bytes);
                 <$ty>::from_le_bytes(buffer)
             }
+            #[inline]
             fn write(self, out: &mut Vec<u8>) {
                 out.extend_from_slice(&self.to_le_bytes());
             }

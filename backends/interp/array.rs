@@ -52,9 +52,8 @@ pub(crate) fn broadcast(shapes: &[&[usize]]) -> Result<Vec<usize>, EvalError> {
 
 /// Offsets of a strided walk, last axis fastest.
 pub(crate) struct Walk {
-    dims: Vec<usize>,
-    strides: Vec<usize>,
-    at: Vec<usize>,
+    /// Extent, stride and position of each axis, the fastest first.
+    axes: Vec<(usize, usize, usize)>,
     offset: usize,
     left: usize,
 }
@@ -62,8 +61,15 @@ pub(crate) struct Walk {
 impl Walk {
     /// Visits every index of `dims`, each axis moving by its stride.
     pub(crate) fn new(dims: &[usize], strides: &[usize]) -> Self {
-        let left = dims.iter().product();
-        Self { dims: dims.to_vec(), strides: strides.to_vec(), at: vec![0; dims.len()], offset: 0, left }
+        let mut axes: Vec<(usize, usize, usize)> = Vec::new();
+        for (dim, stride) in dims.iter().zip(strides).rev().filter(|(dim, _)| **dim != 1) {
+            match axes.last_mut() {
+                // Two axes that lie as one are walked as one.
+                Some((inner, step, _)) if *inner * *step == *stride => *inner *= dim,
+                _ => axes.push((*dim, *stride, 0)),
+            }
+        }
+        Self { axes, offset: 0, left: dims.iter().product() }
     }
 
     /// Visits an array of shape `from` once for every index of the shape `to` it broadcasts to.
@@ -81,19 +87,24 @@ impl Walk {
 impl Iterator for Walk {
     type Item = usize;
 
+    #[inline]
     fn next(&mut self) -> Option<usize> {
         self.left = self.left.checked_sub(1)?;
         let offset = self.offset;
-        for axis in (0..self.dims.len()).rev() {
-            self.at[axis] += 1;
-            self.offset += self.strides[axis];
-            if self.at[axis] < self.dims[axis] {
+        for (extent, stride, at) in &mut self.axes {
+            *at += 1;
+            self.offset += *stride;
+            if *at < *extent {
                 break;
             }
-            self.offset -= self.strides[axis] * self.dims[axis];
-            self.at[axis] = 0;
+            self.offset -= *stride * *extent;
+            *at = 0;
         }
         Some(offset)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
     }
 }
 
@@ -179,6 +190,9 @@ impl<T: Copy> Array<T> {
 
     /// The axes in another order: axis `i` of the result is axis `order[i]` of this one.
     pub(crate) fn transposed(&self, order: &[usize]) -> Self {
+        if order.iter().copied().eq(0..self.dims.len()) {
+            return self.clone();
+        }
         let own = self.strides();
         let dims: Vec<usize> = order.iter().map(|a| self.dims[*a]).collect();
         let strides: Vec<usize> = order.iter().map(|a| own[*a]).collect();

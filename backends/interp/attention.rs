@@ -155,7 +155,8 @@ fn positions(heads: Heads) -> impl Iterator<Item = (usize, usize, usize)> {
 /// The values by their weights, `[batch, query heads, queries, features]`.
 fn weighted(weights: &Array<f64>, v: &Array<f64>) -> Result<Array<f64>, EvalError> {
     let (rows, columns) = (Heads::of(weights)?, Heads::of(v)?);
-    if columns.length != rows.each || columns.batch != rows.batch || columns.heads == 0 {
+    let grouped = columns.heads > 0 && rows.heads % columns.heads == 0;
+    if columns.length != rows.each || columns.batch != rows.batch || !grouped {
         return wrong(format!("weights of shape {:?} do not fit values of {:?}", weights.dims, v.dims));
     }
     let group = (rows.heads / columns.heads).max(1);
@@ -187,14 +188,14 @@ fn bias(call: &Call<'_>, rows: Heads, columns: Heads, past: i64) -> Result<Array
     for (at, (batch, _, i)) in positions(rows).enumerate() {
         let valid = valid.as_ref().and_then(|v| v.get(batch)).copied();
         let offset = match valid {
-            Some(valid) if call.get(4).is_none() => valid - queries,
+            Some(valid) if call.get(4).is_none() => valid.saturating_sub(queries),
             _ => past,
         };
-        let position = i as i64 + offset;
+        let position = offset.saturating_add(i as i64);
         let hidden = |j: i64| {
             (causal && j > position)
-                || (left >= 0 && j < position - left)
-                || (right >= 0 && j > position + right)
+                || (left >= 0 && j < position.saturating_sub(left))
+                || (right >= 0 && j > position.saturating_add(right))
                 || valid.is_some_and(|valid| j >= valid)
         };
         let lane = &mut bias.data[at * columns.length..][..columns.length];

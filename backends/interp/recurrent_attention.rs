@@ -24,7 +24,10 @@ fn causal_conv(call: &Call<'_>) -> Results {
         Some(past) => past.stretched(&[batch, channels, before])?,
         None => Array::filled(vec![batch, channels, before], 0.0),
     };
-    let bias = call.floats_opt(2)?.map_or_else(|| vec![0.0; channels], |b| b.data);
+    let bias = match call.floats_opt(2)? {
+        Some(bias) => bias.stretched(&[channels])?.data,
+        None => vec![0.0; channels],
+    };
     let activate = |y: f64| if call.attrs.str("activation") == "none" { y } else { y * sigmoid(y) };
     let (mut y, mut state) = (Vec::with_capacity(x.data.len()), Vec::with_capacity(past.data.len()));
     for row in 0..batch * channels {
@@ -77,6 +80,15 @@ fn read(state: &[f64], key: &[f64], width: usize) -> Vec<f64> {
     found
 }
 
+/// Checks that a gate has the shape of the keys, but perhaps one number for all heads or features.
+fn check_gate(gate: &Array<f64>, keys: &[usize]) -> Result<(), EvalError> {
+    let fits = |(axis, (d, n)): (usize, (&usize, &usize))| d == n || (axis % 2 == 1 && *d == 1);
+    match gate.dims.iter().zip(keys).enumerate().all(fits) {
+        true => Ok(()),
+        false => wrong(format!("a gate of shape {:?} does not fit keys of {keys:?}", gate.dims)),
+    }
+}
+
 fn linear_attention(call: &Call<'_>) -> Results {
     let (q_heads, kv_heads) = (call.attrs.int("q_num_heads"), call.attrs.int("kv_num_heads"));
     let q = split_heads(call.floats(0)?, q_heads)?;
@@ -99,6 +111,7 @@ fn linear_attention(call: &Call<'_>) -> Results {
         return wrong(format!("shapes {:?}, {:?} and {:?} do not fit", q.dims, k.dims, v.dims));
     }
     let state_dims = vec![batch, groups, keys, width];
+    [&decay, &beta].into_iter().flatten().try_for_each(|gate| check_gate(gate, &k.dims))?;
     let mut state = match call.floats_opt(3)? {
         Some(past) => past.stretched(&state_dims)?,
         None => Array::filled(state_dims, 0.0),

@@ -14,7 +14,9 @@ pub(crate) const EVALS: &[(&str, Eval)] = &[
     ("CumProd", |call| along(call, 1, |all, x| all * x, i128::wrapping_mul)),
     ("CumSum", |call| along(call, 0, |all, x| all + x, i128::wrapping_add)),
     ("ReduceL1", |call| reduce(call, |row| total(row, f64::abs), |row| int_total(row, i128::abs))),
-    ("ReduceL2", |call| reduce(call, l2, |row| int_total(row, |x| x * x).unsigned_abs().isqrt() as i128)),
+    ("ReduceL2", |call| {
+        reduce(call, l2, |row| int_total(row, |x| x.wrapping_mul(x)).unsigned_abs().isqrt() as i128)
+    }),
     ("ReduceLogSum", |call| float_only(call, |row| total(row, |x| x).ln())),
     ("ReduceLogSumExp", |call| float_only(call, log_sum_exp)),
     ("ReduceMax", reduce_max),
@@ -30,7 +32,9 @@ pub(crate) const EVALS: &[(&str, Eval)] = &[
         )
     }),
     ("ReduceSum", |call| reduce(call, |row| total(row, |x| x), |row| int_total(row, |x| x))),
-    ("ReduceSumSquare", |call| reduce(call, |row| total(row, |x| x * x), |row| int_total(row, |x| x * x))),
+    ("ReduceSumSquare", |call| {
+        reduce(call, |row| total(row, |x| x * x), |row| int_total(row, |x| x.wrapping_mul(x)))
+    }),
 ];
 
 fn total(row: &[f64], f: fn(f64) -> f64) -> f64 {

@@ -37,7 +37,8 @@ fn tail(x: f64) -> f64 {
     if x > 27.5 {
         return 0.0;
     }
-    let fraction = (1..=80).rev().fold(x, |below, n| x + f64::from(n) / 2.0 / below);
+    let depth = (400.0 / (x * x)) as u32 + 12;
+    let fraction = (1..=depth).rev().fold(x, |below, n| x + f64::from(n) / 2.0 / below);
     (-x * x).exp() / (std::f64::consts::PI.sqrt() * fraction)
 }
 

@@ -1,5 +1,5 @@
 //! Arithmetic of two or more operands, with broadcasting.
-use super::check::{Types, alike, operand};
+use super::check::{Types, alike, attr_text, operand};
 use super::rules::{attr, broadcast_all, int, many, op, opt, req, shaped};
 use super::values::{self, OnDims};
 use crate::dim::Dim;
@@ -28,7 +28,7 @@ pub(crate) const OPS: &[OpDef] = &[
     swap("Add", "The sum `a + b`.", AB, |cx| number(cx, |a, b| Some(a.add(b)))),
     OpDef {
         attrs: &[attr("direction", AttrKind::Str, AttrDefault::Required)],
-        ..map("BitShift", "`x` with its bits moved left or right by `y` places.", XY, bits)
+        ..map("BitShift", "`x` with its bits moved left or right by `y` places.", XY, shift)
     },
     swap("BitwiseAnd", "The bits set in both.", AB, bits),
     swap("BitwiseOr", "The bits set in either.", AB, bits),
@@ -60,6 +60,11 @@ fn number(cx: &InferCx<'_>, on_dims: OnDims) -> Result<Vec<Fact>, InferError> {
 
 fn bits(cx: &InferCx<'_>) -> Result<Vec<Fact>, InferError> {
     binary(cx, Types::Int, None)
+}
+
+fn shift(cx: &InferCx<'_>) -> Result<Vec<Fact>, InferError> {
+    attr_text(cx, "direction", &["LEFT", "RIGHT"])?;
+    bits(cx)
 }
 
 /// Broadcasts two operands of one type; where both are integers known symbolically, so is the result.

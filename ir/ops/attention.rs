@@ -1,5 +1,5 @@
 //! Attention and what belongs to it.
-use super::check::{Types, alike, operand, optional, ranked, same_extent, typed};
+use super::check::{Types, alike, attr_text, attr_type, operand, optional, ranked, same_extent, typed};
 use super::rules::{attr, fail, float, int, op, opt, req, shaped, text};
 use crate::dim::Dim;
 use crate::infer::Fact;
@@ -86,7 +86,7 @@ pub(crate) const OPS: &[OpDef] = &[
             "ai.onnx.preview.FlexAttention",
             "Values weighted by the softmax of scaled products of queries and keys.",
             &[req("Q"), req("K"), req("V")],
-            attention,
+            flex_attention,
         )
     },
 ];
@@ -119,6 +119,7 @@ fn attention(cx: &InferCx<'_>) -> Result<Vec<Fact>, InferError> {
         (operand(cx, 0, Types::Float)?, operand(cx, 1, Types::Float)?, operand(cx, 2, Types::Float)?);
     alike(cx, &[0, 1, 4])?;
     alike(cx, &[2, 5])?;
+    attr_type(cx, "softmax_precision", Types::Float)?;
     typed(cx, 6, DType::I64)?;
     optional(cx, 3, Types::NumberOrBool)?;
     if cx.get(4).is_some() != cx.get(5).is_some() {
@@ -150,6 +151,12 @@ fn attention(cx: &InferCx<'_>) -> Result<Vec<Fact>, InferError> {
     Ok(types.into_iter().zip(shapes).map(|(t, dims)| Fact::of(TensorType::new(t, dims))).collect())
 }
 
+fn flex_attention(cx: &InferCx<'_>) -> Result<Vec<Fact>, InferError> {
+    alike(cx, &[0, 1, 2])?;
+    (0..3).try_for_each(|i| ranked(cx, i, &[4]))?;
+    Ok(attention(cx)?.into_iter().take(1).collect())
+}
+
 fn rotary(cx: &InferCx<'_>) -> Result<Vec<Fact>, InferError> {
     let x = operand(cx, 0, Types::Float)?;
     alike(cx, &[0, 1, 2])?;
@@ -168,12 +175,7 @@ fn causal_conv(cx: &InferCx<'_>) -> Result<Vec<Fact>, InferError> {
     let x = operand(cx, 0, Types::Float)?;
     alike(cx, &[0, 1, 2, 3])?;
     [(0, 3), (1, 3), (2, 1), (3, 3)].into_iter().try_for_each(|(i, rank)| ranked(cx, i, &[rank]))?;
-    match cx.attrs().str("activation") {
-        "none" | "silu" | "swish" => {}
-        other => {
-            return fail(format!("attribute `activation` is `{other}`, expected `none`, `silu` or `swish`"));
-        }
-    }
+    attr_text(cx, "activation", &["none", "silu", "swish"])?;
     let state = match (x.dims(), operand(cx, 1, Types::Float)?.dims()) {
         (Some([batch, channels, _]), Some([_, _, k])) => {
             Some(vec![batch.clone(), channels.clone(), k.plus(-1)])
@@ -189,12 +191,11 @@ fn linear(cx: &InferCx<'_>) -> Result<Vec<Fact>, InferError> {
     [(0, 3), (1, 3), (2, 3), (3, 4), (4, 3), (5, 3)]
         .into_iter()
         .try_for_each(|(i, r)| ranked(cx, i, &[r]))?;
-    let (gated, delta) = match cx.attrs().str("update_rule") {
+    let (gated, delta) = match attr_text(cx, "update_rule", &["linear", "gated", "delta", "gated_delta"])? {
         "linear" => (false, false),
         "gated" => (true, false),
         "delta" => (false, true),
-        "gated_delta" => (true, true),
-        other => return fail(format!("attribute `update_rule` is `{other}`, which is unknown")),
+        _ => (true, true),
     };
     if gated != cx.get(4).is_some() || delta != cx.get(5).is_some() {
         return fail("operands `decay` and `beta` do not fit the attribute `update_rule`".to_string());

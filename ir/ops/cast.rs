@@ -1,5 +1,5 @@
 //! Changes of the element type.
-use super::check::{Types, operand};
+use super::check::{Types, attr_text, operand};
 use super::rules::{attr, fail, int, op, req, text};
 use super::values;
 use crate::dim::Dim;
@@ -48,14 +48,16 @@ fn bit_cast(cx: &InferCx<'_>) -> Result<Vec<Fact>, InferError> {
 }
 
 fn cast(cx: &InferCx<'_>) -> Result<Vec<Fact>, InferError> {
-    cast_to(cx.need(0)?, target(cx)?)
+    cast_to(cx, target(cx)?)
 }
 
 fn cast_like(cx: &InferCx<'_>) -> Result<Vec<Fact>, InferError> {
-    cast_to(cx.need(0)?, cx.need(1)?.dtype())
+    cast_to(cx, cx.need(1)?.dtype())
 }
 
-fn cast_to(x: &Fact, to: DType) -> Result<Vec<Fact>, InferError> {
+fn cast_to(cx: &InferCx<'_>, to: DType) -> Result<Vec<Fact>, InferError> {
+    attr_text(cx, "round_mode", &["up", "down", "nearest"])?;
+    let x = cx.need(0)?;
     let value = x.value.as_ref().and_then(|v| v.iter().map(|d| cast_dim(d, to)).collect());
     Ok(vec![Fact::of(TensorType { dtype: to, ..x.ty.clone() }).with_value(value)])
 }

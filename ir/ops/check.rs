@@ -155,3 +155,47 @@ pub(crate) fn same_extent(a: &Dim, b: &Dim, what: &str) -> Result<Dim, InferErro
         _ => Ok(a.clone()),
     }
 }
+
+/// The element type of an attribute, which must be one of these if there is one.
+pub(crate) fn attr_type(cx: &InferCx<'_>, name: &str, types: Types) -> Result<Option<DType>, InferError> {
+    match cx.attrs().dtype(name) {
+        Some(dtype) if !types.admits(dtype) => {
+            fail(format!("attribute `{name}` is {dtype}, expected {}", types.text()))
+        }
+        dtype => Ok(dtype),
+    }
+}
+
+/// The text of an attribute, which must be one of these.
+pub(crate) fn attr_text<'a>(cx: &InferCx<'a>, name: &str, allowed: &[&str]) -> Result<&'a str, InferError> {
+    let text = cx.attrs().str(name);
+    if allowed.contains(&text) {
+        return Ok(text);
+    }
+    let expected: Vec<String> = allowed.iter().map(|a| format!("`{a}`")).collect();
+    fail(format!("attribute `{name}` is `{text}`, expected {}", expected.join(" or ")))
+}
+
+/// Checks that the operands of these positions that are present broadcast to operand 0 without
+/// changing its shape.
+pub(crate) fn broadcast_to_first(cx: &InferCx<'_>, positions: &[usize]) -> Result<(), InferError> {
+    let Some(x) = cx.need(0)?.dims() else { return Ok(()) };
+    for i in positions {
+        let Some(dims) = cx.get(*i).and_then(|f| f.dims()) else { continue };
+        if !stretches(dims, x)? {
+            return fail(format!(
+                "operand {i} `{}` does not broadcast to {}",
+                name_of(cx, *i),
+                cx.need(0)?.ty
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a shape may broadcast to another without changing it.
+pub(crate) fn stretches(from: &[Dim], to: &[Dim]) -> Result<bool, InferError> {
+    let both = super::rules::broadcast(to, from)?;
+    let grown = |(a, b): (&Dim, &Dim)| a.as_fixed() == Some(1) && b.as_fixed().is_some_and(|b| b != 1);
+    Ok(both.len() == to.len() && !to.iter().zip(&both).any(grown))
+}

@@ -1,5 +1,5 @@
 //! Losses of classifiers.
-use super::check::{Types, alike, operand, ranked, same_extent};
+use super::check::{Types, alike, attr_text, operand, ranked, same_extent};
 use super::rules::{attr, fail, op, opt, req, shaped, text};
 use crate::dim::Dim;
 use crate::infer::Fact;
@@ -46,12 +46,9 @@ fn loss(cx: &InferCx<'_>) -> Result<Vec<Fact>, InferError> {
             same_extent(label, dim, "extents of operands 0 and 1")?;
         }
     }
-    let dims = match cx.attrs().str("reduction") {
+    let dims = match attr_text(cx, "reduction", &["none", "sum", "mean"])? {
         "none" => labels.ty.dims.clone(),
-        "sum" | "mean" => Some(Vec::new()),
-        other => {
-            return fail(format!("attribute `reduction` is `{other}`, expected `none`, `sum` or `mean`"));
-        }
+        _ => Some(Vec::new()),
     };
     Ok(vec![Fact::of(shaped(scores.dtype(), dims)), Fact::of(scores.ty.clone())])
 }

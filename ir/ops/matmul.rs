@@ -1,5 +1,5 @@
 //! Matrix products.
-use super::check::{Types, alike, operand, optional, ranked, same_extent, typed};
+use super::check::{Types, alike, operand, optional, ranked, same_extent, stretches, typed};
 use super::rules::{attr, broadcast, fail, float, int, op, opt, req, shaped};
 use crate::dim::Dim;
 use crate::infer::Fact;
@@ -130,12 +130,10 @@ fn gemm(cx: &InferCx<'_>) -> Result<Vec<Fact>, InferError> {
     let (k_of_b, columns) = if attrs.flag("transB") { (b1, b0) } else { (b0, b1) };
     same_extent(k_of_a, k_of_b, "inner extents")?;
     let dims = vec![rows.clone(), columns.clone()];
-    if let Some(c) = cx.get(2).and_then(|c| c.dims()) {
-        let both = broadcast(&dims, c)?;
-        let grown = |(a, b): (&Dim, &Dim)| a.as_fixed() == Some(1) && b.as_fixed().is_some_and(|b| b != 1);
-        if both.len() != 2 || dims.iter().zip(&both).any(grown) {
-            return fail("operand 2 `C` does not broadcast to the product".to_string());
-        }
+    if let Some(c) = cx.get(2).and_then(|c| c.dims())
+        && !stretches(c, &dims)?
+    {
+        return fail("operand 2 `C` does not broadcast to the product".to_string());
     }
     one(shaped(a.dtype(), Some(dims)))
 }
@@ -177,7 +175,7 @@ fn matmul_n_bits(cx: &InferCx<'_>) -> Result<Vec<Fact>, InferError> {
     optional(cx, 4, Types::Index)?;
     let attrs = cx.attrs();
     let (k, n, bits, block) = (attrs.int("K"), attrs.int("N"), attrs.int("bits"), attrs.int("block_size"));
-    if k <= 0 || n <= 0 || block <= 0 || !matches!(bits, 2 | 4 | 8) {
+    if k <= 0 || n <= 0 || !(1..=1 << 20).contains(&block) || !matches!(bits, 2 | 4 | 8) {
         return fail(format!(
             "attributes K = {k}, N = {n}, block_size = {block}, bits = {bits} make no matrix"
         ));

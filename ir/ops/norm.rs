@@ -1,5 +1,5 @@
 //! Softmax and its kin, and normalisations.
-use super::check::{Types, alike, operand, optional, ranked, same_extent};
+use super::check::{Types, alike, attr_type, broadcast_to_first, operand, optional, ranked, same_extent};
 use super::rules::{self, Infer, attr, fail, float, int, op, opt, req, shaped};
 use crate::dim::Dim;
 use crate::infer::Fact;
@@ -198,25 +198,20 @@ fn statistics(x: &Fact, axis: i64, dtype: DType) -> Result<TensorType, InferErro
     Ok(TensorType::new(dtype, dims.iter().enumerate().map(kept).collect()))
 }
 
-/// Checks that scale and bias broadcast to the operand they are applied to.
+/// Checks the operands of these positions as scales and biases of operand 0.
 fn applied(cx: &InferCx<'_>, positions: &[usize]) -> Result<(), InferError> {
-    let Some(x) = operand(cx, 0, Types::Float)?.dims() else { return Ok(()) };
-    for i in positions {
-        let Some(dims) = optional(cx, *i, Types::Float)?.and_then(|f| f.dims()) else { continue };
-        let both = rules::broadcast(x, dims)?;
-        let grown = |(a, b): (&Dim, &Dim)| a.as_fixed() == Some(1) && b.as_fixed().is_some_and(|b| b != 1);
-        if both.len() != x.len() || x.iter().zip(&both).any(grown) {
-            return fail(format!("operand {i} does not broadcast to operand 0"));
-        }
-    }
-    Ok(())
+    positions.iter().try_for_each(|i| optional(cx, *i, Types::Float).map(drop))?;
+    broadcast_to_first(cx, positions)
+}
+
+fn stash(cx: &InferCx<'_>) -> Result<DType, InferError> {
+    Ok(attr_type(cx, "stash_type", Types::Float)?.unwrap_or(DType::F32))
 }
 
 fn layer(cx: &InferCx<'_>) -> Result<Vec<Fact>, InferError> {
     let x = operand(cx, 0, Types::Float)?;
     applied(cx, &[1, 2])?;
-    let stash = cx.attrs().dtype("stash_type").unwrap_or(DType::F32);
-    let statistics = Fact::of(statistics(x, cx.attrs().int("axis"), stash)?);
+    let statistics = Fact::of(statistics(x, cx.attrs().int("axis"), stash(cx)?)?);
     Ok(vec![Fact::of(x.ty.clone()), statistics.clone(), statistics])
 }
 
@@ -224,8 +219,7 @@ fn rms(cx: &InferCx<'_>) -> Result<Vec<Fact>, InferError> {
     let x = operand(cx, 0, Types::Float)?;
     let scale = operand(cx, 1, Types::Float)?;
     applied(cx, &[1])?;
-    let stash = cx.attrs().dtype("stash_type").unwrap_or(DType::F32);
-    let statistics = statistics(x, cx.attrs().int("axis"), stash)?;
+    let statistics = statistics(x, cx.attrs().int("axis"), stash(cx)?)?;
     Ok(vec![Fact::of(shaped(scale.dtype(), x.ty.dims.clone())), Fact::of(statistics)])
 }
 

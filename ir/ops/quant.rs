@@ -1,5 +1,5 @@
 //! Quantisation: numbers of few bits with scales and zero points.
-use super::check::{Types, alike, operand, optional, same_extent, typed};
+use super::check::{Types, alike, attr_type, operand, optional, same_extent, typed};
 use super::rules::{self, attr, fail, int, op, opt, req, shaped};
 use crate::dim::Dim;
 use crate::infer::Fact;
@@ -78,12 +78,13 @@ fn quantize(cx: &InferCx<'_>) -> Result<Vec<Fact>, InferError> {
         operand(cx, 1, Types::Plain)?;
     }
     let zero = optional(cx, 2, Types::Quantised)?.map(Fact::dtype);
-    let to = match (zero, cx.attrs().dtype("output_dtype")) {
+    let to = match (zero, attr_type(cx, "output_dtype", Types::Quantised)?) {
         (Some(zero), Some(output)) if zero != output => {
             return fail(format!("the zero point is {zero}, the attribute `output_dtype` {output}"));
         }
         (zero, output) => zero.or(output).unwrap_or(DType::U8),
     };
+    attr_type(cx, "precision", Types::Float)?;
     granular(cx)?;
     one(TensorType { dtype: to, ..x.ty.clone() })
 }
@@ -94,7 +95,8 @@ fn dequantize(cx: &InferCx<'_>) -> Result<Vec<Fact>, InferError> {
     alike(cx, &[0, 2])?;
     granular(cx)?;
     let plain = if scale == DType::F8E8M0 { DType::F32 } else { scale };
-    one(TensorType { dtype: cx.attrs().dtype("output_dtype").unwrap_or(plain), ..x.ty.clone() })
+    let to = attr_type(cx, "output_dtype", Types::Float)?.unwrap_or(plain);
+    one(TensorType { dtype: to, ..x.ty.clone() })
 }
 
 fn dynamic(cx: &InferCx<'_>) -> Result<Vec<Fact>, InferError> {

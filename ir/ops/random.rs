@@ -1,5 +1,5 @@
 //! Random numbers, and dropping out at random.
-use super::check::{Types, operand, optional, ranked};
+use super::check::{Types, attr_type, operand, optional, ranked};
 use super::rules::{Infer, attr, fail, float, int, op, opt, req};
 use crate::dim::Dim;
 use crate::infer::Fact;
@@ -66,35 +66,29 @@ fn of_shape(cx: &InferCx<'_>) -> Result<Vec<Fact>, InferError> {
     if let Some(extent) = shape.iter().find(|d| **d < 0) {
         return fail(format!("attribute `shape` holds the extent {extent}"));
     }
-    let dtype = float_type(cx.attrs().dtype("dtype").unwrap_or(DType::F32))?;
+    let dtype = attr_type(cx, "dtype", Types::Float)?.unwrap_or(DType::F32);
     one(TensorType::new(dtype, shape.iter().map(|d| Dim::fixed(*d)).collect()))
-}
-
-fn float_type(dtype: DType) -> Result<DType, InferError> {
-    match dtype {
-        DType::F64 | DType::F32 | DType::F16 | DType::Bf16 => Ok(dtype),
-        _ => fail(format!("attribute `dtype` is {dtype}, expected a float of at least 16 bits")),
-    }
 }
 
 fn like(cx: &InferCx<'_>) -> Result<Vec<Fact>, InferError> {
     let x = cx.need(0)?;
-    let dtype = float_type(cx.attrs().dtype("dtype").unwrap_or(x.dtype()))?;
+    let dtype = match attr_type(cx, "dtype", Types::Float)? {
+        Some(dtype) => dtype,
+        None => operand(cx, 0, Types::Float)?.dtype(),
+    };
     one(TensorType { dtype, ..x.ty.clone() })
 }
 
 fn bernoulli(cx: &InferCx<'_>) -> Result<Vec<Fact>, InferError> {
     let x = operand(cx, 0, Types::Float)?;
-    one(TensorType { dtype: cx.attrs().dtype("dtype").unwrap_or(x.dtype()), ..x.ty.clone() })
+    let dtype = attr_type(cx, "dtype", Types::NumberOrBool)?.unwrap_or(x.dtype());
+    one(TensorType { dtype, ..x.ty.clone() })
 }
 
 fn draw(cx: &InferCx<'_>) -> Result<Vec<Fact>, InferError> {
     let x = operand(cx, 0, Types::Float)?;
     ranked(cx, 0, &[2])?;
-    let dtype = cx.attrs().dtype("dtype").unwrap_or(DType::I32);
-    if !matches!(dtype, DType::I32 | DType::I64) {
-        return fail(format!("attribute `dtype` is {dtype}, expected i32 or i64"));
-    }
+    let dtype = attr_type(cx, "dtype", Types::Index)?.unwrap_or(DType::I32);
     let samples = cx.attrs().int("sample_size");
     if samples < 0 {
         return fail(format!("attribute `sample_size` is {samples}, expected at least 0"));

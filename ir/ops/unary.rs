@@ -1,6 +1,6 @@
 //! Functions of one operand, element by element: mathematics and activations.
-use super::check::{Types, alike, operand};
-use super::rules::{Infer, fail, float, op, req, shaped, text};
+use super::check::{Types, alike, attr_text, broadcast_to_first, operand, same_extent};
+use super::rules::{Infer, fail, float, op, req, text};
 use super::values;
 use crate::dim::Dim;
 use crate::infer::Fact;
@@ -30,7 +30,7 @@ pub(crate) const MATH: &[OpDef] = &[
     map("Exp", "The exponential function.", INPUT, floats),
     map("Floor", "The next whole number below.", X, floats),
     map("Log", "The natural logarithm.", INPUT, floats),
-    map("Neg", "`-x`.", X, |cx| followed(cx, Types::Signed, |d| Some(d.scale(-1)))),
+    map("Neg", "The negation `-x`.", X, |cx| followed(cx, Types::Signed, |d| Some(d.scale(-1)))),
     map("Reciprocal", "`1 / x`.", X, floats),
     map("Round", "The nearest whole number, ties to even.", X, floats),
     map("Sign", "-1, 0 or 1 as `x` is below, at or above zero.", INPUT, |cx| kept(cx, Types::Number)),
@@ -116,36 +116,33 @@ fn followed(cx: &InferCx<'_>, types: Types, f: fn(&Dim) -> Option<Dim>) -> Resul
 }
 
 fn gelu(cx: &InferCx<'_>) -> Result<Vec<Fact>, InferError> {
-    match cx.attrs().str("approximate") {
-        "none" | "tanh" => floats(cx),
-        other => fail(format!("attribute `approximate` is `{other}`, expected `none` or `tanh`")),
-    }
+    attr_text(cx, "approximate", &["none", "tanh"])?;
+    floats(cx)
 }
 
 fn prelu(cx: &InferCx<'_>) -> Result<Vec<Fact>, InferError> {
-    operand(cx, 0, Types::Number)?;
-    alike(cx, &[0, 1])?;
-    one_way(cx)
+    one_way(cx, Types::Number)
 }
 
 fn fast_gelu(cx: &InferCx<'_>) -> Result<Vec<Fact>, InferError> {
-    operand(cx, 0, Types::Float)?;
-    alike(cx, &[0, 1])?;
-    one_way(cx)
+    one_way(cx, Types::Float)
 }
 
 /// Operand 1 broadcasts to operand 0, whose type is that of the result.
-fn one_way(cx: &InferCx<'_>) -> Result<Vec<Fact>, InferError> {
-    let x = cx.need(0)?;
-    let both = shaped(x.dtype(), super::rules::broadcast_all(cx)?);
-    if both.rank() != x.ty.rank() && both.rank().is_some() {
-        return fail(format!("operand 1 does not broadcast to {}", x.ty));
-    }
+fn one_way(cx: &InferCx<'_>, types: Types) -> Result<Vec<Fact>, InferError> {
+    let x = operand(cx, 0, types)?;
+    alike(cx, &[0, 1])?;
+    broadcast_to_first(cx, &[1])?;
     Ok(vec![Fact::of(x.ty.clone())])
 }
 
 fn swiglu(cx: &InferCx<'_>) -> Result<Vec<Fact>, InferError> {
-    operand(cx, 0, Types::Float)?;
-    alike(cx, &[0, 1])?;
-    one_way(cx)
+    let (a, b) = (operand(cx, 0, Types::Float)?, operand(cx, 1, Types::Float)?);
+    if a.ty.rank() != b.ty.rank() && a.ty.rank().is_some() && b.ty.rank().is_some() {
+        return fail(format!("shapes differ: {} and {}", a.ty, b.ty));
+    }
+    for (x, y) in a.dims().unwrap_or_default().iter().zip(b.dims().unwrap_or_default()) {
+        same_extent(x, y, "extents of the operands")?;
+    }
+    one_way(cx, Types::Float)
 }
