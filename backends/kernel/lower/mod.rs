@@ -115,6 +115,8 @@ pub(crate) struct Lowering<'a> {
     placed: BTreeMap<[u8; 32], Memory>,
     /// Symbols whose value the host knows before the first step.
     bound: BTreeSet<String>,
+    /// What symbols stand for that follow from the inputs' extents.
+    follows: BTreeMap<String, Dim>,
     /// Padded images, by their memory.
     padded: BTreeMap<Memory, pad_image::Padded>,
     /// Outputs whose memory was sized already.
@@ -157,6 +159,7 @@ impl<'a> Lowering<'a> {
             prologue: Vec::new(),
             placed: BTreeMap::new(),
             bound: BTreeSet::new(),
+            follows: BTreeMap::new(),
             padded: BTreeMap::new(),
             sized: BTreeSet::new(),
             problems: Vec::new(),
