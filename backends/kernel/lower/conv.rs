@@ -32,8 +32,18 @@ struct Conv {
 impl Lowering<'_> {
     /// `Conv`.
     pub(crate) fn conv(&mut self, call: &Call<'_>) -> Result<Handle> {
-        let last = call.attrs.str("layout") == "nhwc";
-        let (x, w, dims) = (call.operand(0)?, call.operand(1)?, call.dims(0)?);
+        self.conv_of(call, (call.operand(0)?, call.operand(1)?), call.optional(2))
+    }
+
+    /// The convolution of an image with weights, which need not be the operands as they are.
+    pub(crate) fn conv_of(
+        &mut self,
+        call: &Call<'_>,
+        (x, w): (Handle, Handle),
+        bias: Option<Handle>,
+    ) -> Result<Handle> {
+        let declared = call.attrs.def.attr("layout").is_some();
+        let (last, dims) = (declared && call.attrs.str("layout") == "nhwc", call.dims(0)?);
         let image = self.channels_last(x, last)?;
         let spatial = dims.len() - 2;
         let shape = self.fixed_dims(w, "the weights")?;
@@ -57,7 +67,7 @@ impl Lowering<'_> {
             channels: (shape[1], per_group),
             dims: result,
         };
-        let y = self.convolve(&conv, call.optional(2))?;
+        let y = self.convolve(&conv, bias)?;
         if last { Ok(y) } else { self.channels_first(y) }
     }
 
