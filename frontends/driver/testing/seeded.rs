@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use weft_ir::types::Kind;
 use weft_ir::{Module, Tensor, TensorType, Value};
-use weft_passes::{floats, integers};
+use weft_passes::floats;
 
 /// What symbols are that nobody set.
 const EXTENTS: [u64; 4] = [2, 3, 5, 4];
@@ -31,13 +31,18 @@ fn tensor(ty: &TensorType, known: &BTreeMap<String, u64>, draw: &mut Draw) -> Re
     let dims = ty.dims.iter().flatten().map(|d| d.eval(&of).and_then(|d| u64::try_from(d).ok()));
     let dims: Vec<u64> = dims.collect::<Option<_>>().ok_or(format!("no extents for {ty}"))?;
     let count = dims.iter().product::<u64>();
-    let tensor = match ty.dtype.kind() {
-        Kind::Float => {
-            floats(ty.dtype, &dims, &(0..count).map(|_| draw.next() * 8.0 - 4.0).collect::<Vec<_>>())
-        }
-        _ => integers(ty.dtype, &dims, &(0..count).map(|_| (draw.next() * 2.0) as i64).collect::<Vec<_>>()),
-    };
-    tensor.ok_or(format!("no inputs of type {}", ty.dtype))
+    let failed = || format!("no inputs of type {}", ty.dtype);
+    if ty.dtype.kind() == Kind::Float {
+        let elements: Vec<f64> = (0..count).map(|_| draw.next() * 8.0 - 4.0).collect();
+        return floats(ty.dtype, &dims, &elements).ok_or_else(failed);
+    }
+    if ty.dtype.bits() < 8 {
+        return Err(failed());
+    }
+    let size = ty.dtype.bits() as usize / 8;
+    let element = |value: f64| (value as u64).to_le_bytes().into_iter().take(size);
+    let data: Vec<u8> = (0..count).flat_map(|_| element(draw.next() * 2.0)).collect();
+    Tensor::new(ty.dtype, dims, data.into()).map_err(|error| error.to_string())
 }
 
 /// Numbers from 0 to 1 that look random.
