@@ -15,7 +15,9 @@ mod inline_constant_if;
 mod merge_reshapes;
 pub mod pipelines;
 mod propagate_shapes;
+mod recognise_attention;
 mod recognise_gelu;
+mod recognise_group_norm;
 mod recognise_hard_sigmoid;
 mod recognise_hard_swish;
 mod recognise_layer_norm;
@@ -40,7 +42,9 @@ pub const PASSES: &[PassInfo] = &[
     inline_constant_if::INFO,
     merge_reshapes::INFO,
     propagate_shapes::INFO,
+    recognise_attention::INFO,
     recognise_gelu::INFO,
+    recognise_group_norm::INFO,
     recognise_hard_sigmoid::INFO,
     recognise_hard_swish::INFO,
     recognise_layer_norm::INFO,

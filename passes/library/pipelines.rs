@@ -43,10 +43,12 @@ pub const ALL: &[PipelineInfo] = &[
             // Names for what was written out; after scales are folded, which would hide in them.
             "recognise-layer-norm",
             "recognise-rms-norm",
+            "recognise-group-norm",
             "recognise-gelu",
             "recognise-hard-swish",
             "recognise-hard-sigmoid",
             "recognise-silu",
+            // `recognise-attention` waits for a backend with a kernel for it.
             "clean",
             // Operators have their names now; layouts come last, as they hide shapes behind transposes.
             "channels-last",
