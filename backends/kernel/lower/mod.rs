@@ -24,6 +24,7 @@ mod number;
 mod pool;
 mod reduce;
 mod resize;
+mod row;
 mod runtime;
 mod slice;
 mod tensor;
