@@ -26,6 +26,7 @@ mod pool;
 mod random;
 mod reduce;
 mod resize;
+mod row;
 mod runtime;
 mod scatter;
 mod select;
