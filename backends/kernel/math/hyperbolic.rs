@@ -114,7 +114,9 @@ pub(super) fn acosh(m: &mut Real<'_>, x: Reg) -> Reg {
     let product = m.mul(less, more);
     let root = m.unary(Unary::Sqrt, product);
     let sum = m.add(less, root);
-    log1p_unless_large(m, x, sum)
+    let result = log1p_unless_large(m, x, sum);
+    let outside = m.below(x, 1.0);
+    m.replace(result, outside, f64::NAN)
 }
 
 /// The inverse hyperbolic tangent: with `a = |x|`, `log1p(2a / (1 - a)) / 2`. At most 4 ulp.
