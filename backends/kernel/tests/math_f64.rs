@@ -32,8 +32,8 @@ const LINES: &[(&str, F, u64)] = &[
 fn table() -> BTreeMap<&'static str, Vec<Vec<f64>>> {
     let mut table: BTreeMap<&str, Vec<Vec<f64>>> = BTreeMap::new();
     for line in TABLE.lines().filter(|line| !line.starts_with('#')) {
-        let (name, numbers) = line.split_once(' ').unwrap();
-        let bits = |text: &str| f64::from_bits(u64::from_str_radix(text, 16).unwrap());
+        let (name, numbers) = line.split_once(' ').expect("a name and numbers");
+        let bits = |text: &str| f64::from_bits(u64::from_str_radix(text, 16).expect("sixteen digits"));
         table.entry(name).or_default().push(numbers.split(' ').map(bits).collect());
     }
     table

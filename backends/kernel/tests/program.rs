@@ -47,10 +47,7 @@ fn program() -> Program {
     let n = Dim::symbol("N");
     let port = |name: &str, dtype, dims: &[Dim]| Port { name: name.to_string(), dtype, dims: dims.to_vec() };
     let planned = |name: &str| Planned { name: name.to_string(), bytes: n.scale(16), first: 0, last: 0 };
-    let at = |memory| (memory, Dim::fixed(0));
-    let (now, next, flag) = (Memory::Planned(0), Memory::Planned(1), Memory::Input(1));
     let two = (0..4).flat_map(|_| 2f32.to_le_bytes()).collect::<Vec<u8>>();
-    let copy = |from, to| Step::Copy { from: at(from), to: at(to), bytes: n.scale(16) };
     let mut program = Program {
         name: "doubling".to_string(),
         symbols: ["N", "trips", "i", "?rows"].map(str::to_string).to_vec(),
@@ -64,42 +61,50 @@ fn program() -> Program {
         grown: 1,
         weights: vec![Weight { name: "two".to_string(), data: WeightData::Plain(two.into()) }],
         kernels: vec![rows("twice", Binary::Mul), total("total")],
-        steps: vec![
-            Step::Read { symbol: 1, from: Memory::Input(2), dtype: DType::I64, index: 0 },
-            Step::Check {
-                left: Dim::symbol("trips"),
-                right: Dim::fixed(0),
-                at_least: true,
-                message: "`Loop` at `%out`: a negative number of trips".to_string(),
-            },
-            copy(Memory::Input(0), now),
-            Step::Loop {
-                index: 2,
-                trips: Dim::symbol("trips"),
-                condition: Some(flag),
-                body: vec![launch(0, &[now, Memory::Weight(0), next], n.clone()), copy(next, now)],
-            },
-            Step::Set { symbol: 3, value: n.plus(1) },
-            Step::Grow { grown: 0, bytes: Dim::symbol("?rows").scale(16) },
-            copy(now, Memory::Grown(0)),
-            Step::Output { output: 0, dims: vec![n.clone(), Dim::fixed(4)] },
-            Step::Output { output: 1, dims: vec![] },
-            Step::If {
-                condition: flag,
-                then: vec![copy(Memory::Grown(0), Memory::Output(0))],
-                otherwise: vec![copy(Memory::Input(0), Memory::Output(0))],
-            },
-            launch(1, &[Memory::Output(0), Memory::Output(1)], Dim::fixed(1)),
-        ],
+        steps: steps(&n),
     };
     weft_kernel::program::lifetimes(&mut program);
     program
 }
 
+fn steps(n: &Dim) -> Vec<Step> {
+    let at = |memory| (memory, Dim::fixed(0));
+    let (now, next, flag) = (Memory::Planned(0), Memory::Planned(1), Memory::Input(1));
+    let copy = |from, to| Step::Copy { from: at(from), to: at(to), bytes: n.scale(16) };
+    vec![
+        Step::Read { symbol: 1, from: Memory::Input(2), dtype: DType::I64, index: 0 },
+        Step::Check {
+            left: Dim::symbol("trips"),
+            right: Dim::fixed(0),
+            at_least: true,
+            message: "`Loop` at `%out`: a negative number of trips".to_string(),
+        },
+        copy(Memory::Input(0), now),
+        Step::Loop {
+            index: 2,
+            trips: Dim::symbol("trips"),
+            condition: Some(flag),
+            body: vec![launch(0, &[now, Memory::Weight(0), next], n.clone()), copy(next, now)],
+        },
+        Step::Set { symbol: 3, value: n.plus(1) },
+        Step::Grow { grown: 0, bytes: Dim::symbol("?rows").scale(16) },
+        copy(now, Memory::Grown(0)),
+        Step::Output { output: 0, dims: vec![n.clone(), Dim::fixed(4)] },
+        Step::Output { output: 1, dims: vec![] },
+        Step::If {
+            condition: flag,
+            then: vec![copy(Memory::Grown(0), Memory::Output(0))],
+            otherwise: vec![copy(Memory::Input(0), Memory::Output(0))],
+        },
+        launch(1, &[Memory::Output(0), Memory::Output(1)], Dim::fixed(1)),
+    ]
+}
+
 fn inputs(rows: u64, flag: bool, trips: i64) -> Vec<Tensor> {
     let x: Vec<f32> = (0..rows * 4).map(|i| i as f32).collect();
-    let flag = Tensor::new(DType::Bool, vec![], vec![flag.into()].into()).unwrap();
-    vec![Tensor::from_slice(&[rows, 4], &x).unwrap(), flag, Tensor::scalar(trips)]
+    let flag = Tensor::new(DType::Bool, vec![], vec![flag.into()].into()).expect("one byte is a flag");
+    let x = Tensor::from_slice(&[rows, 4], &x).expect("as many numbers as the extents say");
+    vec![x, flag, Tensor::scalar(trips)]
 }
 
 #[test]
