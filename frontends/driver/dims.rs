@@ -15,7 +15,7 @@ pub fn symbols(module: &Module) -> BTreeSet<String> {
 }
 
 /// Puts numbers in the place of symbolic extents, everywhere in the module.
-pub fn fix(module: &mut Module, dims: &Dims) -> Result<(), Error> {
+pub(crate) fn fix(module: &mut Module, dims: &Dims) -> Result<(), Error> {
     let known = symbols(module);
     if let Some(name) = dims.keys().find(|name| !known.contains(*name)) {
         let known: Vec<_> = known.iter().map(|name| format!("`{name}`")).collect();

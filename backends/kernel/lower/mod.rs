@@ -21,10 +21,15 @@ mod memory;
 mod movement;
 mod norm;
 mod number;
+mod pad_image;
 mod pool;
+mod random;
 mod reduce;
 mod resize;
+mod row;
 mod runtime;
+mod scatter;
+mod select;
 mod slice;
 mod tensor;
 
@@ -111,6 +116,10 @@ pub(crate) struct Lowering<'a> {
     placed: BTreeMap<[u8; 32], Memory>,
     /// Symbols whose value the host knows before the first step.
     bound: BTreeSet<String>,
+    /// What symbols stand for that follow from the inputs' extents.
+    follows: BTreeMap<String, Dim>,
+    /// Padded images, by their memory.
+    padded: BTreeMap<Memory, pad_image::Padded>,
     /// Outputs whose memory was sized already.
     sized: BTreeSet<u32>,
     problems: Vec<Problem>,
@@ -151,6 +160,8 @@ impl<'a> Lowering<'a> {
             prologue: Vec::new(),
             placed: BTreeMap::new(),
             bound: BTreeSet::new(),
+            follows: BTreeMap::new(),
+            padded: BTreeMap::new(),
             sized: BTreeSet::new(),
             problems: Vec::new(),
         }
@@ -251,6 +262,9 @@ impl<'a> Lowering<'a> {
             Self::cumulative,
             Self::resizing,
             Self::einstein,
+            Self::selection,
+            Self::scattering,
+            Self::random,
         ];
         for family in families {
             if let Some(results) = family(self, call) {

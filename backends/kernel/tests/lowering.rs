@@ -1,0 +1,195 @@
+//! Every operator lowered, run, and compared with the reference interpreter.
+//!
+//! Cases stand in `cases/*.weft`: after `=== NAME`, a line `at N=1 H=5 | N=2 H=9` names the sizes to
+//! run at, lines `range %x 0 3` bound what inputs hold, then comes a graph.
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use weft_interp::Interpreter;
+use weft_ir::text::NoWeights;
+use weft_ir::{DType, Module, OpSet, Tensor, Value};
+use weft_kernel::program::Program;
+use weft_kernel::schedule::Machine;
+
+/// One graph with what it is run on.
+#[derive(Debug, Default)]
+struct Case {
+    name: String,
+    sizes: Vec<BTreeMap<String, i64>>,
+    ranges: BTreeMap<String, (f64, f64)>,
+    text: String,
+}
+
+fn cases(text: &str) -> Vec<Case> {
+    let mut cases: Vec<Case> = Vec::new();
+    for line in text.lines() {
+        if let Some(name) = line.strip_prefix("=== ") {
+            cases.push(Case { name: name.to_string(), ..Case::default() });
+            continue;
+        }
+        let Some(case) = cases.last_mut() else { continue };
+        if let Some(sizes) = line.strip_prefix("at ") {
+            case.sizes.extend(sizes.split('|').map(bindings));
+        } else if let Some(range) = line.strip_prefix("range ") {
+            let parts: Vec<&str> = range.split_whitespace().collect();
+            let name = parts[0].trim_start_matches('%').to_string();
+            case.ranges.insert(name, (parts[1].parse().unwrap(), parts[2].parse().unwrap()));
+        } else {
+            case.text.push_str(line);
+            case.text.push('\n');
+        }
+    }
+    cases.iter_mut().filter(|c| c.sizes.is_empty()).for_each(|c| c.sizes.push(BTreeMap::new()));
+    cases
+}
+
+fn bindings(text: &str) -> BTreeMap<String, i64> {
+    let pairs = text.split_whitespace().map(|pair| pair.split_once('=').unwrap());
+    pairs.map(|(name, value)| (name.to_string(), value.parse().unwrap())).collect()
+}
+
+/// Numbers that look random and are the same in every run.
+struct Numbers(u64);
+
+impl Numbers {
+    fn next(&mut self) -> f64 {
+        self.0 = self.0.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+        (self.0 >> 33) as f64 / (1u64 << 31) as f64
+    }
+
+    fn tensor(&mut self, dtype: DType, dims: &[u64], (low, high): (f64, f64)) -> Tensor {
+        let count: u64 = dims.iter().product();
+        let mut bytes = Vec::new();
+        for _ in 0..count {
+            let x = low + (high - low) * self.next();
+            element(dtype, x, &mut bytes);
+        }
+        Tensor::new(dtype, dims.to_vec(), bytes.into()).unwrap()
+    }
+}
+
+fn element(dtype: DType, x: f64, bytes: &mut Vec<u8>) {
+    match dtype {
+        DType::F64 => bytes.extend(x.to_le_bytes()),
+        DType::F32 => bytes.extend((x as f32).to_le_bytes()),
+        DType::F16 => bytes.extend(half::f16::from_f64(x).to_le_bytes()),
+        DType::Bf16 => bytes.extend(half::bf16::from_f64(x).to_le_bytes()),
+        DType::Bool => bytes.push(u8::from(x > 0.0)),
+        _ => bytes.extend_from_slice(&(x.floor() as i64).to_le_bytes()[..dtype.bits() as usize / 8]),
+    }
+}
+
+fn usual_range(dtype: DType) -> (f64, f64) {
+    match dtype.kind() {
+        weft_ir::types::Kind::Unsigned => (0.0, 20.0),
+        weft_ir::types::Kind::Bool => (-1.0, 1.0),
+        weft_ir::types::Kind::Signed => (-9.0, 10.0),
+        _ => (-2.0, 2.0),
+    }
+}
+
+fn inputs(module: &Module, case: &Case, sizes: &BTreeMap<String, i64>) -> Vec<Arc<Tensor>> {
+    let mut numbers = Numbers(7);
+    let graph = &module.graph;
+    let input = |id: &weft_ir::NodeId| {
+        let value = Value { node: *id, slot: 0 };
+        let ty = graph.ty(value);
+        let extent = |d: &weft_ir::Dim| d.eval(&|s| sizes.get(s).copied()).unwrap() as u64;
+        let dims: Vec<u64> = ty.dims.iter().flatten().map(extent).collect();
+        let range = case.ranges.get(graph.name_of(value)).copied();
+        Arc::new(numbers.tensor(ty.dtype, &dims, range.unwrap_or_else(|| usual_range(ty.dtype))))
+    };
+    graph.inputs().iter().map(input).collect()
+}
+
+fn same(found: &Tensor, expected: &Tensor) -> Result<(), String> {
+    if (found.dtype(), found.dims()) != (expected.dtype(), expected.dims()) {
+        let (f, e) = ((found.dtype(), found.dims()), (expected.dtype(), expected.dims()));
+        return Err(format!("found {f:?}, expected {e:?}"));
+    }
+    let (a, b) = (found.to_f64s().unwrap(), expected.to_f64s().unwrap());
+    let (relative, absolute) = match found.dtype() {
+        DType::F16 => (4e-3, 2e-3),
+        DType::Bf16 => (2e-2, 2e-2),
+        DType::F64 => (1e-6, 1e-6),
+        dtype if dtype.is_float() => (2e-4, 2e-5),
+        _ => (0.0, 0.0),
+    };
+    let close = |x: f64, y: f64| {
+        x == y || (x.is_nan() && y.is_nan()) || (x - y).abs() <= absolute + relative * y.abs()
+    };
+    match a.iter().zip(&b).position(|(x, y)| !close(*x, *y)) {
+        Some(at) => Err(format!("element {at} of {:?}: found {}, expected {}", found.dims(), a[at], b[at])),
+        None => Ok(()),
+    }
+}
+
+fn check(case: &Case) -> Result<(), String> {
+    let text = format!("weft 1 canonical\n{}", case.text);
+    let mut module = Module::parse(&text, OpSet::builtin(), &NoWeights).map_err(|e| format!("{e}"))?;
+    weft_ir::infer::infer(&mut module.graph, OpSet::builtin()).map_err(|e| format!("{e:?}"))?;
+    let program =
+        weft_kernel::lower::lower(&module, OpSet::builtin(), &Machine::X86_V3).map_err(|e| e.to_string())?;
+    let runner = Runner::new(&program);
+    for sizes in &case.sizes {
+        let inputs = inputs(&module, case, sizes);
+        let expected =
+            Interpreter::default().run(&module, &inputs).map_err(|e| format!("interpreter: {e}"))?;
+        let found = runner.run(&inputs).map_err(|e| format!("{sizes:?}: {e}"))?;
+        for (i, (found, expected)) in found.iter().zip(&expected).enumerate() {
+            same(found, expected).map_err(|e| format!("{sizes:?}: output {i}: {e}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Compiled code, for now.
+struct Runner {
+    _folder: tempfile::TempDir,
+    executable: weft_load::Executable,
+}
+
+impl Runner {
+    fn new(program: &Program) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut options = weft_llvm::Options::new(weft_backend::Emit::Lib, folder.path().join("model.so"));
+        (options.cpu, options.threads) = ("x86-64-v3".to_string(), 1);
+        options.level = weft_backend::OptLevel::O1;
+        let artifact = weft_llvm::compile(program, &options).unwrap_or_else(|e| panic!("{e}\n{program:#?}"));
+        let options = weft_load::Options { threads: 1, profile: false };
+        Self { executable: weft_load::Executable::open(&artifact.path, options).unwrap(), _folder: folder }
+    }
+
+    fn run(&self, inputs: &[Arc<Tensor>]) -> Result<Vec<Tensor>, String> {
+        let inputs: Vec<Tensor> = inputs.iter().map(|t| (**t).clone()).collect();
+        self.executable.run(&inputs).map_err(|e| e.to_string())
+    }
+}
+
+/// Runs the cases of one file; those whose name holds `CASE`, if that is set.
+fn family(name: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases").join(name).with_extension("weft");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let only = std::env::var("CASE").unwrap_or_default();
+    let mut failures = Vec::new();
+    for case in cases(&text).iter().filter(|c| c.name.contains(&only)) {
+        if std::env::var("CASE").is_ok() {
+            eprintln!("{}", case.name);
+        }
+        if let Err(message) = check(case) {
+            failures.push(format!("{}: {message}", case.name));
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+macro_rules! families {
+    ($($name:ident)*) => {$(
+        #[test]
+        fn $name() {
+            family(stringify!($name));
+        }
+    )*};
+}
+
+families!(argument cumulative einsum indexed norm pool resize row select);
