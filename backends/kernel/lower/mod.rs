@@ -22,6 +22,7 @@ mod movement;
 mod norm;
 mod number;
 mod pool;
+mod recurrent;
 mod reduce;
 mod resize;
 mod row;
@@ -252,6 +253,7 @@ impl<'a> Lowering<'a> {
             Self::cumulative,
             Self::resizing,
             Self::einstein,
+            Self::recurrence,
         ];
         for family in families {
             if let Some(results) = family(self, call) {

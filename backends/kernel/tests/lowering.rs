@@ -188,4 +188,4 @@ macro_rules! families {
     )*};
 }
 
-families!(argument cumulative einsum indexed norm pool resize row);
+families!(argument cumulative einsum indexed norm pool recurrent resize row);
