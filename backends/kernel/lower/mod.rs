@@ -26,6 +26,7 @@ mod pad_image;
 mod pool;
 mod quant;
 mod random;
+mod recurrent;
 mod reduce;
 mod region;
 mod repeat;
@@ -278,6 +279,7 @@ impl<'a> Lowering<'a> {
             Self::random,
             Self::quantisation,
             Self::packed,
+            Self::recurrence,
         ];
         for family in families {
             if let Some(results) = family(self, call) {
