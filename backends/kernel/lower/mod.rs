@@ -7,6 +7,7 @@
 //! cannot share one kernel, or a consumer that needs memory.
 mod anchor;
 mod argument;
+mod attention;
 mod contract;
 mod control;
 mod conv;
@@ -17,6 +18,7 @@ mod emit;
 mod formula;
 mod fuse;
 mod indexed;
+mod loss;
 mod memory;
 mod movement;
 mod norm;
@@ -270,6 +272,8 @@ impl<'a> Lowering<'a> {
             Self::random,
             Self::quantisation,
             Self::packed,
+            Self::attending,
+            Self::losses,
         ];
         for family in families {
             if let Some(results) = family(self, call) {

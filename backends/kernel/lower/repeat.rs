@@ -133,8 +133,8 @@ impl Lowering<'_> {
                 self.target(call, slot as u32, &dims)
             } else {
                 for name in &open {
-            self.symbol(name);
-        }
+                    self.symbol(name);
+                }
                 self.decide(&dims, &found, &open);
                 self.allocate(dtype, &dims, "carried")
             };
