@@ -12,6 +12,7 @@ mod contract;
 mod control;
 mod conv;
 mod cumulative;
+mod deform;
 mod einsum;
 mod elementwise;
 mod emit;
@@ -31,9 +32,12 @@ mod reduce;
 mod region;
 mod repeat;
 mod resize;
+mod roi;
 mod runtime;
+mod sample;
 mod scatter;
 mod select;
+mod signal;
 mod slice;
 mod tensor;
 
@@ -274,6 +278,10 @@ impl<'a> Lowering<'a> {
             Self::packed,
             Self::attending,
             Self::losses,
+            Self::signal,
+            Self::sampling,
+            Self::regional,
+            Self::unusual_convolution,
         ];
         for family in families {
             if let Some(results) = family(self, call) {
