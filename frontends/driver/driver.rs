@@ -58,6 +58,7 @@ impl Driver {
     pub fn read(&self, path: &Path, dims: &Dims, progress: &mut dyn Progress) -> Result<Model, Error> {
         progress.begin(Phase::Read);
         let mut model = self.read_form(path)?;
+        dims::name_unknown(&mut model.module.graph);
         dims::fix(&mut model.module, dims)?;
         model.report.warnings.iter().for_each(|warning| progress.remark(&warning.to_string()));
         let graph = &model.module.graph;

@@ -3,6 +3,7 @@
 
 mod cancel_transposes;
 mod canonicalize;
+mod capture_constants;
 mod channels_last;
 mod common_subexpressions;
 mod dead_code;
@@ -10,10 +11,13 @@ mod fold_batch_norm;
 mod fold_constants;
 mod fold_scale_and_bias;
 mod identities;
+mod inline_constant_if;
 mod merge_reshapes;
 pub mod pipelines;
 mod propagate_shapes;
+mod recognise_attention;
 mod recognise_gelu;
+mod recognise_group_norm;
 mod recognise_hard_sigmoid;
 mod recognise_hard_swish;
 mod recognise_layer_norm;
@@ -27,6 +31,7 @@ use weft_passes::{PassInfo, RegisterError, Registry};
 pub const PASSES: &[PassInfo] = &[
     cancel_transposes::INFO,
     canonicalize::INFO,
+    capture_constants::INFO,
     channels_last::INFO,
     common_subexpressions::INFO,
     dead_code::INFO,
@@ -34,9 +39,12 @@ pub const PASSES: &[PassInfo] = &[
     fold_constants::INFO,
     fold_scale_and_bias::INFO,
     identities::INFO,
+    inline_constant_if::INFO,
     merge_reshapes::INFO,
     propagate_shapes::INFO,
+    recognise_attention::INFO,
     recognise_gelu::INFO,
+    recognise_group_norm::INFO,
     recognise_hard_sigmoid::INFO,
     recognise_hard_swish::INFO,
     recognise_layer_norm::INFO,

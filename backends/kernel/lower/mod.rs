@@ -25,6 +25,7 @@ mod movement;
 mod norm;
 mod number;
 mod packed;
+mod pad_image;
 mod pool;
 mod quant;
 mod random;
@@ -33,6 +34,7 @@ mod region;
 mod repeat;
 mod resize;
 mod roi;
+mod row;
 mod runtime;
 mod sample;
 mod scatter;
@@ -124,6 +126,10 @@ pub(crate) struct Lowering<'a> {
     placed: BTreeMap<[u8; 32], Memory>,
     /// Symbols whose value the host knows before the first step.
     bound: BTreeSet<String>,
+    /// What symbols stand for that follow from the inputs' extents.
+    follows: BTreeMap<String, Dim>,
+    /// Padded images, by their memory.
+    padded: BTreeMap<Memory, pad_image::Padded>,
     /// Outputs whose memory was sized already.
     sized: BTreeSet<u32>,
     problems: Vec<Problem>,
@@ -166,6 +172,8 @@ impl<'a> Lowering<'a> {
             prologue: Vec::new(),
             placed: BTreeMap::new(),
             bound: BTreeSet::new(),
+            follows: BTreeMap::new(),
+            padded: BTreeMap::new(),
             sized: BTreeSet::new(),
             problems: Vec::new(),
             regions: 0,

@@ -192,4 +192,4 @@ macro_rules! families {
     )*};
 }
 
-families!(argument attention control cumulative einsum indexed loss norm pool quant resize select signal vision);
+families!(argument attention control cumulative einsum indexed loss norm pool quant resize row select signal vision);
