@@ -7,16 +7,19 @@
 //! cannot share one kernel, or a consumer that needs memory.
 mod anchor;
 mod argument;
+mod attention;
 mod contract;
 mod control;
 mod conv;
 mod cumulative;
+mod deform;
 mod einsum;
 mod elementwise;
 mod emit;
 mod formula;
 mod fuse;
 mod indexed;
+mod loss;
 mod memory;
 mod movement;
 mod norm;
@@ -31,10 +34,13 @@ mod reduce;
 mod region;
 mod repeat;
 mod resize;
+mod roi;
 mod row;
 mod runtime;
+mod sample;
 mod scatter;
 mod select;
+mod signal;
 mod slice;
 mod tensor;
 
@@ -280,6 +286,12 @@ impl<'a> Lowering<'a> {
             Self::quantisation,
             Self::packed,
             Self::recurrence,
+            Self::attending,
+            Self::losses,
+            Self::signal,
+            Self::sampling,
+            Self::regional,
+            Self::unusual_convolution,
         ];
         for family in families {
             if let Some(results) = family(self, call) {
