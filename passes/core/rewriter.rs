@@ -18,6 +18,9 @@ enum Change {
     Regions(NodeId, Vec<Graph>),
 }
 
+/// No pass grows a graph or visits its nodes again so often unless it runs in circles.
+const REVISITS: u32 = 16;
+
 /// Rewrites one graph. Each visit of a node is a transaction: new nodes are there at once and have
 /// types, everything else waits until the visit is over; a visit that declines leaves no trace.
 /// After a transaction, nodes that lost their last use are gone and all facts are right again.
@@ -184,14 +187,17 @@ impl Rewriter<'_> {
     ) -> Result<(), PassError> {
         let mut queue: VecDeque<NodeId> = self.graph.order().into();
         let mut waiting: BTreeSet<NodeId> = queue.iter().copied().collect();
-        // No pass grows a graph or revisits its nodes so often unless it runs in circles.
-        let mut patience = queue.len() * 16 + 1024;
+        let mut patience = queue.len() * REVISITS as usize + 1024;
         while let Some(id) = queue.pop_front() {
             waiting.remove(&id);
             if !self.graph.contains(id) {
                 continue;
             }
-            if patience == 0 || !self.log.budget.left() {
+            if !self.log.budget.left() {
+                break;
+            }
+            if patience == 0 {
+                self.log.observer.unsettled(REVISITS);
                 break;
             }
             patience -= 1;

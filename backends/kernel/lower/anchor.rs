@@ -1,6 +1,6 @@
 //! Anchors: what a kernel is built around.
 use super::{Handle, Lowering, State, View, identity};
-use crate::schedule::{Combine, Tile};
+use crate::schedule::{Combine, Norm, Tile};
 use crate::term::{Index, Source, Term, TermId};
 use weft_ir::{DType, Dim};
 
@@ -49,6 +49,15 @@ pub(crate) enum Kind {
         b_start: Index,
         /// The tile the panels are made for.
         tile: Tile,
+    },
+    /// Rows that are normalised.
+    Row {
+        /// The axes that make a row.
+        axes: Vec<usize>,
+        /// What is normalised.
+        input: TermId,
+        /// How.
+        norm: Norm,
     },
 }
 

@@ -2,7 +2,7 @@
 use super::anchor::Kind;
 use super::{Handle, Lowering, State, View, identity};
 use crate::program::{Memory, Step};
-use crate::schedule::{self, Gemm, Map, Reduction, Scheduled};
+use crate::schedule::{self, Gemm, Map, Reduction, Row, Scheduled};
 use crate::term::{Source, TermId};
 use weft_ir::{DType, Dim};
 
@@ -75,6 +75,10 @@ impl Lowering<'_> {
             Some(Kind::Gemm { batch, depth, a, b, b_start, tile }) => {
                 let what = Gemm { dims: dims.to_vec(), batch, depth, a, b, b_start, tile, root: term, out };
                 schedule::gemm(&name, &self.terms, &what)
+            }
+            Some(Kind::Row { axes, input, norm }) => {
+                let what = Row { dims: dims.to_vec(), axes, input, norm, root: term, out };
+                schedule::row(&name, &self.machine, &self.terms, &what)
             }
         };
         self.launch(scheduled, to.memory);

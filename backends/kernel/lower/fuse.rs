@@ -1,6 +1,6 @@
 //! What may stay lazy: decides which tensors share a kernel.
 use super::anchor::ANYWHERE;
-use super::{Handle, Lowering, State, elementwise};
+use super::{Handle, Lowering, State, elementwise, row};
 use crate::term::{Term, TermId};
 use std::collections::BTreeSet;
 use weft_ir::{Dim, Graph, NodeId, Value};
@@ -67,7 +67,8 @@ impl Lowering<'_> {
     /// Whether a node that does not work element by element reads its operand as terms.
     fn reads_terms(&self, graph: &Graph, node: NodeId, value: Value) -> bool {
         let op = graph.node(node).op.as_str();
-        op.starts_with("Reduce") && graph.operand(node, 0) == Some(value)
+        let reads = op.starts_with("Reduce") || row::reads_terms(graph, node);
+        reads && graph.operand(node, 0) == Some(value)
     }
 
     /// The anchor that a term waits for, if its result is not in memory yet.

@@ -21,11 +21,16 @@ mod memory;
 mod movement;
 mod norm;
 mod number;
+mod packed;
 mod pad_image;
 mod pool;
+mod quant;
 mod random;
 mod reduce;
+mod region;
+mod repeat;
 mod resize;
+mod row;
 mod runtime;
 mod scatter;
 mod select;
@@ -122,6 +127,8 @@ pub(crate) struct Lowering<'a> {
     /// Outputs whose memory was sized already.
     sized: BTreeSet<u32>,
     problems: Vec<Problem>,
+    /// How many regions were entered so far.
+    regions: usize,
 }
 
 /// What is known of the values of one graph.
@@ -163,6 +170,7 @@ impl<'a> Lowering<'a> {
             padded: BTreeMap::new(),
             sized: BTreeSet::new(),
             problems: Vec::new(),
+            regions: 0,
         }
     }
 
@@ -226,6 +234,10 @@ impl<'a> Lowering<'a> {
         let node = graph.node(id);
         let attrs = self.ops.attrs(node).ok_or("no such operator")?;
         let mut operands = Vec::new();
+        let odd = node.results.iter().map(|r| r.ty.dtype).find(|dtype| !quant::is_plain(*dtype));
+        if let Some(dtype) = odd.filter(|_| node.op != "Const") {
+            return Err(format!("compiled code does not compute on elements of type {dtype}"));
+        }
         for operand in graph.operands(id) {
             operands.push(match operand {
                 // A producer that failed was reported already.
@@ -264,6 +276,8 @@ impl<'a> Lowering<'a> {
             Self::selection,
             Self::scattering,
             Self::random,
+            Self::quantisation,
+            Self::packed,
         ];
         for family in families {
             if let Some(results) = family(self, call) {

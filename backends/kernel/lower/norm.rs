@@ -4,9 +4,10 @@
 use super::anchor::Kind;
 use super::formula::wide;
 use super::movement::place;
+use super::row::is_used;
 use super::{Call, Handle, Lowering, Result, identity};
 use crate::math::Function as F;
-use crate::schedule::Combine;
+use crate::schedule::{Combine, Norm};
 use crate::term::{Index, TermId};
 use weft_ir::{DType, Dim};
 
@@ -132,8 +133,14 @@ impl Lowering<'_> {
         axes: &[usize],
         affine: (Option<Handle>, Option<Handle>),
     ) -> Result<Vec<Handle>> {
-        self.force(from);
         let (dims, epsilon) = (self.dims_of(from), call.attrs.float("epsilon"));
+        if !is_used(call, 1) && !is_used(call, 2) {
+            let normalised = self.normalised(from, axes.to_vec(), Norm::Centred(epsilon.into()));
+            let x = self.here(normalised);
+            let y = self.scaled_and_moved(x, affine, &dims, call.dtype(0));
+            return Ok(vec![y; 3]);
+        }
+        self.force(from);
         let found = self.statistics(from, axes, true)?;
         let x = self.brought(from, &found, &kept(dims.len(), axes), epsilon);
         let y = self.scaled_and_moved(x, affine, &dims, call.dtype(0));
@@ -160,8 +167,14 @@ impl Lowering<'_> {
         axes: &[usize],
         scale: Option<Handle>,
     ) -> Result<(Handle, Handle)> {
-        self.force(from);
         let (dims, epsilon) = (self.dims_of(from), call.attrs.float("epsilon"));
+        if !is_used(call, 1) && !is_used(call, 2) {
+            let normalised = self.normalised(from, axes.to_vec(), Norm::Uncentred(epsilon.into()));
+            let x = self.here(normalised);
+            let y = self.scaled_and_moved(x, (scale, None), &dims, call.dtype(0));
+            return Ok((y, y));
+        }
+        self.force(from);
         let found = self.statistics(from, axes, false)?;
         let x = self.brought(from, &found, &kept(dims.len(), axes), epsilon);
         let y = self.scaled_and_moved(x, (scale, None), &dims, call.dtype(0));
@@ -183,6 +196,9 @@ impl Lowering<'_> {
         }
         let sum = self.cast_term(sum, call.dtype(0));
         let sum = self.lazy(dims, sum);
+        if is_used(call, 3) {
+            self.force(sum);
+        }
         let axes = self.last_axes(sum, -1)?;
         if !simple {
             let mut results = self.layer_norm_of(call, sum, &axes, (call.optional(2), call.optional(3)))?;

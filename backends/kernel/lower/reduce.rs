@@ -171,29 +171,6 @@ impl Lowering<'_> {
         self.terms.call(dtype, F::Sub, &[x, max])
     }
 
-    /// `Softmax`, as a greatest element, a sum and a division.
-    fn softmax(&mut self, call: &Call<'_>) -> Result<Handle> {
-        let (from, dims) = (call.operand(0)?, call.dims(0)?);
-        let axes = [place(call.attrs.int("axis"), dims.len())?];
-        self.force(from);
-        let (max, sum) = self.max_and_sum(from, &axes)?;
-        self.force(sum);
-        let mut at = identity(dims.len());
-        at[axes[0]] = Index::fixed(0);
-        let difference = self.difference(from, max, &axes);
-        let dtype = self.terms.dtype(difference);
-        let total = self.read(sum, &at);
-        let term = if call.op() == "Softmax" {
-            let exp = self.terms.call(dtype, F::Exp, &[difference]);
-            self.terms.call(dtype, F::Div, &[exp, total])
-        } else {
-            let log = self.terms.call(dtype, F::Log, &[total]);
-            self.terms.call(dtype, F::Sub, &[difference, log])
-        };
-        let term = self.cast_term(term, call.dtype(0));
-        Ok(self.lazy(dims, term))
-    }
-
     fn global_pool(&mut self, call: &Call<'_>) -> Result<Handle> {
         let (from, dims) = (call.operand(0)?, call.dims(0)?);
         let rank = dims.len();

@@ -179,10 +179,13 @@ struct Plan {
 impl Plan {
     fn new(tile: Tile, rows: &Dim, cols: &Dim, depth: &[Dim]) -> Self {
         let one = Dim::fixed(1);
+        // Rows gathered from an image share most of their elements: only the channels count.
+        let channels = depth.last().cloned().unwrap_or_else(|| one.clone()).larger(&one);
         let depth = depth.iter().fold(one.clone(), |p, d| p.mul(d));
         let tall = Dim::fixed(tile.rows.into());
-        let block = Dim::fixed(BLOCK).div_floor(&depth.larger(&one)).smaller(&Dim::fixed(512));
-        let rows_per_block = block.div_floor(&tall).larger(&one).mul(&tall);
+        let block = Dim::fixed(BLOCK).div_floor(&channels).smaller(&Dim::fixed(512));
+        // Each panel is read once a block, so that a block is several tiles even of the longest rows.
+        let rows_per_block = block.div_floor(&tall).larger(&Dim::fixed(4)).mul(&tall);
         let panels = cols.div_ceil(&Dim::fixed(tile.cols()));
         let one_panel = rows_per_block.mul(&depth).scale(tile.cols()).larger(&one);
         let panels_per_block = Dim::fixed(TASK).div_floor(&one_panel).larger(&one);

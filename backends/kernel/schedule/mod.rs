@@ -6,11 +6,13 @@ mod domain;
 mod gemm;
 mod map;
 mod reduce;
+mod row;
 mod scan;
 
 pub use gemm::{Gemm, Tile, gemm, panel_elements, tile};
 pub use map::{Map, map};
 pub use reduce::{Combine, Reduction, reduce};
+pub use row::{Norm, Row, row};
 pub use scan::{Scan, scan};
 
 use crate::nest::{Builder, Kernel, Reg};

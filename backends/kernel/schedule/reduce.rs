@@ -36,7 +36,7 @@ impl Combine {
         }
     }
 
-    fn across(self) -> nest::Reduce {
+    pub(super) fn across(self) -> nest::Reduce {
         match self {
             Combine::Sum => nest::Reduce::Add,
             Combine::Product => nest::Reduce::Mul,

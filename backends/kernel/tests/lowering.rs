@@ -192,4 +192,4 @@ macro_rules! families {
     )*};
 }
 
-families!(argument cumulative einsum indexed norm pool resize select);
+families!(argument control cumulative einsum indexed norm pool quant resize row select);

@@ -49,10 +49,16 @@ impl Block {
         }
     }
 
-    /// Copies from elsewhere; both ranges must exist.
-    pub fn copy_from(&mut self, at: usize, from: &Block, start: usize, length: usize) {
-        self.bytes[at..at + length].copy_from_slice(&from.bytes[start..start + length]);
-        self.written[at..at + length].copy_from_slice(&from.written[start..start + length]);
+    /// A copy of a part, which must exist.
+    pub(crate) fn piece(&self, start: usize, length: usize) -> Block {
+        let range = start..start + length;
+        Block { bytes: self.bytes[range.clone()].to_vec(), written: self.written[range].to_vec() }
+    }
+
+    /// Puts a piece where there is room for it.
+    pub(crate) fn paste(&mut self, at: usize, piece: &Block) {
+        self.bytes[at..at + piece.len()].copy_from_slice(&piece.bytes);
+        self.written[at..at + piece.len()].copy_from_slice(&piece.written);
     }
 
     /// Where an element begins, if it lies inside.

@@ -10,7 +10,7 @@ use weft_kernel::nest::{Access, Builder, Kernel};
 const LANES: u32 = 64;
 
 /// An element type with a Rust type.
-pub trait Element: Copy {
+pub(crate) trait Element: Copy {
     /// The element type.
     const DTYPE: DType;
     /// Its bytes.
@@ -46,7 +46,7 @@ impl Element for bool {
 }
 
 /// A function of arguments of one type, of 64 elements at a time.
-pub fn kernel(function: Function, args: &[DType], result: DType) -> Kernel {
+pub(crate) fn kernel(function: Function, args: &[DType], result: DType) -> Kernel {
     let mut b = Builder::new("function", "map");
     let ins: Vec<_> = args.iter().map(|dtype| b.buffer("in", *dtype, Access::Read)).collect();
     let out = b.buffer("out", result, Access::Write);
@@ -59,14 +59,17 @@ pub fn kernel(function: Function, args: &[DType], result: DType) -> Kernel {
 }
 
 /// The results for columns of arguments, one column an argument.
-pub fn try_apply<A: Element, R: Element>(function: Function, args: &[&[A]]) -> Result<Vec<R>, ExecError> {
+pub(crate) fn try_apply<A: Element, R: Element>(
+    function: Function,
+    args: &[&[A]],
+) -> Result<Vec<R>, ExecError> {
     let kernel = kernel(function, &vec![A::DTYPE; args.len()], R::DTYPE);
     let (count, lanes) = (args[0].len(), LANES as usize);
     let tasks = count.div_ceil(lanes);
     let mut blocks: Vec<Block> = Vec::new();
     for column in args {
         assert_eq!(column.len(), count);
-        let last = *column.last().unwrap();
+        let last = *column.last().expect("there are arguments");
         let filled = column.iter().copied().chain(std::iter::repeat(last)).take(tasks * lanes);
         blocks.push(Block::new(filled.flat_map(A::bytes).collect()));
     }
@@ -74,12 +77,12 @@ pub fn try_apply<A: Element, R: Element>(function: Function, args: &[&[A]]) -> R
     blocks.push(Block::undefined(tasks * lanes * size));
     let bound: Vec<_> = (0..blocks.len()).map(|block| Argument { block, offset: 0 }).collect();
     exec::run(&kernel, &mut blocks, &bound, &[], 0..tasks as i64)?;
-    let out = blocks.pop().unwrap();
+    let out = blocks.pop().expect("the last one was pushed above");
     assert_eq!(out.first_unwritten(out.len()), None);
     Ok(out.bytes().chunks(size).take(count).map(R::of).collect())
 }
 
 /// The same, which must not fail.
-pub fn apply<A: Element, R: Element>(function: Function, args: &[&[A]]) -> Vec<R> {
+pub(crate) fn apply<A: Element, R: Element>(function: Function, args: &[&[A]]) -> Vec<R> {
     try_apply(function, args).unwrap_or_else(|error| panic!("{function:?}: {error}"))
 }
