@@ -27,6 +27,8 @@ fn lists_are_complete_and_explained() {
     for pass in passes["passes"].as_array().unwrap() {
         let name = pass["name"].as_str().unwrap();
         assert!(folder.weft(&format!("passes {name}")).done().contains("kind: "), "{name}");
+        let explained = pass["explanation"].as_str().unwrap();
+        assert!(explained.len() > 40 && !explained.contains("use weft"), "{name}: {explained}");
     }
     assert!(folder.weft("passes").done().contains("fold-constants"));
     assert!(folder.weft("passes O2").done().contains("O1"));

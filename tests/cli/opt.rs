@@ -48,3 +48,12 @@ fn weights_go_beside_and_come_back() {
     std::fs::remove_file(folder.path("a.weights.safetensors")).unwrap();
     folder.weft("opt a.weft --pipeline clean").refused(1, &["a.weft:2:", "`@w`"]);
 }
+
+#[test]
+fn goes_out_as_onnx_and_comes_back() {
+    let folder = Folder::linear();
+    folder.weft("opt linear.weft --pipeline clean --emit onnx").refused(2, &["-o"]);
+    folder.weft("opt linear.weft --pipeline clean --emit onnx -o a.onnx -q").done();
+    let run = |model| folder.weft(&format!("run {model} --random 1 --dim N=2 --backend interp -q")).done();
+    assert_eq!(run("a.onnx"), run("linear.weft"));
+}
