@@ -270,7 +270,6 @@ impl<'a> Lowering<'a> {
             Self::movement,
             Self::contraction,
             Self::reduction,
-            Self::runtime,
             Self::control,
             Self::pooling,
             Self::normalisation,

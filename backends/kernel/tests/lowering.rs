@@ -130,7 +130,7 @@ fn check(case: &Case) -> Result<(), String> {
     weft_ir::infer::infer(&mut module.graph, OpSet::builtin()).map_err(|e| format!("{e:?}"))?;
     let program =
         weft_kernel::lower::lower(&module, OpSet::builtin(), &Machine::X86_V3).map_err(|e| e.to_string())?;
-    let runner = Runner::new(&program);
+    let runner = Runner::new(&program)?;
     for sizes in &case.sizes {
         let inputs = inputs(&module, case, sizes);
         let expected =
@@ -167,14 +167,15 @@ struct Runner {
 }
 
 impl Runner {
-    fn new(program: &Program) -> Self {
+    fn new(program: &Program) -> Result<Self, String> {
         let folder = tempfile::tempdir().unwrap();
         let mut options = weft_llvm::Options::new(weft_backend::Emit::Lib, folder.path().join("model.so"));
         (options.cpu, options.threads) = ("x86-64-v3".to_string(), 1);
         options.level = weft_backend::OptLevel::O1;
-        let artifact = weft_llvm::compile(program, &options).unwrap_or_else(|e| panic!("{e}\n{program:#?}"));
+        let artifact = weft_llvm::compile(program, &options).map_err(|e| e.to_string())?;
         let options = weft_load::Options { threads: 1, profile: false };
-        Self { executable: weft_load::Executable::open(&artifact.path, options).unwrap(), _folder: folder }
+        let executable = weft_load::Executable::open(&artifact.path, options).map_err(|e| e.to_string())?;
+        Ok(Self { executable, _folder: folder })
     }
 
     fn run(&self, inputs: &[Arc<Tensor>]) -> Result<Vec<Tensor>, String> {
@@ -209,4 +210,4 @@ macro_rules! families {
     )*};
 }
 
-families!(argument attention control cumulative einsum indexed loss norm pool quant resize row select signal vision);
+families!(contract elementwise movement reduce argument attention control cumulative einsum indexed loss norm pool quant resize row select signal vision);
