@@ -19,6 +19,7 @@ mod emit;
 mod formula;
 mod fuse;
 mod indexed;
+mod linear_attention;
 mod loss;
 mod memory;
 mod movement;
@@ -284,6 +285,7 @@ impl<'a> Lowering<'a> {
             Self::quantisation,
             Self::packed,
             Self::attending,
+            Self::linear_attending,
             Self::losses,
             Self::signal,
             Self::sampling,

@@ -42,7 +42,6 @@ impl Lowering<'_> {
     }
 
     /// What is known of an operand, or the operand as a vector of `i64` with its length.
-    #[expect(clippy::type_complexity, reason = "either of two, and the caller takes it apart at once")]
     fn known_or_vector(
         &mut self,
         call: &Call<'_>,

@@ -212,6 +212,17 @@ impl Lowering<'_> {
             let places = self.tabled(place, 1, &axis.to);
             return Ok(Table { at, neighbours: 1, places, weights: None, outside });
         }
+        let (neighbours, places, weights) = self.weighted_neighbours(call, axis, x)?;
+        Ok(Table { at, neighbours, places, weights: Some(weights), outside })
+    }
+
+    /// The neighbours of a place with what they weigh, both as tables.
+    fn weighted_neighbours(
+        &mut self,
+        call: &Call<'_>,
+        axis: &Axis,
+        x: TermId,
+    ) -> Result<(i64, Handle, Handle)> {
         let dtype = match call.dtype(0) {
             DType::F64 => DType::F64,
             _ => F32,
@@ -247,7 +258,7 @@ impl Lowering<'_> {
         }
         let place = self.clamped(place, &axis.from);
         let places = self.tabled(place, neighbours, &axis.to);
-        Ok(Table { at, neighbours, places, weights: Some(weights), outside })
+        Ok((neighbours, places, weights))
     }
 
     /// How much narrower than elements of the result the filter is: 1 unless antialiasing downwards.

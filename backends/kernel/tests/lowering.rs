@@ -33,7 +33,13 @@ fn cases(text: &str) -> Vec<Case> {
         } else if let Some(range) = line.strip_prefix("range ") {
             let parts: Vec<&str> = range.split_whitespace().collect();
             let name = parts[0].trim_start_matches('%').to_string();
-            case.ranges.insert(name, (parts[1].parse().unwrap(), parts[2].parse().unwrap()));
+            case.ranges.insert(
+                name,
+                (
+                    parts[1].parse().expect("a well-formed case"),
+                    parts[2].parse().expect("a well-formed case"),
+                ),
+            );
         } else {
             case.text.push_str(line);
             case.text.push('\n');
@@ -44,8 +50,8 @@ fn cases(text: &str) -> Vec<Case> {
 }
 
 fn bindings(text: &str) -> BTreeMap<String, i64> {
-    let pairs = text.split_whitespace().map(|pair| pair.split_once('=').unwrap());
-    pairs.map(|(name, value)| (name.to_string(), value.parse().unwrap())).collect()
+    let pairs = text.split_whitespace().map(|pair| pair.split_once('=').expect("a well-formed case"));
+    pairs.map(|(name, value)| (name.to_string(), value.parse().expect("a well-formed case"))).collect()
 }
 
 /// Numbers that look random and are the same in every run.
@@ -64,7 +70,7 @@ impl Numbers {
             let x = low + (high - low) * self.next();
             element(dtype, x, &mut bytes);
         }
-        Tensor::new(dtype, dims.to_vec(), bytes.into()).unwrap()
+        Tensor::new(dtype, dims.to_vec(), bytes.into()).expect("a well-formed case")
     }
 }
 
@@ -94,7 +100,8 @@ fn inputs(module: &Module, case: &Case, sizes: &BTreeMap<String, i64>) -> Vec<Ar
     let input = |id: &weft_ir::NodeId| {
         let value = Value { node: *id, slot: 0 };
         let ty = graph.ty(value);
-        let extent = |d: &weft_ir::Dim| d.eval(&|s| sizes.get(s).copied()).unwrap() as u64;
+        let extent =
+            |d: &weft_ir::Dim| d.eval(&|s| sizes.get(s).copied()).expect("a well-formed case") as u64;
         let dims: Vec<u64> = ty.dims.iter().flatten().map(extent).collect();
         let range = case.ranges.get(graph.name_of(value)).copied();
         Arc::new(numbers.tensor(ty.dtype, &dims, range.unwrap_or_else(|| usual_range(ty.dtype))))
@@ -107,7 +114,8 @@ fn same(found: &Tensor, expected: &Tensor) -> Result<(), String> {
         let (f, e) = ((found.dtype(), found.dims()), (expected.dtype(), expected.dims()));
         return Err(format!("found {f:?}, expected {e:?}"));
     }
-    let (a, b) = (found.to_f64s().unwrap(), expected.to_f64s().unwrap());
+    let (a, b) =
+        (found.to_f64s().expect("a well-formed case"), expected.to_f64s().expect("a well-formed case"));
     let (relative, absolute) = match found.dtype() {
         DType::F16 => (4e-3, 2e-3),
         DType::Bf16 => (2e-2, 2e-2),
@@ -168,7 +176,7 @@ struct Runner {
 
 impl Runner {
     fn new(program: &Program) -> Result<Self, String> {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir().expect("a well-formed case");
         let mut options = weft_llvm::Options::new(weft_backend::Emit::Lib, folder.path().join("model.so"));
         (options.cpu, options.threads) = ("x86-64-v3".to_string(), 1);
         options.level = weft_backend::OptLevel::O1;
@@ -187,7 +195,7 @@ impl Runner {
 /// Runs the cases of one file; those whose name holds `CASE`, if that is set.
 fn family(name: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases").join(name).with_extension("weft");
-    let text = std::fs::read_to_string(&path).unwrap();
+    let text = std::fs::read_to_string(&path).expect("a well-formed case");
     let only = std::env::var("CASE").unwrap_or_default();
     let mut failures = Vec::new();
     for case in cases(&text).iter().filter(|c| c.name.contains(&only)) {
