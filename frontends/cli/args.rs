@@ -259,6 +259,8 @@ pub(crate) struct OptArgs {
 pub(crate) enum OptEmit {
     /// The written form
     Weft,
+    /// An ONNX model; it needs `-o`
+    Onnx,
 }
 
 #[derive(Debug, Args)]

@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::evaluate::Interpreted;
 use crate::model::{self, Model};
 use crate::progress::{Phase, Progress};
-use crate::weights;
+use crate::{files, weights};
 use std::path::{Path, PathBuf};
 use weft_frontend::Frontend;
 use weft_ir::{Module, OpSet};
@@ -81,6 +81,11 @@ impl Driver {
     /// Writes a module as text, its weights beside it; says which files were made besides.
     pub fn write(&self, module: &Module, path: &Path) -> Result<Vec<PathBuf>, Error> {
         weights::write_module(module, self.ops, path)
+    }
+
+    /// Writes a module as an ONNX model.
+    pub fn write_onnx(&self, module: &Module, path: &Path) -> Result<(), Error> {
+        files::write(path, &weft_onnx::write(module, self.ops)?)
     }
 
     /// The passes that a pipeline names.

@@ -30,6 +30,7 @@ mod pad_image;
 mod pool;
 mod quant;
 mod random;
+mod recurrent;
 mod reduce;
 mod region;
 mod repeat;
@@ -284,6 +285,7 @@ impl<'a> Lowering<'a> {
             Self::random,
             Self::quantisation,
             Self::packed,
+            Self::recurrence,
             Self::attending,
             Self::linear_attending,
             Self::losses,

@@ -1,7 +1,8 @@
 //! Every operator lowered, run, and compared with the reference interpreter.
 //!
 //! Cases stand in `cases/*.weft`: after `=== NAME`, a line `at N=1 H=5 | N=2 H=9` names the sizes to
-//! run at, lines `range %x 0 3` bound what inputs hold, then comes a graph.
+//! run at, lines `range %x 0 3` bound what inputs hold, `shapes only` compares no elements, then comes
+//! a graph.
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -17,6 +18,8 @@ struct Case {
     name: String,
     sizes: Vec<BTreeMap<String, i64>>,
     ranges: BTreeMap<String, (f64, f64)>,
+    /// Random numbers differ, so nothing but their number is compared.
+    shapes_only: bool,
     text: String,
 }
 
@@ -30,6 +33,8 @@ fn cases(text: &str) -> Vec<Case> {
         let Some(case) = cases.last_mut() else { continue };
         if let Some(sizes) = line.strip_prefix("at ") {
             case.sizes.extend(sizes.split('|').map(bindings));
+        } else if line == "shapes only" {
+            case.shapes_only = true;
         } else if let Some(range) = line.strip_prefix("range ") {
             let parts: Vec<&str> = range.split_whitespace().collect();
             let name = parts[0].trim_start_matches('%').to_string();
@@ -144,6 +149,11 @@ fn check(case: &Case) -> Result<(), String> {
         let expected =
             Interpreter::default().run(&module, &inputs).map_err(|e| format!("interpreter: {e}"))?;
         let found = runner.run(&inputs).map_err(|e| format!("{sizes:?}: {e}"))?;
+        if case.shapes_only {
+            let shape = |t: &Tensor| (t.dtype(), t.dims().to_vec());
+            assert!(found.iter().map(shape).eq(expected.iter().map(shape)));
+            continue;
+        }
         agree(&found, &expected).map_err(|e| format!("{sizes:?}: compiled: {e}"))?;
         if let Some(found) = interpreted(&program, &inputs).map_err(|e| format!("{sizes:?}: {e}"))? {
             agree(&found, &expected).map_err(|e| format!("{sizes:?}: interpreted: {e}"))?;
@@ -218,4 +228,22 @@ macro_rules! families {
     )*};
 }
 
-families!(contract elementwise movement reduce argument attention control cumulative einsum indexed loss norm pool quant resize row select signal vision);
+families! {
+    argument attention contract control cumulative einsum elementwise empty indexed loss movement norm pool quant random
+    recurrent reduce resize row select signal vision
+}
+
+#[test]
+fn every_operator_has_a_case() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
+    let mut text = String::new();
+    for entry in std::fs::read_dir(folder).expect("there are cases") {
+        text += &std::fs::read_to_string(entry.expect("a file").path()).expect("a text");
+    }
+    let missing: Vec<&str> = OpSet::builtin()
+        .iter()
+        .map(|def| def.name)
+        .filter(|name| !text.contains(&format!("= {name}(")))
+        .collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
