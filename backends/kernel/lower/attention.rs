@@ -73,23 +73,17 @@ impl Lowering<'_> {
         if shown == Some(0) {
             stages[0] = Some(self.settled(raw));
         }
-        let mut term = self.here(raw);
+        let capped = self.capped_scores(call, raw, shown == Some(1));
+        stages[1] = (shown == Some(1)).then_some(capped);
+        let mut term = self.here(capped);
         if !plain {
-            term = self.capped(term, call.attrs.float("softcap"));
-        }
-        if shown == Some(1) {
-            let capped = self.lazy(dims.clone(), term);
-            stages[1] = Some(self.settled(capped));
-            term = self.here(capped);
-        }
-        let sight = Sight {
-            dims: dims.clone(),
-            mask: call.optional(3),
-            past,
-            valid: call.optional(6),
-            at_end: call.optional(6).is_some() && past_k.is_none(),
-        };
-        if !plain {
+            let sight = Sight {
+                dims: dims.clone(),
+                mask: call.optional(3),
+                past,
+                valid: call.optional(6),
+                at_end: call.optional(6).is_some() && past_k.is_none(),
+            };
             term = self.hidden(call, &sight, term);
         }
         let biased = self.lazy(dims, term);
@@ -145,14 +139,20 @@ impl Lowering<'_> {
         Ok(self.lazy(dims, term))
     }
 
-    fn capped(&mut self, x: TermId, cap: f32) -> TermId {
-        if cap <= 0.0 {
-            return x;
+    /// Scores bent below a limit, if there is one; in memory if they are shown.
+    fn capped_scores(&mut self, call: &Call<'_>, raw: Handle, shown: bool) -> Handle {
+        let declared = call.attrs.def.attr("softcap").is_some();
+        let cap = if declared { call.attrs.float("softcap") } else { 0.0 };
+        let (x, dims) = (self.here(raw), self.dims_of(raw));
+        let mut term = x;
+        if cap > 0.0 {
+            let cap = self.value(self.terms.dtype(x), cap.into());
+            let ratio = self.over(x, cap);
+            let bent = self.apply(F::Tanh, &[ratio]);
+            term = self.times(cap, bent);
         }
-        let cap = self.value(self.terms.dtype(x), cap.into());
-        let ratio = self.over(x, cap);
-        let bent = self.apply(F::Tanh, &[ratio]);
-        self.times(cap, bent)
+        let capped = self.lazy(dims, term);
+        if shown { self.settled(capped) } else { capped }
     }
 
     /// Scores with the mask added, and minus infinity where a query may not look.
@@ -276,6 +276,19 @@ impl Lowering<'_> {
             _ => (x, 2),
         };
         let split = self.dims_of(x);
+        let term = self.turned(call, x, length)?;
+        let term = self.cast_term(term, call.dtype(0));
+        let y = self.lazy(split, term);
+        if dims.len() == 4 {
+            return Ok(y);
+        }
+        self.force(y);
+        Ok(self.reshaped(y, &dims))
+    }
+
+    /// The features of `x` at the place of the result, turned; axis `length` counts positions.
+    fn turned(&mut self, call: &Call<'_>, x: Handle, length: usize) -> Result<TermId> {
+        let split = self.dims_of(x);
         let turned = match call.attrs.int("rotary_embedding_dim") {
             0 => split[3].clone(),
             some => Dim::fixed(some),
@@ -296,19 +309,13 @@ impl Lowering<'_> {
         let (cos, sin) = (self.cast_term(cos, dtype), self.cast_term(sin, dtype));
         let (straight, across) = (self.times(cos, own), self.times(sin, other));
         let (low, high) = (self.minus(straight, across), self.plus(straight, across));
-        let mut term = self.choose(first, low, high);
-        if turned != split[3] {
-            let end = self.number(&turned);
-            let inside = self.test(F::Lt, d, end);
-            term = self.choose(inside, term, own);
+        let both = self.choose(first, low, high);
+        if turned == split[3] {
+            return Ok(both);
         }
-        let term = self.cast_term(term, call.dtype(0));
-        let y = self.lazy(split, term);
-        if dims.len() == 4 {
-            return Ok(y);
-        }
-        self.force(y);
-        Ok(self.reshaped(y, &dims))
+        let end = self.number(&turned);
+        let inside = self.test(F::Lt, d, end);
+        Ok(self.choose(inside, both, own))
     }
 
     /// The number of a feature's pair, the place of its other half, and whether it is the first half.

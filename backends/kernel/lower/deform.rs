@@ -63,31 +63,12 @@ impl Lowering<'_> {
         self.force(x);
         self.force(moves);
         let part = self.quotient(Index::axis(1), &per_part);
-        let mut tap = Index::fixed(0);
-        for (axis, extent) in window.kernel.iter().enumerate() {
-            tap = tap.scale(&Dim::fixed(*extent)).add(&Index::axis(2 + axis as u32));
-        }
-        let number = part.scale(&Dim::fixed(taps)).add(&tap);
-        let place = |channel: Index| {
-            let mut at = vec![Index::axis(0), channel];
-            at.extend((0..axes as u32).map(|a| Index::axis((2 + axes) as u32 + a)));
-            at
-        };
-        let mut places = Vec::new();
-        for axis in 0..axes {
-            let pad = call.attrs.ints("pads").get(axis).copied().unwrap_or(0);
-            let here = Index::axis((2 + axes + axis) as u32).scale(&Dim::fixed(window.strides[axis]));
-            let own = Index::axis(2 + axis as u32).scale(&Dim::fixed(window.dilations[axis]));
-            let regular = self.position(here.add(&own).plus(&Dim::fixed(-pad)));
-            let channel = number.scale(&Dim::fixed(axes as i64)).plus(&Dim::fixed(axis as i64));
-            let moved = self.read(moves, &place(channel));
-            let (regular, moved) = (self.cast_term(regular, dtype), self.cast_term(moved, dtype));
-            places.push(self.plus(regular, moved));
-        }
+        let number = part.scale(&Dim::fixed(taps)).add(&tap_number(&window));
+        let places = self.moved_places(call, &window, (moves, &number), dtype);
         let mut value = self.between(x, &places, &size, dtype);
         if let Some(mask) = call.optional(4) {
             self.force(mask);
-            let weight = self.read(mask, &place(number));
+            let weight = self.read(mask, &at_place(number, axes));
             let weight = self.cast_term(weight, dtype);
             value = self.times(value, weight);
         }
@@ -96,6 +77,29 @@ impl Lowering<'_> {
         shape_seen.extend(dims[2..].iter().cloned());
         let seen = self.lazy(shape_seen, value);
         Ok(self.settled(seen))
+    }
+
+    /// Where a tap was moved to on every axis; `number` is that of its moves.
+    fn moved_places(
+        &mut self,
+        call: &Call<'_>,
+        window: &Window,
+        (moves, number): (Handle, &Index),
+        dtype: DType,
+    ) -> Vec<TermId> {
+        let axes = window.kernel.len();
+        let mut places = Vec::new();
+        for axis in 0..axes {
+            let pad = call.attrs.ints("pads").get(axis).copied().unwrap_or(0);
+            let here = Index::axis((2 + axes + axis) as u32).scale(&Dim::fixed(window.strides[axis]));
+            let own = Index::axis(2 + axis as u32).scale(&Dim::fixed(window.dilations[axis]));
+            let regular = self.position(here.add(&own).plus(&Dim::fixed(-pad)));
+            let channel = number.scale(&Dim::fixed(axes as i64)).plus(&Dim::fixed(axis as i64));
+            let moved = self.read(moves, &at_place(channel, axes));
+            let (regular, moved) = (self.cast_term(regular, dtype), self.cast_term(moved, dtype));
+            places.push(self.plus(regular, moved));
+        }
+        places
     }
 
     /// A plane at a place between its elements, zero outside.
@@ -182,4 +186,19 @@ impl Lowering<'_> {
         self.copy(x, &behind);
         Ok(self.view(dtype, dims, whole))
     }
+}
+
+/// The number of a tap, over the axes that count taps.
+fn tap_number(window: &Window) -> Index {
+    let taps = window.kernel.iter().enumerate();
+    taps.fold(Index::fixed(0), |number, (axis, extent)| {
+        number.scale(&Dim::fixed(*extent)).add(&Index::axis(2 + axis as u32))
+    })
+}
+
+/// A channel at the place of the result.
+fn at_place(channel: Index, axes: usize) -> Vec<Index> {
+    let mut at = vec![Index::axis(0), channel];
+    at.extend((0..axes as u32).map(|a| Index::axis((2 + axes) as u32 + a)));
+    at
 }

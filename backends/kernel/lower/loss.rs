@@ -3,7 +3,7 @@ use super::formula::wide;
 use super::{Call, Handle, Lowering, Result, identity};
 use crate::math::Function as F;
 use crate::schedule::Combine;
-use crate::term::Index;
+use crate::term::{Index, TermId};
 use weft_ir::DType;
 
 impl Lowering<'_> {
@@ -52,19 +52,7 @@ impl Lowering<'_> {
         let score = self.read(scores, &at);
         let score = self.cast_term(score, wide(call.dtype(0)));
         let dtype = self.terms.dtype(score);
-        let mut weight = match call.optional(2) {
-            Some(weights) => {
-                self.force(weights);
-                let weight = self.read(weights, &[class]);
-                self.cast_term(weight, dtype)
-            }
-            None => self.value(dtype, 1.0),
-        };
-        if let Some(ignored) = call.attrs.int_opt("ignore_index") {
-            let (ignored, zero) = (self.integer(ignored), self.zero(dtype));
-            let skipped = self.test(F::Eq, label, ignored);
-            weight = self.choose(skipped, zero, weight);
-        }
+        let weight = self.class_weight(call, (label, class), dtype);
         let product = self.times(score, weight);
         let zero = self.zero(dtype);
         // A score of minus infinity that does not count is no number.
@@ -87,5 +75,21 @@ impl Lowering<'_> {
         }
         let term = self.cast_term(term, call.dtype(0));
         Ok(self.lazy(Vec::new(), term))
+    }
+
+    /// The weight of a class, zero where its label is ignored.
+    fn class_weight(&mut self, call: &Call<'_>, (label, class): (TermId, Index), dtype: DType) -> TermId {
+        let weight = match call.optional(2) {
+            Some(weights) => {
+                self.force(weights);
+                let weight = self.read(weights, &[class]);
+                self.cast_term(weight, dtype)
+            }
+            None => self.value(dtype, 1.0),
+        };
+        let Some(ignored) = call.attrs.int_opt("ignore_index") else { return weight };
+        let (ignored, zero) = (self.integer(ignored), self.zero(dtype));
+        let skipped = self.test(F::Eq, label, ignored);
+        self.choose(skipped, zero, weight)
     }
 }

@@ -19,6 +19,7 @@ mod emit;
 mod formula;
 mod fuse;
 mod indexed;
+mod linear_attention;
 mod loss;
 mod memory;
 mod movement;
@@ -271,7 +272,6 @@ impl<'a> Lowering<'a> {
             Self::movement,
             Self::contraction,
             Self::reduction,
-            Self::runtime,
             Self::control,
             Self::pooling,
             Self::normalisation,
@@ -287,6 +287,7 @@ impl<'a> Lowering<'a> {
             Self::packed,
             Self::recurrence,
             Self::attending,
+            Self::linear_attending,
             Self::losses,
             Self::signal,
             Self::sampling,

@@ -63,7 +63,7 @@ impl Lowering<'_> {
     /// `Loop`.
     pub(crate) fn repeat(&mut self, call: &Call<'_>) -> Result<Vec<Handle>> {
         let trips = match call.optional(0) {
-            Some(_) => self.integers(call, 0)?.first().cloned().ok_or("the number of trips is missing")?,
+            Some(_) => self.sizes(call, 0)?.first().cloned().ok_or("the number of trips is missing")?,
             None => Dim::fixed(i64::MAX),
         };
         let mut round = self.round(call, trips.larger(&Dim::fixed(0)))?;

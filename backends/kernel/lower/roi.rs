@@ -66,7 +66,7 @@ impl Lowering<'_> {
                 let count = self.here(counts);
                 let count = self.cast_term(count, DType::I64);
                 let most = self.combined(counts, count, &[0], Combine::Max)?;
-                (samples, self.measured(most).larger(&Dim::fixed(0)))
+                (samples, self.measured(most)?)
             }
             given => (self.value(dtype, given as f64), Dim::fixed(given)),
         };

@@ -198,7 +198,7 @@ impl Lowering<'_> {
 
     fn affine_grid(&mut self, call: &Call<'_>) -> Result<Handle> {
         let (theta, dims) = (call.operand(0)?, call.dims(0)?);
-        let size = self.integers(call, 1)?;
+        let size = self.sizes(call, 1)?;
         let axes = dims.len() - 2;
         let mut computed = vec![size[0].clone()];
         computed.extend(size[2..].iter().cloned());

@@ -35,7 +35,7 @@ impl Lowering<'_> {
     fn only_integer(&mut self, call: &Call<'_>, operand: usize) -> Result<Dim> {
         let found = match known_integers(call, operand) {
             Some(known) => known,
-            None => return Ok(self.measured(call.operand(operand)?)),
+            None => return self.measured(call.operand(operand)?),
         };
         found.first().cloned().ok_or_else(|| format!("operand {operand} is empty"))
     }

@@ -48,7 +48,7 @@ impl Lowering<'_> {
     pub(crate) fn pad(&mut self, call: &Call<'_>) -> Result<Handle> {
         let (from, dims) = (call.operand(0)?, call.dims(0)?);
         let old = self.dims_of(from);
-        let (before, computed) = self.pad_extents(call, &old)?;
+        let (before, computed) = self.pad_widths(call, &old)?;
         self.define_extents(&dims, &computed);
         self.force(from);
         let mode = call.attrs.str("mode");
@@ -58,39 +58,37 @@ impl Lowering<'_> {
             if before[axis].as_fixed() == Some(0) && old[axis] == dims[axis] {
                 continue;
             }
-            let here = at[axis].plus(&before[axis].scale(-1));
-            let position = self.terms.add(Term::Position(here));
+            let position = self.position(at[axis].plus(&before[axis].scale(-1)));
             at[axis] = self.padded(position, &old[axis], mode)?;
             if mode == "constant" {
                 let within = self.within(position, &old[axis]);
-                inside = Some(match inside {
-                    Some(all) => self.terms.call(DType::Bool, F::And, &[all, within]),
-                    None => within,
-                });
+                inside = Some(self.both(inside, within));
             }
         }
         let value = self.read(from, &at);
-        let term = match inside {
-            None => value,
-            Some(inside) => self.or_filling(call, inside, value),
+        let Some(inside) = inside else { return Ok(self.lazy(dims, value)) };
+        let fill = match call.optional(2) {
+            Some(fill) => self.single(fill),
+            None => self.zero(self.dtype_of(from)),
         };
+        let term = self.choose(inside, value, fill);
         Ok(self.lazy(dims, term))
     }
 
-    /// How much comes before each axis, and the extents with all padding.
-    fn pad_extents(&mut self, call: &Call<'_>, old: &[Dim]) -> Result<(Vec<Dim>, Vec<Dim>)> {
+    /// What `Pad` adds before each axis, and the extents it makes.
+    fn pad_widths(&mut self, call: &Call<'_>, old: &[Dim]) -> Result<(Vec<Dim>, Vec<Dim>)> {
+        let rank = old.len();
         let pads = self.integers(call, 1)?;
         let axes: Vec<usize> = match call.optional(3) {
             Some(_) => {
                 let axes = self.integers(call, 3)?;
                 let fixed: Option<Vec<i64>> = axes.iter().map(Dim::as_fixed).collect();
                 let fixed = fixed.ok_or("the axes are known only at run time")?;
-                fixed.into_iter().map(|a| place(a, old.len())).collect::<Result<_>>()?
+                fixed.into_iter().map(|a| place(a, rank)).collect::<Result<_>>()?
             }
-            None => (0..old.len()).collect(),
+            None => (0..rank).collect(),
         };
-        let mut before = vec![Dim::fixed(0); old.len()];
-        let mut computed = old.to_vec();
+        let (mut before, mut computed) = (vec![Dim::fixed(0); rank], old.to_vec());
         for (i, axis) in axes.iter().enumerate() {
             let (start, end) = (pads.get(i), pads.get(i + axes.len()));
             let (start, end) = start.zip(end).ok_or("there are too few pads")?;
@@ -98,19 +96,6 @@ impl Lowering<'_> {
             computed[*axis] = old[*axis].add(start).add(end);
         }
         Ok((before, computed))
-    }
-
-    /// A value where it is inside, else the constant that fills up.
-    fn or_filling(&mut self, call: &Call<'_>, inside: TermId, value: TermId) -> TermId {
-        let dtype = self.terms.dtype(value);
-        let fill = match call.optional(2) {
-            Some(fill) => {
-                let rank = self.dims_of(fill).len();
-                self.read(fill, &vec![Index::fixed(0); rank])
-            }
-            None => self.zero(dtype),
-        };
-        self.terms.call(dtype, F::Select, &[inside, value, fill])
     }
 
     /// The number zero of a type.
