@@ -218,30 +218,18 @@ impl Lowering<'_> {
             memory,
             offset: offset.add(&gate.scale(gates.start)),
             batch: vec![(Dim::fixed(shape.directions), strides[0].clone())],
-            depth: vec![
-                (hidden.clone(), strides[2].clone()),
-                (Dim::fixed(gates.end - gates.start), gate),
-            ],
+            depth: vec![(hidden.clone(), strides[2].clone()), (Dim::fixed(gates.end - gates.start), gate)],
             col: (hidden, strides[1].clone()),
         };
         let tile = Tile { rows: block.rows, vectors: block.vectors, lanes: block.lanes };
         let panels = self.panels(&right, shape.dtype, tile)?;
-        let operand = Operand {
-            role,
-            step: Dim::fixed(0),
-            direction: panels.strides[0].clone(),
-            row: Dim::fixed(0),
-        };
+        let operand =
+            Operand { role, step: Dim::fixed(0), direction: panels.strides[0].clone(), row: Dim::fixed(0) };
         Ok((operand, (panels.memory, Dim::fixed(0))))
     }
 
     /// The lengths of the rows and the states before the first step, where they are given.
-    fn first_states(
-        &mut self,
-        call: &Call<'_>,
-        shape: &Shape,
-        arguments: &mut Vec<Argument>,
-    ) -> Result<()> {
+    fn first_states(&mut self, call: &Call<'_>, shape: &Shape, arguments: &mut Vec<Argument>) -> Result<()> {
         if let Some(lengths) = call.optional(4) {
             let view = self.force_whole(lengths);
             let operand = Operand {

@@ -115,7 +115,9 @@ fn same(found: &Tensor, expected: &Tensor) -> Result<(), String> {
         dtype if dtype.is_float() => (2e-4, 2e-5),
         _ => (0.0, 0.0),
     };
-    let close = |x: f64, y: f64| x == y || (x.is_nan() && y.is_nan()) || (x - y).abs() <= absolute + relative * y.abs();
+    let close = |x: f64, y: f64| {
+        x == y || (x.is_nan() && y.is_nan()) || (x - y).abs() <= absolute + relative * y.abs()
+    };
     match a.iter().zip(&b).position(|(x, y)| !close(*x, *y)) {
         Some(at) => Err(format!("element {at} of {:?}: found {}, expected {}", found.dims(), a[at], b[at])),
         None => Ok(()),
@@ -126,11 +128,13 @@ fn check(case: &Case) -> Result<(), String> {
     let text = format!("weft 1 canonical\n{}", case.text);
     let mut module = Module::parse(&text, OpSet::builtin(), &NoWeights).map_err(|e| format!("{e}"))?;
     weft_ir::infer::infer(&mut module.graph, OpSet::builtin()).map_err(|e| format!("{e:?}"))?;
-    let program = weft_kernel::lower::lower(&module, OpSet::builtin(), &Machine::X86_V3).map_err(|e| e.to_string())?;
+    let program =
+        weft_kernel::lower::lower(&module, OpSet::builtin(), &Machine::X86_V3).map_err(|e| e.to_string())?;
     let runner = Runner::new(&program);
     for sizes in &case.sizes {
         let inputs = inputs(&module, case, sizes);
-        let expected = Interpreter::default().run(&module, &inputs).map_err(|e| format!("interpreter: {e}"))?;
+        let expected =
+            Interpreter::default().run(&module, &inputs).map_err(|e| format!("interpreter: {e}"))?;
         let found = runner.run(&inputs).map_err(|e| format!("{sizes:?}: {e}"))?;
         for (i, (found, expected)) in found.iter().zip(&expected).enumerate() {
             same(found, expected).map_err(|e| format!("{sizes:?}: output {i}: {e}"))?;

@@ -66,7 +66,8 @@ pub fn row(name: &str, machine: &Machine, terms: &Terms, what: &Row) -> Schedule
     let stored = reads_back(&mut domain, &mut buffers, (out, b.elem(out)), axis as u32);
     let cheap = is_cheap(&domain.terms, domain.roots[1]);
     let vectors = if across { vectors_of(&domain.dims[axis], lanes) } else { TOGETHER };
-    let writer = Writer { domain: &domain, buffers: &buffers, out, kept, axis, lanes, vectors, stored, cheap };
+    let writer =
+        Writer { domain: &domain, buffers: &buffers, out, kept, axis, lanes, vectors, stored, cheap };
     let plan = Plan::new(&writer);
     plan.units(&mut b, |b, axes| writer.unit(b, axes, what.norm));
     Scheduled { tasks: plan.tasks(), kernel: b.finish(), sources: used }
