@@ -141,7 +141,7 @@ impl Tensor {
 
     /// The number of elements.
     pub fn len(&self) -> u64 {
-        self.dims.iter().product()
+        element_count(&self.dims).unwrap_or(0)
     }
 
     /// Whether there is no element.

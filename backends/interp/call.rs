@@ -147,8 +147,10 @@ impl<'a> Call<'a> {
     /// taken for a shape that the values of operands decide.
     pub(crate) fn room(&self, dims: &[usize]) -> Result<usize, EvalError> {
         let dims: Vec<u64> = dims.iter().map(|d| *d as u64).collect();
-        match element_count(&dims).filter(|n| *n <= self.budget) {
-            Some(n) => Ok(n as usize),
+        // Extents beside a zero must be countable too: parts of the shape are multiplied on their own.
+        let solid: Vec<u64> = dims.iter().map(|d| (*d).max(1)).collect();
+        match element_count(&solid).filter(|n| *n <= self.budget) {
+            Some(_) => Ok(dims.iter().product::<u64>() as usize),
             None => Err(EvalError::TooLarge { dims, budget: self.budget }),
         }
     }

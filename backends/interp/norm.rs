@@ -3,6 +3,8 @@ use crate::arith::larger;
 use crate::array::{Array, Lanes, axis};
 use crate::call::{Call, Eval, EvalError, wrong};
 use crate::reduce::{fold_axes, log_sum_exp};
+use crate::slide::{channels_back, channels_first};
+use weft_ir::ops::window::Layout;
 use weft_ir::{DType, Tensor};
 
 type Results = Result<Vec<Tensor>, EvalError>;
@@ -105,7 +107,8 @@ fn per_channel(call: &Call<'_>, i: usize, rank: usize) -> Result<Array<f64>, Eva
 
 /// Groups of channels brought to mean 0 and variance 1, then scaled and moved by channel.
 fn channels(call: &Call<'_>, groups: i64) -> Results {
-    let x = call.floats(0)?;
+    let layout = Layout::of(&call.attrs)?;
+    let x = channels_first(call.floats(0)?, layout);
     let rank = x.dims.len();
     let (count, groups) = (x.dims.get(1).copied().unwrap_or(0), groups.max(1) as usize);
     if rank < 2 || count % groups != 0 {
@@ -119,7 +122,8 @@ fn channels(call: &Call<'_>, groups: i64) -> Results {
         group.iter_mut().for_each(|x| *x = (*x - mean) / (variance + epsilon).sqrt());
     }
     let scaled = y.zip(&per_channel(call, 1, rank)?, |y, s| y * s)?;
-    Ok(vec![scaled.zip(&per_channel(call, 2, rank)?, |y, b| y + b)?.store(call.dtype(0)?)?])
+    let moved = scaled.zip(&per_channel(call, 2, rank)?, |y, b| y + b)?;
+    Ok(vec![channels_back(moved, layout).store(call.dtype(0)?)?])
 }
 
 fn batch(call: &Call<'_>) -> Results {

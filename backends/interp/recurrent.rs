@@ -105,7 +105,7 @@ impl Net<'_> {
     }
 
     fn activate(&self, which: usize, x: f64) -> f64 {
-        self.activations[which].apply(x.clamp(-self.clip, self.clip))
+        self.activations[which].apply(x.max(-self.clip).min(self.clip))
     }
 }
 

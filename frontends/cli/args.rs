@@ -174,14 +174,20 @@ pub(crate) struct TestArgs {
     /// A folder with `input_K.pb` and `output_K.pb`; the `test_data_set_*` folders beside the model unless given
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Vec<PathBuf>,
+    /// Compare with the reference interpreter on random inputs instead
+    #[arg(long, value_name = "SEED", conflicts_with = "data")]
+    pub(crate) random: Option<u64>,
+    /// Compare every value on the way, and show where a difference begins
+    #[arg(long, requires = "random")]
+    pub(crate) layers: bool,
     /// What runs the model
     #[arg(long, value_enum, default_value_t = BackendKind::Cpu)]
     pub(crate) backend: BackendKind,
     /// How far a float may be off, relative to what is expected
-    #[arg(long, default_value_t = 1e-3)]
+    #[arg(long, value_name = "R", default_value_t = 1e-3)]
     pub(crate) rtol: f64,
     /// How far a float may be off in any case
-    #[arg(long, default_value_t = 1e-4)]
+    #[arg(long, value_name = "A", default_value_t = 1e-4)]
     pub(crate) atol: f64,
     /// How many threads to use; one per processor unless given
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
@@ -253,6 +259,8 @@ pub(crate) struct OptArgs {
 pub(crate) enum OptEmit {
     /// The written form
     Weft,
+    /// An ONNX model; it needs `-o`
+    Onnx,
 }
 
 #[derive(Debug, Args)]

@@ -11,11 +11,23 @@ pub fn symbols(module: &Module) -> BTreeSet<String> {
     let graph = &module.graph;
     let types = graph.inputs().iter().map(|id| graph.ty(Value { node: *id, slot: 0 }));
     let symbols = types.flat_map(|ty| ty.dims.iter().flatten()).flat_map(Dim::symbols);
-    symbols.map(|symbol| symbol.to_string()).filter(|symbol| symbol != "?").collect()
+    symbols.map(|symbol| symbol.to_string()).collect()
+}
+
+/// Names the extents of inputs that nobody knows after the input and the axis, as inference does.
+pub(crate) fn name_unknown(graph: &mut Graph) {
+    for id in graph.inputs().to_vec() {
+        let value = Value { node: id, slot: 0 };
+        let (name, mut ty) = (graph.name_of(value).to_string(), graph.ty(value).clone());
+        for (axis, dim) in ty.dims.iter_mut().flatten().enumerate().filter(|(_, dim)| dim.is_unknown()) {
+            *dim = Dim::symbol(&format!("?{name}.{axis}"));
+        }
+        graph.set_ty(value, ty);
+    }
 }
 
 /// Puts numbers in the place of symbolic extents, everywhere in the module.
-pub fn fix(module: &mut Module, dims: &Dims) -> Result<(), Error> {
+pub(crate) fn fix(module: &mut Module, dims: &Dims) -> Result<(), Error> {
     let known = symbols(module);
     if let Some(name) = dims.keys().find(|name| !known.contains(*name)) {
         let known: Vec<_> = known.iter().map(|name| format!("`{name}`")).collect();

@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::evaluate::Interpreted;
 use crate::model::{self, Model};
 use crate::progress::{Phase, Progress};
-use crate::weights;
+use crate::{files, weights};
 use std::path::{Path, PathBuf};
 use weft_frontend::Frontend;
 use weft_ir::{Module, OpSet};
@@ -58,6 +58,7 @@ impl Driver {
     pub fn read(&self, path: &Path, dims: &Dims, progress: &mut dyn Progress) -> Result<Model, Error> {
         progress.begin(Phase::Read);
         let mut model = self.read_form(path)?;
+        dims::name_unknown(&mut model.module.graph);
         dims::fix(&mut model.module, dims)?;
         model.report.warnings.iter().for_each(|warning| progress.remark(&warning.to_string()));
         let graph = &model.module.graph;
@@ -80,6 +81,11 @@ impl Driver {
     /// Writes a module as text, its weights beside it; says which files were made besides.
     pub fn write(&self, module: &Module, path: &Path) -> Result<Vec<PathBuf>, Error> {
         weights::write_module(module, self.ops, path)
+    }
+
+    /// Writes a module as an ONNX model.
+    pub fn write_onnx(&self, module: &Module, path: &Path) -> Result<(), Error> {
+        files::write(path, &weft_onnx::write(module, self.ops)?)
     }
 
     /// The passes that a pipeline names.

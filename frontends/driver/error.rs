@@ -88,6 +88,9 @@ pub enum Error {
     /// Inputs were not given as they should be.
     #[error("{0}")]
     Inputs(String),
+    /// A module has no form in ONNX.
+    #[error(transparent)]
+    Export(#[from] weft_onnx::WriteError),
     /// A file could not be written.
     #[error("cannot write `{}`: {error}", .file.display())]
     Write {

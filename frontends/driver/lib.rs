@@ -16,6 +16,8 @@ pub mod files;
 mod inputs;
 pub mod inspect;
 #[cfg(feature = "llvm")]
+mod layers;
+#[cfg(feature = "llvm")]
 mod measure;
 mod model;
 mod outputs;
@@ -25,6 +27,7 @@ mod random;
 mod runner;
 mod statistics;
 pub mod tensors;
+pub mod testing;
 mod weights;
 
 pub use artifact::{FileKind, file_kind};
@@ -37,6 +40,8 @@ pub use driver::{Driver, PassOptions};
 pub use error::Error;
 pub use evaluate::Interpreted;
 pub use inputs::{InputSources, Inputs};
+#[cfg(feature = "llvm")]
+pub use layers::{Layer, layers};
 #[cfg(feature = "llvm")]
 pub use measure::{KernelTime, MeasureOptions, Measurement, measure};
 pub use model::Model;

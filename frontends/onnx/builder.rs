@@ -155,6 +155,9 @@ impl<'m, 'a> Builder<'m, 'a> {
             Some(Binding::Value(value)) => Ok(Some(value)),
             Some(Binding::Absent) => Ok(None),
             Some(Binding::Broken) => Err(Stop::Reported),
+            Some(Binding::List(_)) => {
+                Err(Cause::Unsupported(format!("`{}`, a sequence, in this place", clip(name))).into())
+            }
             Some(Binding::Weight(tensor)) => {
                 let wanted = self.frame().wanted_name(name);
                 let value = self.constant(wanted, tensor)?;

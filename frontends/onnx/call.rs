@@ -3,6 +3,7 @@ use crate::attributes::Attributes;
 use crate::builder::{Builder, Draft, Stop};
 use crate::proto::NodeProto;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
 use weft_frontend::Cause;
 use weft_ir::{Attr, AttrDef, AttrKind, DType, Dim, Element, Fact, OpDef, Tensor, Value};
@@ -10,12 +11,17 @@ use weft_ir::{Attr, AttrDef, AttrKind, DType, Dim, Element, Fact, OpDef, Tensor,
 /// The results of a node, or why there are none.
 pub(crate) type Converted = Result<Vec<Value>, Stop>;
 
+/// Sequences, by the position of the operand. They exist while a model is read only.
+pub(crate) type Lists = BTreeMap<usize, Rc<Vec<Value>>>;
+
 /// One node being converted.
 pub(crate) struct Call<'c, 'm, 'a> {
     pub(crate) builder: &'c mut Builder<'m, 'a>,
     pub(crate) node: &'a NodeProto,
     pub(crate) attrs: Attributes<'a>,
     pub(crate) operands: Vec<Option<Value>>,
+    /// The operands that are sequences.
+    pub(crate) lists: Lists,
 }
 
 impl<'a> Call<'_, '_, 'a> {
@@ -80,9 +86,14 @@ impl<'a> Call<'_, '_, 'a> {
         self.builder.frame().wanted_name(first.map_or("unused", String::as_str))
     }
 
+    /// The name of a value on the way to the results.
+    pub(crate) fn name_inside(&self, what: &str) -> String {
+        format!("{}/{what}", self.stem())
+    }
+
     /// Adds a constant on the way to the results.
     pub(crate) fn tensor(&mut self, what: &str, tensor: Tensor) -> Result<Value, Cause> {
-        let name = format!("{}/{what}", self.stem());
+        let name = self.name_inside(what);
         self.builder.constant(name, Arc::new(tensor))
     }
 
@@ -97,7 +108,18 @@ impl<'a> Call<'_, '_, 'a> {
         self.tensor(what, number)
     }
 
-    /// Adds a node on the way to the results.
+    /// Adds a node whose results get these names.
+    pub(crate) fn emit(
+        &mut self,
+        op: &str,
+        attrs: BTreeMap<String, Attr>,
+        operands: Vec<Option<Value>>,
+        names: Vec<String>,
+    ) -> Result<Vec<Value>, Cause> {
+        self.builder.emit(Draft { op: op.to_string(), attrs, operands, names, regions: Vec::new() })
+    }
+
+    /// Adds a node of one result on the way to those of the model's node.
     pub(crate) fn step(
         &mut self,
         what: &str,
@@ -105,12 +127,12 @@ impl<'a> Call<'_, '_, 'a> {
         attrs: &[(&str, Attr)],
         operands: &[Value],
     ) -> Result<Value, Cause> {
-        let name = format!("{}/{what}", self.stem());
-        self.only_result(name, op, attrs, operands)
+        let name = self.name_inside(what);
+        self.named(name, op, attrs, operands)
     }
 
-    /// Adds a node that makes one of the results, under the name given.
-    pub(crate) fn only_result(
+    /// Adds a node of one result, under the name given.
+    pub(crate) fn named(
         &mut self,
         name: String,
         op: &str,
@@ -118,58 +140,30 @@ impl<'a> Call<'_, '_, 'a> {
         operands: &[Value],
     ) -> Result<Value, Cause> {
         let operands = operands.iter().map(|v| Some(*v)).collect();
-        let draft = Draft {
-            op: op.to_string(),
-            attrs: owned(attrs),
-            operands,
-            names: vec![name],
-            ..Draft::default()
-        };
-        let values = self.builder.emit(draft)?;
+        let values = self.emit(op, owned(attrs), operands, vec![name])?;
         values.first().copied().ok_or_else(|| Cause::Unsupported(format!("operator `{op}` without results")))
     }
 
     /// Adds the node that makes the results.
     pub(crate) fn last(&mut self, op: &str, attrs: &[(&str, Attr)], operands: &[Option<Value>]) -> Converted {
-        self.finish(op, owned(attrs), operands.to_vec(), Vec::new())
+        self.finish(op, owned(attrs), operands.to_vec())
     }
 
-    /// Adds the node that makes the results, with regions.
+    /// Adds the node that makes the results.
     pub(crate) fn finish(
         &mut self,
         op: &str,
         attrs: BTreeMap<String, Attr>,
         operands: Vec<Option<Value>>,
-        regions: Vec<(weft_ir::Graph, Vec<Fact>)>,
     ) -> Converted {
+        let names = self.result_names(op)?;
+        Ok(self.emit(op, attrs, operands, names)?)
+    }
+
+    /// The names of the results, as many as are asked for, or as the operator has at least.
+    pub(crate) fn result_names(&self, op: &str) -> Result<Vec<String>, Cause> {
         let least = self.builder.def(op)?.results.0;
-        let names = (0..self.results().max(least)).map(|i| self.result_name(i)).collect();
-        let draft = Draft { op: op.to_string(), attrs, operands, regions, names };
-        Ok(self.builder.emit(draft)?)
-    }
-
-    /// Adds a node with all results the model's node has, unnamed ones included.
-    pub(crate) fn finish_all(
-        &mut self,
-        op: &str,
-        attrs: BTreeMap<String, Attr>,
-        operands: Vec<Option<Value>>,
-    ) -> Converted {
-        let names = (0..self.node.output.len()).map(|i| self.result_name(i)).collect();
-        let draft = Draft { op: op.to_string(), attrs, operands, names, ..Draft::default() };
-        Ok(self.builder.emit(draft)?)
-    }
-
-    /// Adds a node whose results are not yet those of the model's node.
-    pub(crate) fn finish_inner(
-        &mut self,
-        op: &str,
-        attrs: BTreeMap<String, Attr>,
-        operands: Vec<Option<Value>>,
-    ) -> Converted {
-        let names = (0..self.results().max(1)).map(|i| format!("{}/inner", self.result_name(i))).collect();
-        let draft = Draft { op: op.to_string(), attrs, operands, names, ..Draft::default() };
-        Ok(self.builder.emit(draft)?)
+        Ok((0..self.results().max(least)).map(|i| self.result_name(i)).collect())
     }
 
     /// The attributes that `def` declares, read from the node.
@@ -228,7 +222,8 @@ fn is_ours(attr: &AttrDef) -> bool {
     attr.name == "layout" && attr.kind == AttrKind::Str
 }
 
-fn owned(attrs: &[(&str, Attr)]) -> BTreeMap<String, Attr> {
+/// Attributes by name.
+pub(crate) fn owned(attrs: &[(&str, Attr)]) -> BTreeMap<String, Attr> {
     attrs.iter().map(|(name, attr)| (name.to_string(), attr.clone())).collect()
 }
 

@@ -14,6 +14,8 @@ pub(crate) enum Binding {
     Value(Value),
     /// Constant data that no node of the graph used yet.
     Weight(Arc<Tensor>),
+    /// A sequence of values of the graph, known one by one.
+    List(Rc<Vec<Value>>),
     /// An operand the caller of a function left out.
     Absent,
     /// Something that could not be read, which was reported.

@@ -42,6 +42,9 @@ impl<'a> Builder<'_, 'a> {
         if name.is_empty() {
             return Ok(Binding::Absent);
         }
+        if let Some(list @ Binding::List(_)) = self.frame().names.get(name) {
+            return Ok(list.clone());
+        }
         match self.lookup(name) {
             Ok(value) => Ok(value.map_or(Binding::Absent, Binding::Value)),
             Err(Stop::Reported) => Ok(Binding::Broken),

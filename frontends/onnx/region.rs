@@ -45,6 +45,10 @@ impl<'a> Builder<'_, 'a> {
                         None => captures.values.push((name, value)),
                     }
                 }
+                Some(Binding::List(_)) => {
+                    let what = format!("`{}`, a sequence, in a subgraph", clip(name));
+                    return Err(Cause::Unsupported(what).into());
+                }
                 Some(other) => captures.rest.push((name, other.clone())),
                 None => {
                     let what = format!("`{}`, used in a subgraph, is not defined", clip(name));

@@ -1,11 +1,11 @@
 //! Single tensors as files, the form of ONNX's test data.
 use crate::proto::TensorProto;
-use crate::proto::tensor_proto::DataType;
-use crate::tensor::{dtype, tensor};
+use crate::tensor::tensor;
+use crate::write::tensor_proto as to_proto;
 use bytes::Bytes;
 use prost::Message;
 use weft_frontend::Source;
-use weft_ir::{DType, Tensor};
+use weft_ir::Tensor;
 
 /// The name and the tensor in the bytes of a TensorProto.
 pub fn read_tensor(bytes: &Bytes) -> Result<(String, Tensor), String> {
@@ -17,25 +17,13 @@ pub fn read_tensor(bytes: &Bytes) -> Result<(String, Tensor), String> {
 
 /// The bytes of a TensorProto that holds the tensor.
 pub fn write_tensor(name: &str, tensor: &Tensor) -> Vec<u8> {
-    let dims = tensor.dims().iter().map(|d| i64::try_from(*d).unwrap_or(i64::MAX)).collect();
-    let mut proto = TensorProto { name: Some(name.to_string()), dims, ..TensorProto::default() };
-    proto.data_type = code(tensor.dtype());
-    if tensor.dtype() == DType::String {
-        proto.string_data = tensor.texts().iter().map(|text| text.clone().into_bytes().into()).collect();
-    } else {
-        proto.raw_data = Some(tensor.data().clone());
-    }
-    proto.encode_to_vec()
-}
-
-/// The number of an element type.
-fn code(of: DType) -> Option<i32> {
-    (1..=DataType::Int2 as i32).find(|code| dtype(*code).is_ok_and(|found| found == of))
+    to_proto(name, tensor).encode_to_vec()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use weft_ir::DType;
 
     #[test]
     fn tensors_read_back() {

@@ -1,10 +1,10 @@
 //! Reads the nodes of a body one after another; calls of functions push their bodies on a stack.
 use crate::attributes::Attributes;
 use crate::builder::{Builder, Stop};
-use crate::call::Call;
+use crate::call::{Call, Lists};
 use crate::frame::{Binding, Exit};
 use crate::model::{clip, domain, node_name, place};
-use crate::ops;
+use crate::ops::{self, Results};
 use crate::order::{ordered, subgraphs};
 use crate::proto::NodeProto;
 use weft_frontend::{Cause, Place};
@@ -84,30 +84,39 @@ impl<'a> Builder<'_, 'a> {
         let bound = around.bound.clone();
         let version = around.opsets.get(domain(node.domain())).copied();
         let how = ops::find(node, version, self.model.ops).inspect_err(|_| self.survey(node))?;
-        let mut operands = Vec::with_capacity(node.input.len());
-        for (i, name) in node.input.iter().enumerate() {
-            operands.push(match name.as_str() {
-                "" => None,
-                name => self
-                    .lookup(name)
-                    .map_err(|stop| at_operand(i, stop))
-                    .inspect_err(|_| self.survey(node))?,
-            });
-        }
+        let (operands, lists) = self.operands(node).inspect_err(|_| self.survey(node))?;
         let attrs = Attributes::of(node, &bound)?;
         if let Some(branch) = self.taken_branch(node, &operands, &attrs)? {
             return self.enter_branch(node, branch);
         }
-        let mut call = Call { builder: self, node, attrs, operands };
+        let mut call = Call { builder: self, node, attrs, operands, lists };
         if version.is_some_and(|version| version < 6) {
             // A hint for memory of the first opsets.
             call.attrs.ignore("consumed_inputs");
         }
-        let values = ops::convert(how, &mut call)?;
+        let results = ops::convert(how, &mut call)?;
         match call.attrs.unread().as_slice() {
-            [] => self.publish(node, &values),
+            [] => self.publish(node, results),
             unread => Err(Cause::Unsupported(format!("attributes `{}`", unread.join("`, `"))).into()),
         }
+    }
+
+    /// The operands of a node, those that are sequences apart.
+    fn operands(&mut self, node: &'a NodeProto) -> Result<(Vec<Option<Value>>, Lists), Stop> {
+        let mut operands = Vec::with_capacity(node.input.len());
+        let mut lists = Lists::new();
+        for (i, name) in node.input.iter().enumerate() {
+            let value = match (name.as_str(), self.frame().names.get(name.as_str())) {
+                ("", _) => None,
+                (_, Some(Binding::List(list))) => {
+                    lists.insert(i, list.clone());
+                    None
+                }
+                (name, _) => self.lookup(name).map_err(|stop| at_operand(i, stop))?,
+            };
+            operands.push(value);
+        }
+        Ok((operands, lists))
     }
 
     /// Reports what is not understood inside of a node that cannot be converted.
@@ -126,14 +135,17 @@ impl<'a> Builder<'_, 'a> {
         }
     }
 
-    /// Lets the names of a node's results stand for its values.
-    pub(crate) fn publish(&mut self, node: &'a NodeProto, values: &[Value]) -> Result<(), Stop> {
+    /// Lets the names of a node's results stand for what they are.
+    fn publish(&mut self, node: &'a NodeProto, results: Results) -> Result<(), Stop> {
         for (i, name) in node.output.iter().enumerate().filter(|(_, name)| !name.is_empty()) {
-            let Some(value) = values.get(i) else {
-                return Err(Cause::Invalid(format!("there is no result {i} (`{}`)", clip(name))).into());
-            };
-            self.bind(name, Binding::Value(*value))?;
-            self.hint(*value, name);
+            match &results {
+                Results::List(list) if i == 0 => self.bind(name, Binding::List(list.clone()))?,
+                Results::Values(values) if i < values.len() => {
+                    self.bind(name, Binding::Value(values[i]))?;
+                    self.hint(values[i], name);
+                }
+                _ => return Err(Cause::Invalid(format!("there is no result {i} (`{}`)", clip(name))).into()),
+            }
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ use crate::model::NEWEST_OPSET;
 use crate::names::Names;
 use crate::proto::{ModelProto, OperatorSetIdProto, StringStringEntryProto};
 use graph::GraphWriter;
+pub(crate) use parts::tensor as tensor_proto;
 use prost::Message;
 use std::collections::BTreeMap;
 use thiserror::Error;

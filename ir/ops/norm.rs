@@ -1,6 +1,7 @@
 //! Softmax and its kin, and normalisations.
 use super::check::{Types, alike, attr_type, broadcast_to_first, operand, optional, ranked, same_extent};
-use super::rules::{self, Infer, attr, fail, float, int, op, opt, req, shaped};
+use super::rules::{self, Infer, attr, fail, float, int, op, opt, req, shaped, text};
+use super::window::Layout;
 use crate::dim::Dim;
 use crate::infer::Fact;
 use crate::op::{AttrDef, AttrDefault, AttrKind, InferCx, InferError, OpDef, OperandDef};
@@ -9,6 +10,7 @@ use crate::types::{DType, TensorType};
 const INPUT: &[OperandDef] = &[req("input")];
 const AXIS: AttrDef = int("axis", -1);
 const EPSILON: AttrDef = float("epsilon", 1e-5);
+const LAYOUT: AttrDef = text("layout", "nchw");
 const SKIP_EPSILON: AttrDef = float("epsilon", 1e-12);
 const STASH: AttrDef = attr("stash_type", AttrKind::Type, AttrDefault::Type(DType::F32));
 const BATCH: &[OperandDef] = &[req("X"), req("scale"), req("B"), req("input_mean"), req("input_var")];
@@ -26,7 +28,7 @@ pub(crate) const OPS: &[OpDef] = &[
         ..op("BatchNormalization", "`x` of each channel moved and scaled by mean and variance.", BATCH, batch)
     },
     OpDef {
-        attrs: &[EPSILON, attr("num_groups", AttrKind::Int, AttrDefault::Required), STASH],
+        attrs: &[EPSILON, LAYOUT, attr("num_groups", AttrKind::Int, AttrDefault::Required), STASH],
         ..op(
             "GroupNormalization",
             "Groups of channels brought to mean 0 and variance 1, then scaled and moved.",
@@ -36,7 +38,7 @@ pub(crate) const OPS: &[OpDef] = &[
     },
     along("Hardmax", "1 at the first largest element along an axis, else 0.", axis_only),
     OpDef {
-        attrs: &[EPSILON],
+        attrs: &[EPSILON, LAYOUT],
         ..op(
             "InstanceNormalization",
             "Each channel brought to mean 0 and variance 1, then scaled and moved.",
@@ -165,7 +167,9 @@ fn per_channel(cx: &InferCx<'_>, channels: Option<&Dim>) -> Result<(), InferErro
 
 fn channels(cx: &InferCx<'_>) -> Result<Vec<Fact>, InferError> {
     let x = operand(cx, 0, Types::Float)?;
-    let count = channel_count(cx)?;
+    channel_count(cx)?;
+    let layout = Layout::of(&cx.attrs())?;
+    let count = x.dims().map(|dims| dims[layout.channel(dims.len())].clone());
     per_channel(cx, count.as_ref())?;
     if cx.def.attrs.iter().any(|a| a.name == "num_groups") {
         let groups = cx.attrs().int("num_groups");

@@ -143,8 +143,7 @@ fn scaled(dim: &Dim, scale: f32) -> Option<Dim> {
         return Some(Dim::fixed((extent as f32 * scale).floor() as i64));
     }
     // A symbolic extent is exact if the scale is a fraction of small powers of two.
-    const PARTS: f32 = 256.0;
-    let parts = scale * PARTS;
-    let exact = parts.fract() == 0.0 && parts < 65536.0;
-    exact.then(|| dim.scale(parts as i64).div_floor(&Dim::fixed(PARTS as i64)))
+    let parts = [1.0f32, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
+    let exact = parts.into_iter().find(|p| (scale * p).fract() == 0.0 && scale * p < 65536.0)?;
+    Some(dim.scale((scale * exact) as i64).div_floor(&Dim::fixed(exact as i64)))
 }

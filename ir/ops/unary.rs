@@ -30,7 +30,7 @@ pub(crate) const MATH: &[OpDef] = &[
     map("Exp", "The exponential function.", INPUT, floats),
     map("Floor", "The next whole number below.", X, floats),
     map("Log", "The natural logarithm.", INPUT, floats),
-    map("Neg", "`-x`.", X, |cx| followed(cx, Types::Signed, |d| Some(d.scale(-1)))),
+    map("Neg", "The negation `-x`.", X, |cx| followed(cx, Types::Signed, |d| Some(d.scale(-1)))),
     map("Reciprocal", "`1 / x`.", X, floats),
     map("Round", "The nearest whole number, ties to even.", X, floats),
     map("Sign", "-1, 0 or 1 as `x` is below, at or above zero.", INPUT, |cx| kept(cx, Types::Number)),

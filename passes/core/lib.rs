@@ -6,6 +6,7 @@
 
 mod affine;
 mod analysis;
+mod captures;
 mod editor;
 mod facts;
 mod formula;
@@ -28,6 +29,7 @@ mod settle;
 
 pub use affine::{Channels, absorb, per_channel};
 pub use analysis::{Analyses, Analysis};
+pub use captures::Captures;
 pub use editor::{Editor, GraphPath, graph_at, graph_paths};
 pub use facts::{AllFacts, facts_of, node_facts};
 pub use formula::{Normalised, normalised};

@@ -52,7 +52,7 @@ pub enum RunError {
         found: Stage,
     },
     /// A pass gave up.
-    #[error("pass `{pass}` {error}")]
+    #[error("pass `{pass}`: {error}")]
     Pass {
         /// The pass.
         pass: &'static str,

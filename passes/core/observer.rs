@@ -12,7 +12,7 @@ pub trait Observer {
     fn rewrote(&mut self, _rule: &str, _at: &str, _number: u64) {}
     /// When a rule found its place and declined.
     fn declined(&mut self, _rule: &str, _at: &str, _why: &Declined) {}
-    /// When a `fixpoint` still changed something in its last round.
+    /// When a `fixpoint` still changed something in its last round, or a pass visited nodes so often.
     fn unsettled(&mut self, _rounds: u32) {}
 }
 

@@ -15,7 +15,11 @@ enum Change {
     Replace(Value, Value),
     Operands(NodeId, Vec<Option<Value>>),
     Attr(NodeId, &'static str, Option<Attr>),
+    Regions(NodeId, Vec<Graph>),
 }
+
+/// No pass grows a graph or visits its nodes again so often unless it runs in circles.
+const REVISITS: u32 = 16;
 
 /// Rewrites one graph. Each visit of a node is a transaction: new nodes are there at once and have
 /// types, everything else waits until the visit is over; a visit that declines leaves no trace.
@@ -145,6 +149,35 @@ impl Rewriter<'_> {
     }
 }
 
+/// Regions.
+impl Rewriter<'_> {
+    /// Gives a node other regions when the visit is over.
+    pub fn set_regions(&mut self, id: NodeId, regions: Vec<Graph>) {
+        self.queued.push(Change::Regions(id, regions));
+    }
+
+    /// Adds copies of all nodes of a region, with `inputs` for its inputs; gives its outputs.
+    pub fn inline(&mut self, region: &Graph, inputs: &[Option<Value>]) -> Result<Vec<Value>, Declined> {
+        let mut values: BTreeMap<Value, Value> = BTreeMap::new();
+        for (id, input) in region.inputs().iter().zip(inputs) {
+            values.insert(Value { node: *id, slot: 0 }, input.ok_or("an input of the region is missing")?);
+        }
+        let stem = self.stem.clone();
+        for id in region.order() {
+            let operands: Vec<_> =
+                region.operands(id).into_iter().map(|v| v.and_then(|v| values.get(&v).copied())).collect();
+            let node = region.node(id).clone();
+            let count = node.results.len();
+            self.stem = node.label().to_string();
+            let copy = self.add_many(node, count, &operands)?;
+            values.extend(results(id, count).zip(results(copy, count)));
+        }
+        self.stem = stem;
+        let outputs = region.outputs().iter().map(|v| values.get(v).copied());
+        outputs.map(|v| v.ok_or_else(|| "the region gives what it does not make".into())).collect()
+    }
+}
+
 /// Transactions.
 impl Rewriter<'_> {
     /// See [`crate::Editor::each_node`].
@@ -154,14 +187,17 @@ impl Rewriter<'_> {
     ) -> Result<(), PassError> {
         let mut queue: VecDeque<NodeId> = self.graph.order().into();
         let mut waiting: BTreeSet<NodeId> = queue.iter().copied().collect();
-        // No pass grows a graph or revisits its nodes so often unless it runs in circles.
-        let mut patience = queue.len() * 16 + 1024;
+        let mut patience = queue.len() * REVISITS as usize + 1024;
         while let Some(id) = queue.pop_front() {
             waiting.remove(&id);
             if !self.graph.contains(id) {
                 continue;
             }
-            if patience == 0 || !self.log.budget.left() {
+            if !self.log.budget.left() {
+                break;
+            }
+            if patience == 0 {
+                self.log.observer.unsettled(REVISITS);
                 break;
             }
             patience -= 1;
@@ -226,6 +262,10 @@ impl Rewriter<'_> {
                     };
                     changed.push(id);
                 }
+                Change::Regions(id, regions) => {
+                    self.graph.node_mut(id).regions = regions;
+                    changed.push(id);
+                }
             }
         }
         self.touched.append(&mut self.added);
@@ -237,13 +277,17 @@ impl Rewriter<'_> {
     /// Redirects all uses; gives the nodes whose operands it changed.
     fn commit_replace(&mut self, old: Value, new: Value, is_new: bool) -> Result<Vec<NodeId>, String> {
         let users = self.graph.uses(old).into_iter().map(|(user, _)| user).collect();
+        let takes_name =
+            is_new || (is_made_up(self.graph.name_of(new)) && !is_made_up(self.graph.name_of(old)));
         if is_new {
             let ty = settle(self.graph.ty(old), self.graph.ty(new), Prefer::Stated)?;
             self.retype(new, ty);
-            self.graph.replace(old, new);
         } else {
             settle(self.graph.ty(old), self.graph.ty(new), Prefer::Found)?;
-            self.graph.redirect(old, new);
+        }
+        match takes_name {
+            true => self.graph.replace(old, new),
+            false => self.graph.redirect(old, new),
         }
         Ok(users)
     }
@@ -315,6 +359,11 @@ impl Rewriter<'_> {
         }
         Ok(!same)
     }
+}
+
+/// Whether a rewrite made the name up; the name of the model is then the better one.
+fn is_made_up(name: &str) -> bool {
+    name.rsplit_once('~').is_some_and(|(_, number)| number.parse::<u32>().is_ok())
 }
 
 /// A node with attributes and no results yet, for [`Rewriter::add`].

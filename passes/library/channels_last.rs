@@ -3,20 +3,44 @@
 //! Before: `%y = Conv(%x, %w, %b)`. After: `%a = Transpose(%x) {perm = [0, 2, 3, 1]}`,
 //! `%c = Conv(%a, %w, %b) {layout = "nhwc"}`, `%y = Transpose(%c) {perm = [0, 3, 1, 2]}`.
 //!
+//! With `norms=true`, `InstanceNormalization` and `GroupNormalization` as well, for backends whose
+//! kernels of these know the layout.
+//!
 //! Weights keep their order of axes: backends pack them anyway. `sink-transposes` and
 //! `cancel-transposes` then remove the transposes between neighbours. A `MaxPool` that also gives
 //! indices is left alone, as those count elements in the order of the first layout.
 use weft_ir::{Attr, NodeId, Stage};
-use weft_passes::{Declined, EachNode, PassInfo, PassKind, Perm, Rewriter, node};
+use weft_passes::{
+    Declined, Editor, OptionInfo, Outcome, Pass, PassContext, PassError, PassInfo, PassKind, Perm, Rewriter,
+    node,
+};
 
 pub(crate) const INFO: PassInfo = PassInfo {
     name: "channels-last",
     summary: "runs convolutions, poolings and resizings with their channels last",
-    options: &[],
+    options: &[OptionInfo {
+        name: "norms",
+        default: "false",
+        help: "whether normalisations over spatial axes turn, too",
+    }],
     kind: PassKind::Exact,
     accepts: (Stage::Canonical, Stage::Lowered),
-    build: |_| Ok(Box::new(EachNode(turn))),
+    build: |options| Ok(Box::new(ChannelsLast { norms: options.flag("norms")? })),
 };
+
+struct ChannelsLast {
+    norms: bool,
+}
+
+impl Pass for ChannelsLast {
+    fn run(&self, edit: &mut Editor<'_>, _: &PassContext<'_>) -> Result<Outcome, PassError> {
+        edit.each_node(|g, id| {
+            let op = g.node(id).op.as_str();
+            let turns = OPS.contains(&op) || (self.norms && NORMS.contains(&op));
+            if turns && !g.node(id).attrs.contains_key("layout") { turn(g, id) } else { Ok(()) }
+        })
+    }
+}
 
 /// The operators whose definitions have a `layout`.
 const OPS: [&str; 9] = [
@@ -31,11 +55,10 @@ const OPS: [&str; 9] = [
     "Resize",
 ];
 
+/// Those among the normalisations.
+const NORMS: [&str; 2] = ["GroupNormalization", "InstanceNormalization"];
+
 fn turn(g: &mut Rewriter<'_>, id: NodeId) -> Result<(), Declined> {
-    let op = g.node(id).op.clone();
-    if !OPS.contains(&op.as_str()) || g.node(id).attrs.contains_key("layout") {
-        return Ok(());
-    }
     if g.node(id).results.len() > 1 {
         return Err("its indices count elements with the channels first".into());
     }

@@ -7,8 +7,9 @@ pub const ALL: &[PipelineInfo] = &[
         name: "O0",
         summary: "only what later stages need",
         steps: &[
-            // Types first: everything else asks for shapes.
-            "propagate-shapes",
+            // Types first: everything else asks for shapes. Branches may differ in rank, and which
+            // one is taken often hangs on a shape.
+            "fixpoint(propagate-shapes,inline-constant-if)",
             "canonicalize",
             "dead-code",
         ],
@@ -17,8 +18,9 @@ pub const ALL: &[PipelineInfo] = &[
         name: "clean",
         summary: "constants, copies and operators without effect",
         steps: &[
-            // Folding shows more identities, these more equal nodes, and these more constants.
-            "fixpoint(propagate-shapes,fold-constants,identities,merge-reshapes,cancel-transposes,common-subexpressions,dead-code)",
+            // Folding shows more identities, these more equal nodes, and these more constants. Regions
+            // are cleaned like every graph once their constants are within.
+            "fixpoint(propagate-shapes,fold-constants,inline-constant-if,capture-constants,identities,merge-reshapes,cancel-transposes,common-subexpressions,dead-code)",
         ],
     },
     PipelineInfo {
@@ -41,10 +43,12 @@ pub const ALL: &[PipelineInfo] = &[
             // Names for what was written out; after scales are folded, which would hide in them.
             "recognise-layer-norm",
             "recognise-rms-norm",
+            "recognise-group-norm",
             "recognise-gelu",
             "recognise-hard-swish",
             "recognise-hard-sigmoid",
             "recognise-silu",
+            // `recognise-attention` waits for a backend with a kernel for it.
             "clean",
             // Operators have their names now; layouts come last, as they hide shapes behind transposes.
             "channels-last",

@@ -8,9 +8,11 @@
 //! sinks only where no more transposes are left than before, counting those that will cancel; one
 //! between channels first and channels last may be doubled at a fork, as its copies end at the next
 //! convolution. Everything else is left alone. Each step moves a transpose forward, so it ends.
+use std::collections::BTreeSet;
 use weft_ir::{Attr, Dim, NodeId, Stage, Tensor, Value};
 use weft_passes::{
-    Declined, EachNode, Elided, PassInfo, PassKind, Perm, Rewriter, groups, node, permuted, shape_operand,
+    Declined, Editor, Elided, Outcome, Pass, PassContext, PassError, PassInfo, PassKind, Perm, Rewriter,
+    groups, node, permuted, shape_operand,
 };
 
 pub(crate) const INFO: PassInfo = PassInfo {
@@ -19,17 +21,33 @@ pub(crate) const INFO: PassInfo = PassInfo {
     options: &[],
     kind: PassKind::Exact,
     accepts: (Stage::Canonical, Stage::Lowered),
-    build: |_| Ok(Box::new(EachNode(sink))),
+    build: |_| Ok(Box::new(SinkTransposes)),
 };
+
+struct SinkTransposes;
+
+impl Pass for SinkTransposes {
+    fn run(&self, edit: &mut Editor<'_>, _: &PassContext<'_>) -> Result<Outcome, PassError> {
+        edit.each_graph(|graph| {
+            // An operator that was given a transposed operand in the hope of what comes later must
+            // not be turned back before that has come.
+            let mut turned = BTreeSet::new();
+            graph.each_node(&mut |g, id| sink(g, id, &mut turned))
+        })
+    }
+}
 
 /// How far ahead a transpose is looked for that would cancel.
 const HORIZON: usize = 8;
 
-fn sink(g: &mut Rewriter<'_>, id: NodeId) -> Result<(), Declined> {
+fn sink(g: &mut Rewriter<'_>, id: NodeId, turned: &mut BTreeSet<NodeId>) -> Result<(), Declined> {
     let operands = g.operands(id);
     let Some(perm) = operands.iter().flatten().find_map(|v| g.transposed(*v)).map(|(_, perm)| perm) else {
         return Ok(());
     };
+    if turned.contains(&id) {
+        return Ok(());
+    }
     match g.node(id).op.as_str() {
         "Concat" => through_axis(g, id, &perm, operands.len()),
         "Split" | "Softmax" | "LogSoftmax" | "Hardmax" => through_axis(g, id, &perm, 1),
@@ -37,7 +55,7 @@ fn sink(g: &mut Rewriter<'_>, id: NodeId) -> Result<(), Declined> {
         "Slice" => through_slice(g, id, &perm),
         "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" => through_reshape(g, id),
         op if op.starts_with("Reduce") => through_reduce(g, id, &perm),
-        _ => through_elementwise(g, id, &perm),
+        _ => through_elementwise(g, id, &perm, turned),
     }
 }
 
@@ -48,7 +66,7 @@ fn renew(
     operands: &[Option<Value>],
     axis: Option<usize>,
     perm: &Perm,
-) -> Result<(), Declined> {
+) -> Result<NodeId, Declined> {
     let count = g.node(id).results.len();
     let mut fresh = g.node(id).clone();
     fresh.results.clear();
@@ -57,13 +75,30 @@ fn renew(
     }
     let fresh = g.add_many(fresh, count, operands)?;
     for slot in 0..count as u32 {
-        let mut value = Value { node: fresh, slot };
-        if !perm.is_identity() {
-            value = g.add(node("Transpose", [("perm", perm.attr())]), &[Some(value)])?;
+        let (old, new) = (Value { node: id, slot }, Value { node: fresh, slot });
+        if perm.is_identity() {
+            g.replace(old, new);
+        } else if !meet(g, old, new, perm) {
+            let back = g.add(node("Transpose", [("perm", perm.attr())]), &[Some(new)])?;
+            g.replace(old, back);
         }
-        g.replace(Value { node: id, slot }, value);
     }
-    Ok(())
+    Ok(fresh)
+}
+
+/// Puts `new` in the place of the transposes of `old` that undo `perm`; says whether nothing else
+/// uses `old`.
+fn meet(g: &mut Rewriter<'_>, old: Value, new: Value, perm: &Perm) -> bool {
+    let users = g.uses(old);
+    let undone: Vec<Value> =
+        users.iter().map(|(user, _)| g.result(*user)).filter(|user| undoes(g, *user, perm)).collect();
+    let all = undone.len() == users.len() && !users.is_empty() && !g.outputs().contains(&old);
+    undone.into_iter().for_each(|user| g.replace(user, new));
+    all
+}
+
+fn undoes(g: &Rewriter<'_>, value: Value, perm: &Perm) -> bool {
+    g.transposed(value).is_some_and(|(_, next)| perm.then(&next).is_identity())
 }
 
 /// The operand of the transpose that makes operand 0, if nothing else uses that.
@@ -95,7 +130,7 @@ fn through_axis(g: &mut Rewriter<'_>, id: NodeId, perm: &Perm, moved: usize) -> 
         });
     }
     let axis = *perm.axes().get(axis).ok_or("the axis is out of range")?;
-    renew(g, id, &operands, Some(axis), perm)
+    renew(g, id, &operands, Some(axis), perm).map(drop)
 }
 
 fn through_reduce(g: &mut Rewriter<'_>, id: NodeId, perm: &Perm) -> Result<(), Declined> {
@@ -108,7 +143,7 @@ fn through_reduce(g: &mut Rewriter<'_>, id: NodeId, perm: &Perm) -> Result<(), D
     let mapped: Vec<i64> = axes.iter().map(|a| perm.axes()[*a] as i64).collect();
     let left = if keeps { perm.clone() } else { perm.without(&axes) };
     let operand = g.constant(Tensor::vector(&mapped))?;
-    renew(g, id, &[Some(source), Some(operand)], None, &left)
+    renew(g, id, &[Some(source), Some(operand)], None, &left).map(drop)
 }
 
 fn through_pad(g: &mut Rewriter<'_>, id: NodeId, perm: &Perm) -> Result<(), Declined> {
@@ -125,7 +160,7 @@ fn through_pad(g: &mut Rewriter<'_>, id: NodeId, perm: &Perm) -> Result<(), Decl
         let turned = [back.apply(before), back.apply(after)].concat();
         operands[1] = Some(g.constant(Tensor::vector(&turned))?);
     }
-    renew(g, id, &operands, None, perm)
+    renew(g, id, &operands, None, perm).map(drop)
 }
 
 fn through_slice(g: &mut Rewriter<'_>, id: NodeId, perm: &Perm) -> Result<(), Declined> {
@@ -144,7 +179,7 @@ fn through_slice(g: &mut Rewriter<'_>, id: NodeId, perm: &Perm) -> Result<(), De
     let like = g.operand(id, 1).map(|v| g.dtype(v)).ok_or("the starts are missing")?;
     let axes = weft_passes::integers(like, &[axes.len() as u64], &axes).ok_or("the axes are no integers")?;
     operands[3] = Some(g.constant(axes)?);
-    renew(g, id, &operands, None, perm)
+    renew(g, id, &operands, None, perm).map(drop)
 }
 
 fn mapped_axes(g: &Rewriter<'_>, axes: Value, perm: &Perm) -> Result<Vec<i64>, Declined> {
@@ -206,7 +241,12 @@ fn blocks(perm: &Perm, from: &[Dim], to: &[Dim]) -> Option<(Vec<Dim>, Perm)> {
     Some((dims, Perm::new(axes)?.inverse()))
 }
 
-fn through_elementwise(g: &mut Rewriter<'_>, id: NodeId, perm: &Perm) -> Result<(), Declined> {
+fn through_elementwise(
+    g: &mut Rewriter<'_>,
+    id: NodeId,
+    perm: &Perm,
+    done: &mut BTreeSet<NodeId>,
+) -> Result<(), Declined> {
     let def = g.ops().get(g.node(id).op.as_str());
     if !def.is_some_and(|def| def.traits.elementwise && def.attr("axis").is_none()) {
         return Ok(());
@@ -235,7 +275,11 @@ fn through_elementwise(g: &mut Rewriter<'_>, id: NodeId, perm: &Perm) -> Result<
     if new + usize::from(!cancels) > gone + usize::from(cancels) && (new > 0 || !is_layout(perm)) {
         return Err("there would be more transposes than before".into());
     }
-    renew(g, id, &turned, None, perm)
+    let fresh = renew(g, id, &turned, None, perm)?;
+    if new > 0 {
+        done.insert(fresh);
+    }
+    Ok(())
 }
 
 /// A value as it must be before the transpose, and how many transposes at run time that takes.
@@ -251,8 +295,11 @@ fn turned_over(g: &mut Rewriter<'_>, value: Value, perm: &Perm) -> Result<(Value
         return Err("an operand of lower rank broadcasts".into());
     }
     let back = perm.inverse();
-    let cost = usize::from(!back.moves_nothing(&dims));
-    Ok((g.add(node("Transpose", [("perm", back.attr())]), &[Some(value)])?, cost))
+    if back.moves_nothing(&dims) {
+        let shape = shape_operand(g, &back.apply(&dims), Elided::Allowed)?;
+        return Ok((g.add(node("Reshape", []), &[Some(value), Some(shape)])?, 0));
+    }
+    Ok((g.add(node("Transpose", [("perm", back.attr())]), &[Some(value)])?, 1))
 }
 
 /// A constant as it must be before the transpose, with axes of extent 1 in front as needed.
@@ -269,9 +316,7 @@ fn constant_turned(g: &mut Rewriter<'_>, value: Value, perm: &Perm) -> Result<Op
 fn ends(g: &Rewriter<'_>, mut value: Value, perm: &Perm) -> bool {
     for _ in 0..HORIZON {
         let users = g.uses(value);
-        let undone = |(user, _): &(NodeId, usize)| {
-            g.transposed(g.result(*user)).is_some_and(|(_, next)| perm.then(&next).is_identity())
-        };
+        let undone = |(user, _): &(NodeId, usize)| undoes(g, g.result(*user), perm);
         if !users.is_empty() && !g.outputs().contains(&value) && users.iter().all(undone) {
             return true;
         }

@@ -38,8 +38,8 @@ class Ended:
 
     @property
     def crashed(self) -> bool:
-        """True for what never may happen: a signal, a panic, or a hang."""
-        return self.code not in (0, 1, 2) or self.timed_out or "panicked at" in self.err
+        """True for what never may happen: a signal, a panic (which weft calls an internal error), or a hang."""
+        return self.code not in (0, 1, 2) or self.timed_out or "internal error" in self.err
 
     def summary(self) -> str:
         """One line for a report: how it ended and the head of what it said."""

@@ -32,8 +32,18 @@ struct Conv {
 impl Lowering<'_> {
     /// `Conv`.
     pub(crate) fn conv(&mut self, call: &Call<'_>) -> Result<Handle> {
-        let last = call.attrs.str("layout") == "nhwc";
-        let (x, w, dims) = (call.operand(0)?, call.operand(1)?, call.dims(0)?);
+        self.conv_of(call, (call.operand(0)?, call.operand(1)?), call.optional(2))
+    }
+
+    /// The convolution of an image with weights, which need not be the operands as they are.
+    pub(crate) fn conv_of(
+        &mut self,
+        call: &Call<'_>,
+        (x, w): (Handle, Handle),
+        bias: Option<Handle>,
+    ) -> Result<Handle> {
+        let declared = call.attrs.def.attr("layout").is_some();
+        let (last, dims) = (declared && call.attrs.str("layout") == "nhwc", call.dims(0)?);
         let image = self.channels_last(x, last)?;
         let spatial = dims.len() - 2;
         let shape = self.fixed_dims(w, "the weights")?;
@@ -57,7 +67,7 @@ impl Lowering<'_> {
             channels: (shape[1], per_group),
             dims: result,
         };
-        let y = self.convolve(&conv, call.optional(2))?;
+        let y = self.convolve(&conv, bias)?;
         if last { Ok(y) } else { self.channels_first(y) }
     }
 
@@ -323,56 +333,6 @@ impl Lowering<'_> {
         let rank = self.dims_of(image).len();
         let perm: Vec<usize> = [0, rank - 1].into_iter().chain(1..rank - 1).collect();
         self.permuted(image, &perm)
-    }
-
-    /// The image with zeros around it.
-    fn padded_image(&mut self, image: Handle, pads: &[(Dim, Dim)]) -> Handle {
-        if pads.iter().all(|(a, b)| a.as_fixed() == Some(0) && b.as_fixed() == Some(0)) {
-            return image;
-        }
-        let size = self.dims_of(image);
-        let mut dims = size.clone();
-        let starts: Vec<Dim> = pads.iter().map(|(start, _)| start.clone()).collect();
-        for (axis, (start, end)) in pads.iter().enumerate() {
-            dims[axis + 1] = size[axis + 1].add(start).add(end);
-        }
-        self.spread_image(image, &vec![1; pads.len()], &starts, &dims)
-    }
-
-    /// The image with its elements `steps` apart from `starts` on, zeros elsewhere, in memory.
-    fn spread_image(&mut self, image: Handle, steps: &[i64], starts: &[Dim], dims: &[Dim]) -> Handle {
-        let size = self.dims_of(image);
-        let dtype = self.dtype_of(image);
-        self.force(image);
-        let mut at = identity(dims.len());
-        let mut inside: Option<TermId> = None;
-        for axis in 1..dims.len() - 1 {
-            if steps[axis - 1] == 1 && starts[axis - 1].as_fixed() == Some(0) && size[axis] == dims[axis] {
-                continue;
-            }
-            let here = self.terms.add(Term::Position(at[axis].plus(&starts[axis - 1].scale(-1))));
-            let step = self.number(&Dim::fixed(steps[axis - 1]));
-            let place = self.terms.call(DType::I64, F::FloorDiv, &[here, step]);
-            let place = if steps[axis - 1] == 1 { here } else { place };
-            let mut within = self.within(place, &size[axis]);
-            if steps[axis - 1] != 1 {
-                let back = self.terms.call(DType::I64, F::Mul, &[place, step]);
-                let exact = self.terms.call(DType::Bool, F::Eq, &[back, here]);
-                within = self.terms.call(DType::Bool, F::And, &[within, exact]);
-            }
-            inside = Some(match inside {
-                Some(all) => self.terms.call(DType::Bool, F::And, &[all, within]),
-                None => within,
-            });
-            let clamped = self.clamped(place, &size[axis]);
-            at[axis] = self.terms.as_index(clamped);
-        }
-        let Some(inside) = inside else { return image };
-        let (value, zero) = (self.read(image, &at), self.zero(dtype));
-        let term = self.terms.call(dtype, F::Select, &[inside, value, zero]);
-        let padded = self.lazy(dims.to_vec(), term);
-        self.force_into(padded, None, "padded");
-        padded
     }
 }
 

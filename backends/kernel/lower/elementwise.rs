@@ -114,7 +114,16 @@ fn activation_of(op: &str) -> Option<Build> {
             let tanh = c.call(F::Tanh, &[plus]);
             Ok(c.call(F::Mul, &[x[0], tanh]))
         },
-        "Swish" => swish,
+        "Swish" | "com.microsoft.QuickGelu" => swish,
+        "SwiGLU" => |c, x| {
+            let gated = swish(c, &x[..1])?;
+            Ok(c.call(F::Mul, &[gated, x[1]]))
+        },
+        "com.microsoft.FastGelu" => |c, x| {
+            // An absent bias arrives as the operand itself.
+            let biased = if x.len() > 1 && x[1] != x[0] { c.call(F::Add, &[x[0], x[1]]) } else { x[0] };
+            Ok(gelu_of(c, biased, true))
+        },
         "Shrink" => shrink,
         _ => return None,
     })
@@ -293,22 +302,26 @@ fn softplus(c: &mut Calc<'_>, x: &[TermId]) -> Result<TermId> {
 fn gelu(c: &mut Calc<'_>, x: &[TermId]) -> Result<TermId> {
     let approximate =
         c.attrs.def.attrs.iter().any(|a| a.name == "approximate") && c.attrs.str("approximate") == "tanh";
+    Ok(gelu_of(c, x[0], approximate))
+}
+
+fn gelu_of(c: &mut Calc<'_>, x: TermId, approximate: bool) -> TermId {
     let (half, one) = (c.number(0.5), c.number(1.0));
     let inner = if approximate {
         let (cubic, root) = (c.exact(0.044715), c.exact(0.797_884_560_802_865_4));
-        let square = c.call(F::Mul, &[x[0], x[0]]);
+        let square = c.call(F::Mul, &[x, x]);
         let bent = c.call(F::Mul, &[square, cubic]);
         let factor = c.call(F::Add, &[bent, one]);
-        let sum = c.call(F::Mul, &[x[0], factor]);
+        let sum = c.call(F::Mul, &[x, factor]);
         let scaled = c.call(F::Mul, &[sum, root]);
         c.call(F::Tanh, &[scaled])
     } else {
         let root = c.exact(std::f64::consts::FRAC_1_SQRT_2);
-        let scaled = c.call(F::Mul, &[x[0], root]);
+        let scaled = c.call(F::Mul, &[x, root]);
         c.call(F::Erf, &[scaled])
     };
-    let (sum, product) = (c.call(F::Add, &[inner, one]), c.call(F::Mul, &[x[0], half]));
-    Ok(c.call(F::Mul, &[product, sum]))
+    let (sum, product) = (c.call(F::Add, &[inner, one]), c.call(F::Mul, &[x, half]));
+    c.call(F::Mul, &[product, sum])
 }
 
 fn swish(c: &mut Calc<'_>, x: &[TermId]) -> Result<TermId> {

@@ -61,6 +61,11 @@ impl Lowering<'_> {
         self.terms.constant(DType::I64, Scalar::Int(x))
     }
 
+    /// A truth value.
+    pub(crate) fn truth(&mut self, x: bool) -> TermId {
+        self.terms.constant(DType::Bool, Scalar::Int(i64::from(x)))
+    }
+
     /// A position as a term.
     pub(crate) fn position(&mut self, index: Index) -> TermId {
         self.terms.add(Term::Position(index))

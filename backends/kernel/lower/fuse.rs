@@ -102,7 +102,9 @@ impl Lowering<'_> {
         {
             self.store_anchor(anchor);
         }
-        let target = self.scope().targets.get(&value).cloned();
+        self.refresh(handle);
+        let given = self.scope().targets.get(&value).cloned();
+        let target = given.or_else(|| self.padded_target(graph, value, handle));
         let name = graph.name_of(value).to_string();
         self.force_into(handle, target, &name);
     }

@@ -11,6 +11,7 @@ impl Lowering<'_> {
     pub(crate) fn allocate(&mut self, dtype: DType, dims: &[Dim], name: &str) -> View {
         let bytes = Self::bytes(dtype, dims);
         let known = bytes.symbols().iter().all(|s| self.bound.contains(&**s));
+        let bytes = bytes.substitute(&|symbol| self.follows.get(symbol).cloned());
         let memory = if known {
             self.program.planned.push(Planned { name: name.to_string(), bytes, first: 0, last: 0 });
             Memory::Planned(self.program.planned.len() as u32 - 1)

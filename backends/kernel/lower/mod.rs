@@ -7,26 +7,40 @@
 //! cannot share one kernel, or a consumer that needs memory.
 mod anchor;
 mod argument;
+mod attention;
 mod contract;
 mod control;
 mod conv;
 mod cumulative;
+mod deform;
 mod einsum;
 mod elementwise;
 mod emit;
 mod formula;
 mod fuse;
 mod indexed;
+mod loss;
 mod memory;
 mod movement;
 mod norm;
 mod number;
+mod packed;
+mod pad_image;
 mod pool;
+mod quant;
+mod random;
 mod recurrent;
 mod reduce;
+mod region;
+mod repeat;
 mod resize;
+mod roi;
 mod row;
 mod runtime;
+mod sample;
+mod scatter;
+mod select;
+mod signal;
 mod slice;
 mod tensor;
 
@@ -113,9 +127,15 @@ pub(crate) struct Lowering<'a> {
     placed: BTreeMap<[u8; 32], Memory>,
     /// Symbols whose value the host knows before the first step.
     bound: BTreeSet<String>,
+    /// What symbols stand for that follow from the inputs' extents.
+    follows: BTreeMap<String, Dim>,
+    /// Padded images, by their memory.
+    padded: BTreeMap<Memory, pad_image::Padded>,
     /// Outputs whose memory was sized already.
     sized: BTreeSet<u32>,
     problems: Vec<Problem>,
+    /// How many regions were entered so far.
+    regions: usize,
 }
 
 /// What is known of the values of one graph.
@@ -153,8 +173,11 @@ impl<'a> Lowering<'a> {
             prologue: Vec::new(),
             placed: BTreeMap::new(),
             bound: BTreeSet::new(),
+            follows: BTreeMap::new(),
+            padded: BTreeMap::new(),
             sized: BTreeSet::new(),
             problems: Vec::new(),
+            regions: 0,
         }
     }
 
@@ -218,6 +241,10 @@ impl<'a> Lowering<'a> {
         let node = graph.node(id);
         let attrs = self.ops.attrs(node).ok_or("no such operator")?;
         let mut operands = Vec::new();
+        let odd = node.results.iter().map(|r| r.ty.dtype).find(|dtype| !quant::is_plain(*dtype));
+        if let Some(dtype) = odd.filter(|_| node.op != "Const") {
+            return Err(format!("compiled code does not compute on elements of type {dtype}"));
+        }
         for operand in graph.operands(id) {
             operands.push(match operand {
                 // A producer that failed was reported already.
@@ -253,7 +280,18 @@ impl<'a> Lowering<'a> {
             Self::cumulative,
             Self::resizing,
             Self::einstein,
+            Self::selection,
+            Self::scattering,
+            Self::random,
+            Self::quantisation,
+            Self::packed,
             Self::recurrence,
+            Self::attending,
+            Self::losses,
+            Self::signal,
+            Self::sampling,
+            Self::regional,
+            Self::unusual_convolution,
         ];
         for family in families {
             if let Some(results) = family(self, call) {

@@ -294,7 +294,7 @@ impl Lowering<'_> {
                 continue;
             }
             let dims = if slot == 0 { &all } else { &state };
-            let view = self.result_view(call, slot, dims, shape);
+            let view = self.recurrent_result(call, slot, dims, shape);
             arguments.push(match role {
                 Role::States => self.states_argument(&view, shape),
                 _ => self.state_argument(role, &view, shape),
@@ -306,7 +306,7 @@ impl Lowering<'_> {
         Ok(handles)
     }
 
-    fn result_view(&mut self, call: &Call<'_>, slot: u32, dims: &[Dim], shape: &Shape) -> View {
+    fn recurrent_result(&mut self, call: &Call<'_>, slot: u32, dims: &[Dim], shape: &Shape) -> View {
         if is_used(call, slot) && call.dtype(slot) == shape.dtype {
             self.target(call, slot, dims)
         } else {

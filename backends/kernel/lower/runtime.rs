@@ -48,15 +48,17 @@ impl Lowering<'_> {
             let symbol = self.symbol(name);
             self.step(Step::Set { symbol, value: value.clone() });
             if value.symbols().iter().all(|s| self.bound.contains(&**s)) {
-                self.early(name);
+                self.early(name, value);
             }
         }
     }
 
-    /// A symbol that follows from the inputs' extents may size planned buffers: its `Set` moves to the
-    /// start of the run.
-    fn early(&mut self, name: &str) {
+    /// A symbol that follows from the inputs' extents may size planned buffers, by what it stands for,
+    /// as memory is planned before the first step; its `Set` moves to the start of the run.
+    fn early(&mut self, name: &str, value: &Dim) {
         self.bound.insert(name.to_string());
+        let value = value.substitute(&|symbol| self.follows.get(symbol).cloned());
+        self.follows.insert(name.to_string(), value);
         if let Some(step) = self.steps.last_mut().and_then(Vec::pop) {
             self.prologue.push(step);
         }

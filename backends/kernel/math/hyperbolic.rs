@@ -41,7 +41,7 @@ const EXP_LESS_ONE: [f64; 12] = [
     2.0899643406668383e-09,
 ];
 
-/// The hyperbolic sine: a polynomial up to 1, above `(exp(x) - exp(-x)) / 2`. At most 3 ulp.
+/// The hyperbolic sine: a polynomial up to 1, above `(exp(x) - exp(-x)) / 2`. At most 1.7 ulp (`f64`: 3).
 pub(super) fn sinh(m: &mut Real<'_>, x: Reg) -> Reg {
     let size = m.abs(x);
     let quarter = exp::quarter_exp(m, size);
@@ -57,7 +57,7 @@ pub(super) fn sinh(m: &mut Real<'_>, x: Reg) -> Reg {
     m.with_sign(result, x)
 }
 
-/// The hyperbolic cosine, `(exp(x) + exp(-x)) / 2`. At most 2 ulp.
+/// The hyperbolic cosine, `(exp(x) + exp(-x)) / 2`. At most 1.4 ulp (`f64`: 2).
 pub(super) fn cosh(m: &mut Real<'_>, x: Reg) -> Reg {
     let size = m.abs(x);
     let quarter = exp::quarter_exp(m, size);
@@ -66,8 +66,8 @@ pub(super) fn cosh(m: &mut Real<'_>, x: Reg) -> Reg {
     m.add(twice, inverse)
 }
 
-/// The hyperbolic tangent: a quotient of polynomials in `f32`, at most 3 ulp; in `f64`, at most 3 ulp,
-/// `u / (u + 2)` with `u = exp(2x) - 1`.
+/// The hyperbolic tangent, never beyond 1. In `f32` a quotient of polynomials: at most 3.5 ulp below 1/2, 5.5 ulp
+/// (3.3e-7) just below 1. In `f64` `u / (u + 2)` with `u = exp(2x) - 1`: at most 4 ulp.
 pub(super) fn tanh(m: &mut Real<'_>, x: Reg) -> Reg {
     if m.is_double() {
         let twice = m.add(x, x);
@@ -76,12 +76,7 @@ pub(super) fn tanh(m: &mut Real<'_>, x: Reg) -> Reg {
         let below = m.add_num(less_one, 2.0);
         return m.div(less_one, below);
     }
-    let x = m.clamp(x, -9.0, 9.0);
-    let z = m.mul(x, x);
-    let above = m.polynomial(z, &TANH_NUMERATOR);
-    let below = m.polynomial(z, &TANH_DENOMINATOR);
-    let above = m.mul(x, above);
-    m.div(above, below)
+    m.saturating_quotient(x, 81.0, (&TANH_NUMERATOR, &TANH_DENOMINATOR))
 }
 
 /// `exp(x) - 1` of numbers that are not large, `f64`.
@@ -94,7 +89,7 @@ fn exp_less_one(m: &mut Real<'_>, x: Reg) -> Reg {
 }
 
 /// The inverse hyperbolic sine: with `a = |x|`, `log1p(a + a^2 / (1 + sqrt(a^2 + 1)))`, or `log(2a)` where
-/// that is the same. At most 4 ulp.
+/// that is the same. At most 2.2 ulp (`f64`: 4).
 pub(super) fn asinh(m: &mut Real<'_>, x: Reg) -> Reg {
     let size = m.abs(x);
     let square = m.mul(size, size);
@@ -108,16 +103,19 @@ pub(super) fn asinh(m: &mut Real<'_>, x: Reg) -> Reg {
 }
 
 /// The inverse hyperbolic cosine: with `t = x - 1`, `log1p(t + sqrt(t (t + 2)))`, or `log(2x)` where that is
-/// the same. At most 4 ulp.
+/// the same. At most 2.2 ulp (`f64`: 4).
 pub(super) fn acosh(m: &mut Real<'_>, x: Reg) -> Reg {
     let (less, more) = (m.add_num(x, -1.0), m.add_num(x, 1.0));
     let product = m.mul(less, more);
     let root = m.unary(Unary::Sqrt, product);
     let sum = m.add(less, root);
-    log1p_unless_large(m, x, sum)
+    let result = log1p_unless_large(m, x, sum);
+    let outside = m.below(x, 1.0);
+    m.replace(result, outside, f64::NAN)
 }
 
-/// The inverse hyperbolic tangent: with `a = |x|`, `log1p(2a / (1 - a)) / 2`. At most 4 ulp.
+/// The inverse hyperbolic tangent: with `a = |x|`, `log1p(2a / (1 - a)) / 2`. At most 2.4 ulp
+/// (`f64`: 4).
 pub(super) fn atanh(m: &mut Real<'_>, x: Reg) -> Reg {
     let size = m.abs(x);
     let (twice, below) = (m.add(size, size), m.num_sub(1.0, size));

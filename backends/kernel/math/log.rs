@@ -41,7 +41,7 @@ pub(super) struct Split {
 /// The natural logarithm.
 ///
 /// `log(x) = e log(2) + log(1 + f)`, the latter a polynomial (`f32`) or, with `s = f / (2 + f)`, twice
-/// the series of `atanh(s)` (`f64`, as in fdlibm). At most 1.5 ulp, subnormal arguments included.
+/// the series of `atanh(s)` (`f64`, as in fdlibm). At most 0.9 ulp (`f64`: 2), subnormal arguments included.
 pub(super) fn log(m: &mut Real<'_>, x: Reg) -> Reg {
     let split = split(m, x);
     let finite = if m.is_double() { log_double(m, &split) } else { log_single(m, &split) };

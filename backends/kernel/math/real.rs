@@ -118,6 +118,18 @@ impl<'b> Real<'b> {
         })
     }
 
+    /// `x` times a quotient of polynomials in `x^2`, no further from 0 than 1. From where `x^2` is `most` and the
+    /// result all but 1, the quotient is constant, so that the product reaches 1.
+    pub(super) fn saturating_quotient(&mut self, x: Reg, most: f64, (above, below): (&[f64], &[f64])) -> Reg {
+        let z = self.mul(x, x);
+        let z = self.at_most(z, most);
+        let above = self.polynomial(z, above);
+        let below = self.polynomial(z, below);
+        let above = self.mul(x, above);
+        let result = self.div(above, below);
+        self.clamp(result, -1.0, 1.0)
+    }
+
     /// `x` brought between two numbers; NaN stays.
     pub(super) fn clamp(&mut self, x: Reg, low: f64, high: f64) -> Reg {
         let below = self.at_most(x, high);

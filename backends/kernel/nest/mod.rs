@@ -5,6 +5,8 @@
 //! once by a [`Stmt::Let`], what changes over a loop is a [`Var`]. The order of statements is the
 //! order of the machine code, which decides about spills: a schedule writes exactly what it wants.
 mod build;
+pub mod exec;
+mod print;
 
 pub use build::Builder;
 

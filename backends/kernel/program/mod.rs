@@ -1,4 +1,7 @@
 //! What the host does: buffers, and the steps that fill them.
+pub mod exec;
+mod print;
+
 use crate::nest::Kernel;
 use std::sync::Arc;
 use weft_ir::{DType, Dim};
@@ -88,6 +91,14 @@ impl WeightData {
     /// Whether there is nothing.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The bytes.
+    pub fn bytes(&self) -> Vec<u8> {
+        match self {
+            WeightData::Plain(data) => data.to_vec(),
+            WeightData::Packed(_, make) => make(),
+        }
     }
 }
 

@@ -55,8 +55,12 @@ fn compiled(model: &Path, library: &Path, compiling: &Compiling, talk: Talk) -> 
     let mut command = Command::new(std::env::current_exe().map_err(failed)?);
     command.arg("compile").arg(model).args(["--emit", "lib", "-o"]).arg(library);
     command.arg(format!("-O{}", compiling.level)).args(["--cpu", &compiling.cpu]);
-    compiling.pipeline.iter().for_each(|text| drop(command.args(["--pipeline", text])));
-    compiling.passes.iter().for_each(|pass| drop(command.args(["--pass", pass])));
+    if let Some(text) = &compiling.pipeline {
+        command.args(["--pipeline", text]);
+    }
+    for pass in &compiling.passes {
+        command.args(["--pass", pass]);
+    }
     for (asked, flag) in [(compiling.verify_each, "--verify-each"), (talk.quiet, "-q"), (talk.verbose, "-v")]
     {
         command.args(asked.then_some(flag));

@@ -1,5 +1,5 @@
 //! `weft opt`
-use crate::args::{OptArgs, Talk};
+use crate::args::{OptArgs, OptEmit, Talk};
 use crate::failure::Failure;
 use crate::out;
 use crate::talk::Teller;
@@ -13,8 +13,8 @@ use weft_passes::{Budget, Declined, Observer, Outcome, PassInfo, VerifyEach};
 
 pub(crate) fn run(args: &OptArgs, talk: Talk) -> Result<(), Failure> {
     let driver = Driver::new()?;
-    let plan = driver.plan(&args.pipeline)?;
     check(args, &driver)?;
+    let plan = driver.plan(&args.pipeline)?;
     let mut watch = Watch::new(args, talk, driver.ops());
     let mut module = driver.read(&args.model, &args.dims.dims()?, &mut watch)?.module;
     let before = if args.diff { shown(&module, driver.ops()) } else { String::new() };
@@ -23,7 +23,10 @@ pub(crate) fn run(args: &OptArgs, talk: Talk) -> Result<(), Failure> {
     driver.optimise(&mut module, &plan, PassOptions { budget, verify_each }, &mut watch)?;
     watch.teller.rest();
     if let Some(path) = &args.output {
-        driver.write(&module, path)?;
+        match args.emit {
+            OptEmit::Weft => drop(driver.write(&module, path)?),
+            OptEmit::Onnx => driver.write_onnx(&module, path)?,
+        }
         watch.teller.say(&format!("written: {}", path.display()));
     }
     if talk.json {
@@ -37,6 +40,9 @@ pub(crate) fn run(args: &OptArgs, talk: Talk) -> Result<(), Failure> {
 }
 
 fn check(args: &OptArgs, driver: &Driver) -> Result<(), Failure> {
+    if args.emit == OptEmit::Onnx && args.output.is_none() {
+        return Err(Failure::Misuse("`--emit onnx` needs `-o FILE`".to_string()));
+    }
     let known = |name: &String| name == "all" || driver.registry().pass(name).is_some();
     match args.print_after.iter().find(|name| !known(name)) {
         Some(name) => Err(Failure::Misuse(format!("`--print-after {name}`: no pass has this name"))),

@@ -54,7 +54,10 @@ fn pass_text(pass: &PassInfo) -> String {
     for option in *options {
         text += &format!("option {} (default {}): {}\n", option.name, option.default, option.help);
     }
-    text
+    match weft_library::explanation(name) {
+        Some(explanation) => format!("{text}\n{explanation}"),
+        None => text,
+    }
 }
 
 fn pipeline_text(pipeline: &PipelineInfo) -> String {
@@ -70,6 +73,7 @@ fn pass_json(pass: &PassInfo) -> Value {
         "summary": pass.summary,
         "kind": pass.kind.to_string(),
         "accepts": [pass.accepts.0.name(), pass.accepts.1.name()],
+        "explanation": weft_library::explanation(pass.name),
         "options": pass.options.iter().map(option).collect::<Vec<_>>(),
     })
 }

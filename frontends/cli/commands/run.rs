@@ -102,7 +102,9 @@ fn program(args: &RunArgs) -> Result<(), Failure> {
         command.arg("--input").arg(format!("{name}={}", file.display()));
     }
     let mut pass = |flag: &str, value: Option<String>| {
-        value.into_iter().for_each(|value| drop(command.arg(flag).arg(value)));
+        if let Some(value) = value {
+            command.arg(flag).arg(value);
+        }
     };
     let shown = |path: &Option<std::path::PathBuf>| path.as_ref().map(|path| path.display().to_string());
     pass("--inputs", shown(&args.input.inputs));

@@ -5,10 +5,15 @@ use crate::out;
 use crate::talk::Teller;
 use serde_json::{Value, json};
 use std::path::Path;
-use weft::{Driver, Runner, Tolerance, check_set, data_sets};
+use weft::{
+    CompileOptions, Dims, Driver, InputSources, Ports, Runner, Tolerance, check_set, data_sets, layers,
+};
 use weft_load::Options;
 
 pub(crate) fn run(args: &TestArgs, talk: Talk) -> Result<(), Failure> {
+    if let Some(seed) = args.random {
+        return random(args, seed, talk);
+    }
     let driver = Driver::new()?;
     let mut teller = Teller::new(talk);
     let sets = if args.data.is_empty() { data_sets(&args.model)? } else { args.data.clone() };
@@ -55,4 +60,37 @@ fn line(set: &Path, wrong: &[String]) -> String {
 
 fn as_json(set: &Path, wrong: &[String]) -> Value {
     json!({ "set": set.display().to_string(), "passed": wrong.is_empty(), "differences": wrong })
+}
+
+/// Compiled code against the interpreter on the model as it was read, on random inputs.
+fn random(args: &TestArgs, seed: u64, talk: Talk) -> Result<(), Failure> {
+    let driver = Driver::new()?;
+    let mut teller = Teller::new(talk);
+    let mut model = driver.read(&args.model, &Dims::new(), &mut teller)?;
+    let ports = Ports::of_graph(&model.module.graph);
+    let sources = InputSources { random: Some(seed), dims: args.dims.dims()?, ..InputSources::default() };
+    let inputs = sources.gather(&ports.inputs)?.tensors;
+    let tolerance = Tolerance { rtol: args.rtol, atol: args.atol };
+    let options = args.compiling.options();
+    let mut wrong = Vec::new();
+    if args.layers {
+        let plan = driver.plan(&options.pipeline)?;
+        driver.optimise(&mut model.module, &plan, options.passes, &mut teller)?;
+        let options = CompileOptions { pipeline: String::new(), ..options };
+        let found = layers(&driver, &model, &inputs, (&options, tolerance), &mut teller)?;
+        wrong.extend(found.iter().map(|l| format!("`{}` at `%{}`: {}", l.op, l.value, l.difference)));
+    } else {
+        let expected = Runner::interpret(model.module.clone()).run(&inputs)?;
+        let load = Options { threads: args.threads.unwrap_or(0), profile: false };
+        let found = driver.prepare(model, &options, load, &mut teller)?.run(&inputs)?;
+        for (port, (expected, found)) in ports.outputs.iter().zip(expected.iter().zip(&found)) {
+            let difference = tolerance.compare(expected, found).err();
+            wrong.extend(difference.map(|difference| format!("output `{}`: {difference}", port.name)));
+        }
+    }
+    teller.rest();
+    wrong.iter().for_each(|line| out::line(line));
+    let failed = usize::from(!wrong.is_empty());
+    out::line(&format!("{} passed, {failed} failed", 1 - failed));
+    if failed == 0 { Ok(()) } else { Err(Failure::Told(1)) }
 }

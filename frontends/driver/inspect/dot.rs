@@ -1,12 +1,11 @@
 //! A graph in Graphviz' language.
-use std::fmt::Write;
 use weft_ir::{Graph, Module};
 
 /// The main graph; those of control flow are named in the nodes they hang on. Constants are left out.
 pub fn dot(module: &Module) -> String {
     let graph = &module.graph;
     let mut out = String::from("digraph model {\n  node [shape=box, fontname=\"Helvetica\", fontsize=10];\n");
-    let mut put = |line: String| drop(writeln!(out, "  {line}"));
+    let mut put = |line: String| out.push_str(&format!("  {line}\n"));
     for id in graph.inputs() {
         let node = graph.node(*id);
         let label = node.results.first().map_or_else(String::new, |def| format!("{}\n{}", def.name, def.ty));

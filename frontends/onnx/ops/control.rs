@@ -1,6 +1,6 @@
 //! Control flow: subgraphs become regions that see only their own inputs.
 use super::{Row, by};
-use crate::builder::Stop;
+use crate::builder::{Draft, Stop};
 use crate::call::{Call, Converted};
 use crate::proto::GraphProto;
 use crate::region::Region;
@@ -92,7 +92,11 @@ fn with_regions<'a>(
             Err(because) => return Err(because),
         }
     }
-    if failed { Err(Stop::Reported) } else { call.finish(op, attrs, operands, regions) }
+    if failed {
+        return Err(Stop::Reported);
+    }
+    let names = call.result_names(op)?;
+    Ok(call.builder.emit(Draft { op: op.to_string(), attrs, operands, regions, names })?)
 }
 
 /// A region of which only the number of inputs is known.

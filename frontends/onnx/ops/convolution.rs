@@ -55,7 +55,7 @@ fn grid_sample(call: &mut Call<'_, '_, '_>) -> Converted {
     };
     let mut attrs = call.declared(call.builder.def("GridSample")?)?;
     attrs.insert("mode".to_string(), Attr::Str(mode.to_string()));
-    call.finish("GridSample", attrs, call.operands.clone(), Vec::new())
+    call.finish("GridSample", attrs, call.operands.clone())
 }
 
 /// Before opset 16 pixels were counted from their corners.
@@ -63,5 +63,5 @@ fn roi_align(call: &mut Call<'_, '_, '_>) -> Converted {
     let mut attrs = call.declared(call.builder.def("RoiAlign")?)?;
     let corners = Attr::Str("output_half_pixel".to_string());
     attrs.insert("coordinate_transformation_mode".to_string(), corners);
-    call.finish("RoiAlign", attrs, call.operands.clone(), Vec::new())
+    call.finish("RoiAlign", attrs, call.operands.clone())
 }

@@ -47,7 +47,6 @@ pub(super) const ROWS: &[Row] = &[
     same("GreaterOrEqual", 12),
     same("HardSigmoid", 1),
     same("HardSwish", 14),
-    same("Identity", 1),
     same("IsInf", 10),
     same("IsNaN", 9),
     same("LeakyRelu", 1),
@@ -149,7 +148,7 @@ fn cast_like(call: &mut Call<'_, '_, '_>) -> Converted {
     let (x, like) = (call.need(0)?, call.need(1)?);
     let mut attrs = call.declared(call.builder.def("Cast")?)?;
     attrs.insert("to".to_string(), Attr::Type(call.dtype(like)));
-    call.finish("Cast", attrs, vec![Some(x)], Vec::new())
+    call.finish("Cast", attrs, vec![Some(x)])
 }
 
 /// Before opset 11 the limits were attributes; the largest floats, the defaults, limit nothing.
@@ -172,15 +171,14 @@ fn dropout(call: &mut Call<'_, '_, '_>) -> Converted {
     }
     let x = call.need(0)?;
     let name = call.result_name(0);
-    let kept = call.only_result(name, "Identity", &[], &[x])?;
+    let kept = call.named(name, "Identity", &[], &[x])?;
     if !call.wants(1) {
         return Ok(vec![kept]);
     }
     let shape = call.step("shape", "Shape", &[], &[x])?;
     let truth = Tensor::from_slice(&[1], &[true]).map_err(|e| Cause::Invalid(e.to_string()))?;
     let name = call.result_name(1);
-    let mask =
-        call.only_result(name, "ConstantOfShape", &[("value", Attr::Tensor(truth.into()))], &[shape])?;
+    let mask = call.named(name, "ConstantOfShape", &[("value", Attr::Tensor(truth.into()))], &[shape])?;
     Ok(vec![kept, mask])
 }
 

@@ -10,15 +10,18 @@ mod normalization;
 mod quantization;
 mod recurrent;
 mod reduction;
+mod sequence;
 mod shape;
 
+use crate::builder::Stop;
 use crate::call::{Call, Converted};
 use crate::model::domain;
 use crate::proto::NodeProto;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::LazyLock;
 use weft_frontend::Cause;
-use weft_ir::OpSet;
+use weft_ir::{OpSet, Value};
 
 /// Converts one node.
 pub(crate) type Convert = fn(&mut Call<'_, '_, '_>) -> Converted;
@@ -30,6 +33,19 @@ pub(crate) enum How {
     Same,
     /// By a conversion of its own.
     By(Convert),
+    /// By a conversion that takes or makes a sequence.
+    List(ConvertList),
+}
+
+/// Converts one node that has to do with sequences.
+pub(crate) type ConvertList = fn(&mut Call<'_, '_, '_>) -> Result<Results, Stop>;
+
+/// What a node gives.
+pub(crate) enum Results {
+    /// Tensors, one for each result.
+    Values(Vec<Value>),
+    /// A sequence, its only result.
+    List(Rc<Vec<Value>>),
 }
 
 /// From which opset on an operator of ONNX is converted how.
@@ -49,6 +65,11 @@ const fn by(op: &'static str, since: i64, convert: Convert) -> Row {
     Row { op, since, how: How::By(convert) }
 }
 
+/// A row with a conversion that takes or makes a sequence.
+const fn list(op: &'static str, since: i64, convert: ConvertList) -> Row {
+    Row { op, since, how: How::List(convert) }
+}
+
 const FAMILIES: &[&[Row]] = &[
     control::ROWS,
     convolution::ROWS,
@@ -58,6 +79,7 @@ const FAMILIES: &[&[Row]] = &[
     quantization::ROWS,
     recurrent::ROWS,
     reduction::ROWS,
+    sequence::ROWS,
     shape::ROWS,
 ];
 
@@ -107,10 +129,12 @@ fn canonical_name(node: &NodeProto) -> String {
 }
 
 /// Converts a node in that way.
-pub(crate) fn convert(how: How, call: &mut Call<'_, '_, '_>) -> Converted {
-    match how {
-        How::Same => renamed(call, &canonical_name(call.node)),
-        How::By(convert) => convert(call),
+pub(crate) fn convert(how: How, call: &mut Call<'_, '_, '_>) -> Result<Results, Stop> {
+    match (how, call.lists.keys().next()) {
+        (How::List(convert), _) => convert(call),
+        (_, Some(i)) => Err(Cause::Unsupported(format!("operand {i}, a sequence")).into()),
+        (How::Same, None) => renamed(call, &canonical_name(call.node)).map(Results::Values),
+        (How::By(convert), None) => convert(call).map(Results::Values),
     }
 }
 
@@ -121,9 +145,9 @@ fn renamed(call: &mut Call<'_, '_, '_>, op: &str) -> Converted {
 }
 
 /// The node as that canonical operator, attributes as they are.
-fn with_operands(call: &mut Call<'_, '_, '_>, op: &str, operands: Vec<Option<weft_ir::Value>>) -> Converted {
+fn with_operands(call: &mut Call<'_, '_, '_>, op: &str, operands: Vec<Option<Value>>) -> Converted {
     let attrs = call.declared(call.builder.def(op)?)?;
-    call.finish(op, attrs, operands, Vec::new())
+    call.finish(op, attrs, operands)
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ fn layer(call: &mut Call<'_, '_, '_>) -> Converted {
     call.attrs.ignore("output_sequence");
     let attrs = call.declared(call.builder.def(op)?)?;
     match call.attrs.int("layout")?.unwrap_or(0) {
-        0 => call.finish(op, attrs, call.operands.clone(), Vec::new()),
+        0 => call.finish(op, attrs, call.operands.clone()),
         1 => batch_first(call, attrs),
         other => Err(Cause::Invalid(format!("`layout` = {other}")).into()),
     }
@@ -34,17 +34,13 @@ fn batch_first(
             operands[i] = Some(transposed(call, &format!("operand{i}"), &[1, 0, 2], value)?);
         }
     }
-    let inner = call.finish_inner(op, attrs, operands)?;
+    let names = call.result_names(op)?.iter().map(|name| format!("{name}/inner")).collect();
+    let inner = call.emit(op, attrs, operands, names)?;
     let mut results = Vec::with_capacity(inner.len());
     for (i, value) in inner.into_iter().enumerate() {
         let perm: &[i64] = if i == 0 { &[2, 0, 1, 3] } else { &[1, 0, 2] };
         let name = call.result_name(i);
-        results.push(call.only_result(
-            name,
-            "Transpose",
-            &[("perm", Attr::Ints(perm.to_vec()))],
-            &[value],
-        )?);
+        results.push(call.named(name, "Transpose", &[("perm", Attr::Ints(perm.to_vec()))], &[value])?);
     }
     Ok(results)
 }

@@ -1,12 +1,13 @@
 //! Shapes: reshaping, slicing, joining, padding, resizing.
 use super::{Row, by, renamed, same, with_operands};
 use crate::call::{Call, Converted};
+use std::collections::BTreeMap;
 use weft_frontend::Cause;
 use weft_ir::{Attr, Tensor, Value};
 
 pub(super) const ROWS: &[Row] = &[
     same("AffineGrid", 20),
-    same("CenterCropPad", 18),
+    by("CenterCropPad", 18, center_crop_pad),
     same("Concat", 4),
     same("DepthToSpace", 1),
     same("Expand", 8),
@@ -103,7 +104,40 @@ fn split(call: &mut Call<'_, '_, '_>) -> Converted {
     } else if attrs.contains_key("num_outputs") {
         return Err(Cause::invalid("both `split` and `num_outputs` are given").into());
     }
-    call.finish_all("Split", attrs, call.operands.clone())
+    let names = (0..call.node.output.len()).map(|i| call.result_name(i)).collect();
+    Ok(call.emit("Split", attrs, call.operands.clone(), names)?)
+}
+
+/// Padding up to the larger of both shapes, then the middle of that.
+fn center_crop_pad(call: &mut Call<'_, '_, '_>) -> Converted {
+    let (x, shape) = (call.need(0)?, call.need(1)?);
+    let axes = call.attrs.ints("axes")?.map(|axes| call.ints("axes", axes)).transpose()?;
+    let two = call.ints("two", &[2])?;
+    let before = extents_of(call, "before", x, axes)?;
+    let large = call.step("large", "Max", &[], &[before, shape])?;
+    let missing = call.step("missing", "Sub", &[], &[large, before])?;
+    let left = call.step("left", "Div", &[], &[missing, two])?;
+    let right = call.step("right", "Sub", &[], &[missing, left])?;
+    let pads = call.step("pads", "Concat", &[("axis", Attr::Int(0))], &[left, right])?;
+    let names = vec![call.name_inside("padded")];
+    let padded = call.emit("Pad", BTreeMap::new(), vec![Some(x), Some(pads), None, axes], names)?;
+    let beyond = call.step("beyond", "Sub", &[], &[large, shape])?;
+    let start = call.step("start", "Div", &[], &[beyond, two])?;
+    let end = call.step("end", "Add", &[], &[start, shape])?;
+    let padded = padded.first().copied();
+    call.last("Slice", &[], &[padded, Some(start), Some(end), axes])
+}
+
+/// The extents along some axes, or all.
+fn extents_of(
+    call: &mut Call<'_, '_, '_>,
+    what: &str,
+    x: Value,
+    axes: Option<Value>,
+) -> Result<Value, Cause> {
+    let Some(axes) = axes else { return call.step(what, "Shape", &[], &[x]) };
+    let shape = call.step("shape", "Shape", &[], &[x])?;
+    call.step(what, "Gather", &[], &[shape, axes])
 }
 
 /// The older name of a resize that scales from the corner.

@@ -171,3 +171,25 @@ fn every_row_is_reachable_and_sorted() {
         }
     }
 }
+
+#[test]
+fn sequences_leave_no_trace() {
+    let nodes = vec![
+        with(node("SplitToSequence", &["x"], &["pieces"]), int("axis", 1)),
+        node("SequenceLength", &["pieces"], &["count"]),
+        with(node("Constant", &[], &["last"]), int("value_int", -1)),
+        node("SequenceAt", &["pieces", "last"], &["piece"]),
+        node("SequenceInsert", &["pieces", "piece"], &["more"]),
+        with(node("ConcatFromSequence", &["more"], &["y"]), int("axis", 1)),
+    ];
+    let found = lines(&model(13, graph(&["x"], nodes, &["y", "count"])));
+    assert!(found[1].starts_with("Split(x, pieces/lengths) {axis = 1} -> pieces/0 : f32[2, 1]"), "{found:?}");
+    assert_eq!(found[2], "Const() {value = [3.0]} -> count : i64[]");
+    assert_eq!(found[4], "Concat(pieces/0, pieces/1, pieces/2, pieces/2) {axis = 1} -> y : f32[2, 4]");
+    let taken = vec![node("SequenceConstruct", &["x", "x"], &["both"]), node("Relu", &["both"], &["y"])];
+    assert!(
+        refusal(&model(13, graph(&["x"], taken, &["y"]))).contains("not supported: operand 0, a sequence")
+    );
+    let given = graph(&["x"], vec![node("SequenceConstruct", &["x"], &["y"])], &["y"]);
+    assert!(refusal(&model(13, given)).contains("`y`, a sequence, in this place"));
+}

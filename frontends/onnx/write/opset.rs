@@ -48,16 +48,24 @@ pub(super) fn needed(node: &Node, operands: &[DType]) -> i64 {
     if op == "Mod" && !node.attrs.contains_key("fmod") && operands.iter().any(|ty| ty.is_float()) {
         return 28;
     }
+    // The lengths without padding came as the seventh operand.
+    if op == "Attention" && node.arity() > 6 {
+        return 24.max(attributes_need(node));
+    }
     let taken =
         TYPES.iter().filter(|(of, types, _)| *of == op && operands.iter().any(|ty| types.contains(ty)));
-    let attributes = ATTRIBUTES.iter().filter(|(of, name, _)| *of == op && node.attrs.contains_key(*name));
     let types = node.results.iter().map(|result| introduced(result.ty.dtype));
     let symmetric = matches!(node.attrs.get("coordinate_transformation_mode"),
         Some(Attr::Str(mode)) if mode == "half_pixel_symmetric");
     let mode = if symmetric { 19 } else { OLDEST };
-    let versions = attributes.map(|(_, _, version)| *version).chain(taken.map(|(_, _, version)| *version));
-    let versions = versions.chain(types).chain(ops::newest(op));
-    versions.max().unwrap_or(OLDEST).max(mode)
+    let versions = taken.map(|(_, _, version)| *version).chain(types).chain(ops::newest(op));
+    versions.max().unwrap_or(OLDEST).max(mode).max(attributes_need(node))
+}
+
+/// The opset that has all attributes of a node.
+fn attributes_need(node: &Node) -> i64 {
+    let given = ATTRIBUTES.iter().filter(|(op, name, _)| node.op == *op && node.attrs.contains_key(*name));
+    given.map(|(_, _, version)| *version).max().unwrap_or(OLDEST)
 }
 
 /// Since when an element type is allowed where it is not converted only.

@@ -61,7 +61,7 @@ pub(super) fn attribute(name: &str, attr: &Attr) -> Result<AttributeProto, Cause
 }
 
 /// Constant data.
-pub(super) fn tensor(name: &str, tensor: &Tensor) -> TensorProto {
+pub(crate) fn tensor(name: &str, tensor: &Tensor) -> TensorProto {
     let raw = tensor.dtype() != DType::String;
     TensorProto {
         name: Some(name.to_string()),

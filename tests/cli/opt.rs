@@ -1,0 +1,59 @@
+//! `weft opt`
+use crate::weft::{Folder, LINEAR};
+
+#[test]
+fn prints_what_comes_out() {
+    let folder = Folder::linear();
+    let text = folder.weft("opt linear.weft --pipeline clean -q").done();
+    assert!(text.starts_with("weft 1 canonical\n"), "{text}");
+    assert!(text.contains("%y = Relu(%s) : f32[N, 5]"), "{text}");
+    let fixed = folder.weft("opt linear.weft --pipeline clean --dim N=4 -q").done();
+    assert!(fixed.contains("%y = Relu(%s) : f32[4, 5]"), "{fixed}");
+}
+
+#[test]
+fn shows_what_changed() {
+    let folder = Folder::empty();
+    folder.write("twice.weft", LINEAR.replace("Relu(%s)", "Identity(%s)").as_bytes());
+    let diff = folder.weft("opt twice.weft --pipeline identities --diff -q").done();
+    assert!(diff.contains("--- before\n+++ after\n"), "{diff}");
+    assert!(diff.contains("-    %y = Identity(%s) : f32[N, 5]"), "{diff}");
+    let none = folder.weft("opt twice.weft --pipeline identities --stop-after 0 --diff -q").done();
+    assert_eq!(none, "");
+    let after = folder.weft("opt twice.weft --pipeline O2 --print-after identities -o out.weft -q").done();
+    assert_eq!(after.matches("// after identities").count(), 1, "{after}");
+    let said = folder.weft("opt twice.weft --pipeline identities --explain -o out.weft").err;
+    assert!(said.contains("1: identities at `%y`"), "{said}");
+}
+
+#[test]
+fn counts_for_machines() {
+    let folder = Folder::empty();
+    folder.write("twice.weft", LINEAR.replace("Relu(%s)", "Identity(%s)").as_bytes());
+    let said = folder.weft("opt twice.weft --pipeline identities,dead-code --json -q").json();
+    assert_eq!(said["passes"][0]["pass"], "identities");
+    assert_eq!(said["passes"][0]["changed"], true);
+    assert_eq!(said["passes"][1]["changed"], false);
+    assert_eq!(said["rewrites"]["identities"], 1);
+}
+
+#[test]
+fn weights_go_beside_and_come_back() {
+    let folder = Folder::linear();
+    folder.weft("opt linear.weft --pipeline clean -o a.weft -q").done();
+    assert_eq!(folder.files(), ["a.weft", "a.weights.safetensors", "linear.weft"]);
+    folder.weft("opt a.weft --pipeline clean -o b.weft -q").done();
+    assert_eq!(folder.read("a.weft"), folder.read("b.weft"));
+    assert_eq!(folder.read("a.weights.safetensors"), folder.read("b.weights.safetensors"));
+    std::fs::remove_file(folder.path("a.weights.safetensors")).unwrap();
+    folder.weft("opt a.weft --pipeline clean").refused(1, &["a.weft:2:", "`@w`"]);
+}
+
+#[test]
+fn goes_out_as_onnx_and_comes_back() {
+    let folder = Folder::linear();
+    folder.weft("opt linear.weft --pipeline clean --emit onnx").refused(2, &["-o"]);
+    folder.weft("opt linear.weft --pipeline clean --emit onnx -o a.onnx -q").done();
+    let run = |model| folder.weft(&format!("run {model} --random 1 --dim N=2 --backend interp -q")).done();
+    assert_eq!(run("a.onnx"), run("linear.weft"));
+}
