@@ -1,7 +1,7 @@
 //! The equations of a step.
 use super::activation::{clipped, number};
 use super::gates::Product;
-use super::steps::{Row, Units, Writer};
+use super::steps::{Row, Time, Units, Writer};
 use super::{Cell, Role};
 use crate::nest::{Binary, BufferId, Builder, Reg};
 
@@ -20,28 +20,37 @@ impl Sums<'_> {
 }
 
 impl Writer<'_> {
-    /// One step of some rows.
-    pub(super) fn step(&self, b: &mut Builder, direction: Reg, rows: &[Row]) {
-        let first = Product { panels: Role::Panels, gates: self.what.cell.first_gates() };
-        let states = Self::states_before(rows);
-        self.each_panel(b, &mut |b, units| {
-            let given = self.given(b, (direction, units), rows, 0..first.gates);
-            let sums = self.sums(b, (direction, units), &states, &first, &given);
-            for (gates, row) in sums.chunks(sums.len() / rows.len()).zip(rows) {
-                self.units(b, &Sums { row, units, direction, gates });
-            }
-        });
-        if self.what.cell != (Cell::Gru { late: false }) {
-            return;
+    /// One step of all rows of a task.
+    pub(super) fn step(&self, b: &mut Builder, time: &Time) {
+        let first = Product { panels: Role::Panels, gates: 0..self.what.cell.first_gates() };
+        self.each_sum(b, time, &first, &|b, sums| self.units(b, sums));
+        if self.what.cell == (Cell::Gru { late: false }) {
+            let late = Product { panels: Role::LatePanels, gates: 2..3 };
+            self.each_sum(b, time, &late, &|b, sums| self.candidate(b, sums));
         }
-        let late = Product { panels: Role::LatePanels, gates: 1 };
-        let states: Vec<Reg> = rows.iter().map(|row| row.more).collect();
+    }
+
+    /// Visits the sums of all units and rows.
+    fn each_sum(
+        &self,
+        b: &mut Builder,
+        time: &Time,
+        product: &Product,
+        body: &dyn Fn(&mut Builder, &Sums<'_>),
+    ) {
+        let direction = time.direction;
         self.each_panel(b, &mut |b, units| {
-            let given = self.given(b, (direction, units), rows, 2..3);
-            let sums = self.sums(b, (direction, units), &states, &late, &given);
-            for (gates, row) in sums.chunks(sums.len() / rows.len()).zip(rows) {
-                self.candidate(b, &Sums { row, units, direction, gates });
-            }
+            self.each_block(b, time, &mut |b, rows| {
+                let given = self.given(b, (direction, units), rows, product.gates.clone());
+                let states: Vec<Reg> = rows
+                    .iter()
+                    .map(|row| if product.gates.start > 0 { row.more } else { row.before })
+                    .collect();
+                let sums = self.sums(b, (direction, units), &states, product, &given);
+                for (gates, row) in sums.chunks(sums.len() / rows.len()).zip(rows) {
+                    body(b, &Sums { row, units, direction, gates });
+                }
+            });
         });
     }
 

@@ -1,6 +1,6 @@
 //! The product of the state with the panels.
 use super::Role;
-use super::steps::{Row, Units, Writer};
+use super::steps::{Units, Writer};
 use crate::nest::{Binary, BufferId, Builder, Hint, Reg, Var};
 
 /// Steps of the sum that are written out.
@@ -12,8 +12,8 @@ const CHAINS: usize = 8;
 pub(super) struct Product {
     /// Which panels.
     pub(super) panels: Role,
-    /// How many gates they hold.
-    pub(super) gates: i64,
+    /// The gates they hold.
+    pub(super) gates: std::ops::Range<i64>,
 }
 
 impl Writer<'_> {
@@ -31,16 +31,17 @@ impl Writer<'_> {
         else {
             return first.to_vec();
         };
-        let depth = self.what.hidden;
-        let size = b.index(depth * product.gates * self.block().units());
+        let (depth, gates) = (self.what.hidden, product.gates.end - product.gates.start);
+        let size = b.index(depth * gates * self.block().units());
         let (start, offset) = (self.part(b, operand, direction), b.mul(units.panel, size));
         let start = b.add(start, offset);
-        let sets = if first.len() < CHAINS { 2 } else { 1 };
+        let sets = CHAINS.div_ceil(first.len().max(1)).next_power_of_two().min(UNROLL as usize);
         let zero = self.zero(b);
         let sums: Vec<Vec<Var>> = (0..sets)
             .map(|set| first.iter().map(|sum| b.var(if set == 0 { *sum } else { zero })).collect())
             .collect();
-        let walk = Walk { panels, scratch, start, states, gates: product.gates, vectors: units.vectors };
+        let (width, vectors) = (gates * self.block().units(), units.vectors as usize);
+        let walk = Walk { panels, scratch, start, width, states, vectors };
         let (none, end, whole) = (b.index(0), b.index(depth), b.index(depth - depth % UNROLL));
         b.for_each(none, whole, UNROLL, Hint::AsWritten, |b, k| self.walk(b, &walk, (k, UNROLL), &sums));
         b.for_each(whole, end, 1, Hint::AsWritten, |b, k| self.walk(b, &walk, (k, 1), &sums));
@@ -53,37 +54,53 @@ impl Writer<'_> {
 
     /// `count` steps of the sums from unit `k` on.
     fn walk(&self, b: &mut Builder, walk: &Walk<'_>, (k, count): (Reg, i64), sums: &[Vec<Var>]) {
-        let (lanes, width) = (self.block().lanes, walk.gates * self.block().units());
-        let width_now = b.index(width);
-        let down = b.mul(k, width_now);
+        let width = b.index(walk.width);
+        let down = b.mul(k, width);
         let panel = b.add(walk.start, down);
         let states: Vec<Reg> = walk.states.iter().map(|state| b.add(*state, k)).collect();
+        let columns = sums[0].len() / states.len();
         for step in 0..count {
             let set = &sums[step as usize % sums.len()];
-            let splats: Vec<Reg> = states
-                .iter()
-                .map(|state| {
-                    let scalar = b.load(walk.scratch, *state, step, 1);
-                    b.splat(scalar, lanes)
-                })
-                .collect();
-            for (gate, vector) in walk.parts() {
-                let at = step * width + gate * self.block().units() + i64::from(vector * lanes);
-                let column = b.load(walk.panels, panel, at, lanes);
-                for (row, splat) in splats.iter().enumerate() {
-                    let var = set[walk.number(row, gate, vector)];
-                    let sum = b.get(var);
-                    let sum = b.fma(*splat, column, sum);
-                    b.set(var, sum);
+            // What is fewer is held in registers, the other is used up at once.
+            if columns <= states.len() {
+                let held: Vec<Reg> = (0..columns).map(|i| self.column(b, walk, (panel, step), i)).collect();
+                for (row, state) in states.iter().enumerate() {
+                    let splat = self.splat(b, walk, (*state, step));
+                    held.iter().enumerate().for_each(|(i, column)| {
+                        add(b, set[row * columns + i], (splat, *column));
+                    });
+                }
+            } else {
+                let held: Vec<Reg> = states.iter().map(|state| self.splat(b, walk, (*state, step))).collect();
+                for i in 0..columns {
+                    let column = self.column(b, walk, (panel, step), i);
+                    held.iter().enumerate().for_each(|(row, splat)| {
+                        add(b, set[row * columns + i], (*splat, column));
+                    });
                 }
             }
         }
     }
 
-    /// Where the states before a step start.
-    pub(super) fn states_before(rows: &[Row]) -> Vec<Reg> {
-        rows.iter().map(|row| row.before).collect()
+    /// A vector of the panel: the `i`th of those that are used in a step.
+    fn column(&self, b: &mut Builder, walk: &Walk<'_>, (panel, step): (Reg, i64), i: usize) -> Reg {
+        let (gate, vector) = (i / walk.vectors, i % walk.vectors);
+        let lanes = i64::from(self.block().lanes);
+        let at = step * walk.width + gate as i64 * self.block().units() + vector as i64 * lanes;
+        b.load(walk.panels, panel, at, self.block().lanes)
     }
+
+    /// An element of a state in all lanes.
+    fn splat(&self, b: &mut Builder, walk: &Walk<'_>, (state, step): (Reg, i64)) -> Reg {
+        let scalar = b.load(walk.scratch, state, step, 1);
+        b.splat(scalar, self.block().lanes)
+    }
+}
+
+fn add(b: &mut Builder, sum: Var, (x, y): (Reg, Reg)) {
+    let before = b.get(sum);
+    let after = b.fma(x, y, before);
+    b.set(sum, after);
 }
 
 /// A walk along the states and the panels.
@@ -92,20 +109,10 @@ struct Walk<'a> {
     scratch: BufferId,
     /// Where the panel starts.
     start: Reg,
+    /// Elements of the panel for one unit before.
+    width: i64,
     /// Where the states start.
     states: &'a [Reg],
-    gates: i64,
-    vectors: u32,
-}
-
-impl Walk<'_> {
-    /// Gates and their vectors.
-    fn parts(&self) -> impl Iterator<Item = (i64, u32)> + use<> {
-        let vectors = self.vectors;
-        (0..self.gates).flat_map(move |gate| (0..vectors).map(move |vector| (gate, vector)))
-    }
-
-    fn number(&self, row: usize, gate: i64, vector: u32) -> usize {
-        (row * self.gates as usize + gate as usize) * self.vectors as usize + vector as usize
-    }
+    /// Vectors of a gate that are used.
+    vectors: usize,
 }

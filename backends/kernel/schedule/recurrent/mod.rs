@@ -153,6 +153,8 @@ pub struct Block {
     pub vectors: u32,
     /// Lanes of a vector.
     pub lanes: u32,
+    /// How many times as many rows a task has; they take turns with each panel.
+    pub turns: u32,
 }
 
 impl Block {
@@ -167,26 +169,32 @@ pub fn block(machine: &Machine, dtype: DType, cell: Cell, hidden: i64, batch: &D
     let lanes = machine.lanes(dtype);
     let columns = (hidden.max(1) as u64).div_ceil(lanes.into()) as i64;
     let (gates, registers) = (cell.first_gates(), i64::from(machine.registers));
-    let batch = batch.as_fixed().unwrap_or(6).max(1);
+    let batch = batch.as_fixed().unwrap_or(MANY_ROWS).max(1);
+    // Panels that do not stay in the cache from step to step are shared by more rows.
+    let bytes = (hidden * hidden * cell.gates()) as u64 * u64::from(dtype.bits()) / 8;
+    let turns = if bytes > machine.l2 { 4 } else { 1 };
     let mut best: Option<(i64, Block)> = None;
     for vectors in 1..=columns.min(8) {
-        for rows in 1..=batch.min(8) {
-            let sums = gates * vectors * rows;
-            if sums + rows + 2 > registers {
+        for rows in 1..=batch.min(6) {
+            let columns_now = gates * vectors;
+            if columns_now * rows + rows + 2 > registers || (columns_now > 16 && vectors > 1) {
                 continue;
             }
-            // Half cycles for one unit before: sums, then loads, but not below the latency of four.
-            let step = (2 * sums).max(gates * vectors + rows).max(8) + 1 + rows;
+            // Half cycles for one unit before: sums, what the panels take to arrive, splats.
+            let step = (2 * columns_now * rows).max(8) + 2 * columns_now + rows;
             let panels = (columns as u64).div_ceil(vectors as u64) as i64;
             let cycles = (batch as u64).div_ceil(rows as u64) as i64 * panels * step;
-            let block = Block { rows: rows as u32, vectors: vectors as u32, lanes };
+            let block = Block { rows: rows as u32, vectors: vectors as u32, lanes, turns };
             if best.is_none_or(|(least, _)| cycles < least) {
                 best = Some((cycles, block));
             }
         }
     }
-    best.map_or(Block { rows: 1, vectors: 1, lanes }, |(_, block)| block)
+    best.map_or(Block { rows: 1, vectors: 1, lanes, turns }, |(_, block)| block)
 }
+
+/// Rows of a batch whose extent is known only at run time, for the choice of a block.
+const MANY_ROWS: i64 = 12;
 
 /// Writes the kernel; it has as many tasks as the second value says.
 pub fn recurrent(name: &str, what: &Recurrent) -> (Kernel, Dim) {
@@ -195,7 +203,7 @@ pub fn recurrent(name: &str, what: &Recurrent) -> (Kernel, Dim) {
         Cell::Gru { .. } => "gru",
         Cell::Lstm { .. } => "lstm",
     };
-    let Block { rows, vectors, lanes } = what.block;
+    let Block { rows, vectors, lanes, turns } = what.block;
     let mut b = Builder::new(name, &format!("{title} {rows}x{}", vectors * lanes));
     let buffer = |(i, operand): (usize, &Operand)| {
         let access = operand.role.access();
@@ -203,7 +211,7 @@ pub fn recurrent(name: &str, what: &Recurrent) -> (Kernel, Dim) {
         b.buffer(&format!("{kind}{i}"), operand.role.elem(what.dtype), access)
     };
     let buffers: Vec<BufferId> = what.operands.iter().enumerate().map(buffer).collect();
-    let blocks = what.batch.div_ceil(&Dim::fixed(rows.into()));
+    let blocks = what.batch.div_ceil(&Dim::fixed((rows * turns).into()));
     let blocks_now = b.extent(&blocks);
     let task = b.task();
     let (direction, rows) = (b.div(task, blocks_now), b.rem(task, blocks_now));

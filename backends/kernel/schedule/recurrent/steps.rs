@@ -10,26 +10,30 @@ pub(super) struct Writer<'a> {
     pub(super) activations: &'a [Activation],
 }
 
-/// One row of the batch.
-#[derive(Clone)]
+/// A step of one task.
+pub(super) struct Time {
+    pub(super) direction: Reg,
+    /// The number of the step.
+    pub(super) step: Reg,
+    /// The first row of the task and where they end.
+    pub(super) rows: (Reg, Reg),
+}
+
+/// One row of the batch at one step.
 pub(super) struct Row {
-    /// Its number.
-    number: Reg,
-    /// How many steps it has, if rows differ in that.
-    length: Option<Reg>,
-    /// Where the row is in what the gates get from the inputs, at the present step.
+    /// Where what the gates get from the inputs is.
     pub(super) inputs: Reg,
-    /// Where its states are stored, at the present step.
+    /// Where the state after this step is stored for good.
     pub(super) states: Option<Reg>,
-    /// Where its cell state is.
+    /// Where the cell state is.
     pub(super) cell: Option<Reg>,
-    /// Where its state after the last step is.
+    /// Where the state before this step is.
     pub(super) before: Reg,
-    /// Where its state after this step goes.
+    /// Where the state after this step goes.
     pub(super) after: Reg,
-    /// Where more of its scratch is.
+    /// Where more of the scratch is.
     pub(super) more: Reg,
-    /// Whether the row has the present step, if rows differ in that.
+    /// Whether the row has the step, if rows differ in that.
     pub(super) active: Option<Reg>,
 }
 
@@ -54,20 +58,37 @@ impl Units {
 }
 
 impl Writer<'_> {
-    /// All steps of a block of rows.
+    /// All steps of the rows of a task.
     pub(super) fn task(&self, b: &mut Builder, direction: Reg, block: Reg) {
-        let (rows, batch) = (b.index(self.block().rows.into()), b.extent(&self.what.batch));
+        let Block { rows, turns, .. } = self.block();
+        let (rows, batch) = (b.index((rows * turns).into()), b.extent(&self.what.batch));
         let start = b.mul(block, rows);
         let end = b.add(start, rows);
         let end = b.min(end, batch);
-        let mut start = start;
+        b.for_each(start, end, 1, Hint::AsWritten, |b, row| self.begin(b, direction, row));
+        let (zero, steps) = (b.index(0), b.extent(&self.what.steps));
+        b.for_each(zero, steps, 1, Hint::AsWritten, |b, step| {
+            self.step(b, &Time { direction, step, rows: (start, end) });
+        });
+        b.for_each(start, end, 1, Hint::AsWritten, |b, row| self.end(b, direction, row));
+    }
+
+    /// Visits the rows of a task, as many together as registers allow.
+    pub(super) fn each_block(
+        &self,
+        b: &mut Builder,
+        time: &Time,
+        body: &mut dyn FnMut(&mut Builder, &[Row]),
+    ) {
+        let (mut start, end) = time.rows;
         for tall in self.heights() {
             let size = b.index(tall.into());
             let left = b.sub(end, start);
             let rest = b.rem(left, size);
             let stop = b.sub(end, rest);
             b.for_each(start, stop, tall.into(), Hint::AsWritten, |b, first| {
-                self.rows(b, direction, (first, tall));
+                let rows: Vec<Row> = (0..tall).map(|by| self.row(b, time, (first, by))).collect();
+                body(b, &rows);
             });
             start = stop;
         }
@@ -76,96 +97,71 @@ impl Writer<'_> {
     /// Heights of blocks that occur: all rows, then ever fewer.
     fn heights(&self) -> Vec<u32> {
         let most = self.block().rows;
-        let halves = std::iter::successors(Some(most), |size| Some(size / 2)).take_while(|size| *size > 0);
-        let batch = self.what.batch.as_fixed();
-        let whole = batch.is_some_and(|batch| batch % i64::from(most) == 0);
-        if whole { vec![most] } else { halves.collect() }
+        let mut heights = vec![most];
+        heights.extend((0..most.ilog2() + 1).rev().map(|n| 1 << n).filter(|height| *height < most));
+        let Some(batch) = self.what.batch.as_fixed() else { return heights };
+        let mut rest = u64::try_from(batch).unwrap_or(0);
+        heights.retain(|height| {
+            let fits = rest >= u64::from(*height);
+            rest %= u64::from(*height);
+            fits
+        });
+        heights
     }
 
     pub(super) fn block(&self) -> Block {
         self.what.block
     }
 
-    /// All steps of rows that are computed together.
-    fn rows(&self, b: &mut Builder, direction: Reg, (first, tall): (Reg, u32)) {
-        let rows: Vec<Row> = (0..tall).map(|i| self.row(b, direction, (first, i))).collect();
-        rows.iter().for_each(|row| self.begin(b, direction, row));
-        let (zero, steps) = (b.index(0), b.extent(&self.what.steps));
-        b.for_each(zero, steps, 1, Hint::AsWritten, |b, step| {
-            let rows: Vec<Row> = rows.iter().map(|row| self.at_step(b, direction, row, step)).collect();
-            self.step(b, direction, &rows);
-        });
-        rows.iter().for_each(|row| self.end(b, direction, row, steps));
-    }
-
-    fn row(&self, b: &mut Builder, direction: Reg, (first, by): (Reg, u32)) -> Row {
+    /// Where a row reads and writes at a step.
+    fn row(&self, b: &mut Builder, time: &Time, (first, by): (Reg, u32)) -> Row {
         let by = b.index(by.into());
         let number = b.add(first, by);
-        let start = |b: &mut Builder, role: Role| {
-            let (_, operand) = self.operand(role)?;
-            Some(self.start(b, operand, (direction, number)))
-        };
-        let inputs = start(b, Role::Inputs).unwrap_or(number);
-        let scratch = start(b, Role::Scratch).unwrap_or(number);
         let length = self.operand(Role::Lengths).map(|(buffer, _)| {
             let length = b.load(buffer, number, 0, 1);
             b.cast(length, DType::I64)
         });
-        let twice = b.index(2 * self.what.hidden);
-        Row {
-            number,
-            length,
-            inputs,
-            states: start(b, Role::States),
-            cell: start(b, Role::Cell),
-            before: scratch,
-            after: scratch,
-            more: b.add(scratch, twice),
-            active: None,
-        }
-    }
-
-    /// The same row at a step: where it reads and writes.
-    fn at_step(&self, b: &mut Builder, direction: Reg, row: &Row, step: Reg) -> Row {
-        let active = row.length.map(|length| b.compare(Compare::Lt, step, length));
-        let place = self.place(b, direction, row, (step, active));
-        let moved = |b: &mut Builder, from: Reg, role: Role| {
+        let active = length.map(|length| b.compare(Compare::Lt, time.step, length));
+        let place = self.place(b, time, (length, active));
+        let at = |b: &mut Builder, role: Role| {
             let (_, operand) = self.operand(role)?;
+            let start = self.start(b, operand, (time.direction, number));
             let stride = b.extent(&operand.step);
             let distance = b.mul(place, stride);
-            Some(b.add(from, distance))
+            Some(b.add(start, distance))
         };
+        let scratch = at(b, Role::Scratch).unwrap_or(number);
         let (two, hidden) = (b.index(2), b.index(self.what.hidden));
-        let odd = b.rem(step, two);
+        let odd = b.rem(time.step, two);
         let here = b.mul(odd, hidden);
-        let other = b.sub(hidden, here);
+        let (there, both) = (b.sub(hidden, here), b.add(hidden, hidden));
         Row {
-            inputs: moved(b, row.inputs, Role::Inputs).unwrap_or(row.inputs),
-            states: row.states.and_then(|states| moved(b, states, Role::States)),
-            before: b.add(row.before, here),
-            after: b.add(row.before, other),
+            inputs: at(b, Role::Inputs).unwrap_or(number),
+            states: at(b, Role::States),
+            cell: at(b, Role::Cell),
+            before: b.add(scratch, here),
+            after: b.add(scratch, there),
+            more: b.add(scratch, both),
             active,
-            ..row.clone()
         }
     }
 
     /// Which place in the sequence a step is at.
-    fn place(&self, b: &mut Builder, direction: Reg, row: &Row, (step, active): (Reg, Option<Reg>)) -> Reg {
+    fn place(&self, b: &mut Builder, time: &Time, (length, active): (Option<Reg>, Option<Reg>)) -> Reg {
         if !self.what.backwards.contains(&true) {
-            return step;
+            return time.step;
         }
         let (steps, minus_one) = (b.extent(&self.what.steps), b.index(-1));
-        let length = row.length.unwrap_or(steps);
-        let last = b.add(length, minus_one);
-        let from_end = b.sub(last, step);
+        let last = b.add(length.unwrap_or(steps), minus_one);
+        let from_end = b.sub(last, time.step);
         // Steps that a row does not have come behind those that it has.
-        let backwards = active.map_or(from_end, |active| b.select(active, from_end, step));
+        let backwards = active.map_or(from_end, |active| b.select(active, from_end, time.step));
         if self.what.backwards.len() == 1 {
             return backwards;
         }
         let second = b.index(1);
-        let is_second = b.compare(Compare::Eq, direction, second);
-        b.select(is_second, backwards, step)
+        let is_second = b.compare(Compare::Eq, time.direction, second);
+        b.select(is_second, backwards, time.step)
     }
 
     /// The buffer of that role.
@@ -186,45 +182,47 @@ impl Writer<'_> {
         b.mul(direction, stride)
     }
 
-    /// The states before the first step.
-    fn begin(&self, b: &mut Builder, direction: Reg, row: &Row) {
-        let scratch = self.operand(Role::Scratch).map(|(buffer, _)| (buffer, row.before));
-        let cell = self.operand(Role::Cell).map(|(buffer, _)| buffer).zip(row.cell);
-        for (to, role) in [(scratch, Role::FirstState), (cell, Role::FirstCell)] {
-            let Some((to, at)) = to else { continue };
-            let from = self
-                .operand(role)
-                .map(|(buffer, operand)| (buffer, self.start(b, operand, (direction, row.number))));
-            self.each_vector(b, &|b, unit, mask| {
-                let value = match from {
-                    Some((buffer, start)) => {
-                        let from = b.add(start, unit);
-                        b.load_masked(buffer, from, 0, self.block().lanes, mask)
-                    }
-                    None => self.zero(b),
-                };
-                let to_index = b.add(at, unit);
-                b.store_masked(to, to_index, 0, value, mask);
+    /// The states of a row before the first step.
+    fn begin(&self, b: &mut Builder, direction: Reg, row: Reg) {
+        for (to, from) in [(Role::Scratch, Role::FirstState), (Role::Cell, Role::FirstCell)] {
+            let Some((to, operand)) = self.operand(to) else { continue };
+            let start = self.start(b, operand, (direction, row));
+            let from = self.operand(from).map(|(from, operand)| {
+                let start = self.start(b, operand, (direction, row));
+                (from, start)
             });
+            self.copy(b, from, (to, start));
         }
     }
 
-    /// The state after the last step.
-    fn end(&self, b: &mut Builder, direction: Reg, row: &Row, steps: Reg) {
-        let (Some((to, operand)), Some((scratch, _))) =
+    /// The state of a row after the last step.
+    fn end(&self, b: &mut Builder, direction: Reg, row: Reg) {
+        let (Some((to, operand)), Some((scratch, room))) =
             (self.operand(Role::LastState), self.operand(Role::Scratch))
         else {
             return;
         };
-        let start = self.start(b, operand, (direction, row.number));
-        let (two, hidden) = (b.index(2), b.index(self.what.hidden));
-        let odd = b.rem(steps, two);
-        let offset = b.mul(odd, hidden);
-        let from = b.add(row.before, offset);
+        let start = self.start(b, operand, (direction, row));
+        let (steps, two) = (b.extent(&self.what.steps), b.index(2));
+        let (odd, hidden) = (b.rem(steps, two), b.index(self.what.hidden));
+        let (room, offset) = (self.start(b, room, (direction, row)), b.mul(odd, hidden));
+        let from = b.add(room, offset);
+        self.copy(b, Some((scratch, from)), (to, start));
+    }
+
+    /// Copies a state, or sets it to zero.
+    fn copy(&self, b: &mut Builder, from: Option<(BufferId, Reg)>, (to, start): (BufferId, Reg)) {
+        let lanes = self.block().lanes;
         self.each_vector(b, &|b, unit, mask| {
-            let (from, to_index) = (b.add(from, unit), b.add(start, unit));
-            let value = b.load_masked(scratch, from, 0, self.block().lanes, mask);
-            b.store_masked(to, to_index, 0, value, mask);
+            let value = match from {
+                Some((from, start)) => {
+                    let at = b.add(start, unit);
+                    b.load_masked(from, at, 0, lanes, mask)
+                }
+                None => self.zero(b),
+            };
+            let at = b.add(start, unit);
+            b.store_masked(to, at, 0, value, mask);
         });
     }
 
