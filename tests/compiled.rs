@@ -2,7 +2,7 @@
 //! names, on one thread and on two, for this processor and for a plain AVX2 one. One library serves
 //! all sizes. `COMPILED=part-of-a-path` runs some.
 #![cfg(feature = "llvm")]
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::collections::BTreeMap;
 use std::fs;

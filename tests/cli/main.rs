@@ -1,6 +1,6 @@
 //! The command line as users see it: exit codes, messages, files.
 #![cfg(feature = "llvm")]
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod compile;
 mod describe;
