@@ -51,7 +51,7 @@ pub const ALL: &[PipelineInfo] = &[
             // `recognise-attention` waits for a backend with a kernel for it.
             "clean",
             // Operators have their names now; layouts come last, as they hide shapes behind transposes.
-            "channels-last",
+            "channels-last{norms=true}",
             "fixpoint(sink-transposes,cancel-transposes)",
             // Sinking turns constants and leaves reshapes.
             "clean",

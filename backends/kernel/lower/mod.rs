@@ -18,6 +18,7 @@ mod elementwise;
 mod emit;
 mod formula;
 mod fuse;
+mod group;
 mod indexed;
 mod linear_attention;
 mod loss;

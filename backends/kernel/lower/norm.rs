@@ -212,28 +212,17 @@ impl Lowering<'_> {
         Ok(vec![y, mean, inverse, sum])
     }
 
-    /// Groups of channels; one channel each for `InstanceNormalization`.
-    fn group_norm(&mut self, call: &Call<'_>) -> Result<Handle> {
-        let (from, dims) = (call.operand(0)?, call.dims(0)?);
-        let channels = dims[1].clone();
-        let (groups, each) = match call.op() {
-            "InstanceNormalization" => (channels, Dim::fixed(1)),
-            _ => {
-                let groups = Dim::fixed(call.attrs.int("num_groups"));
-                (groups.clone(), channels.div_floor(&groups))
-            }
-        };
+    /// Groups of channels that lie behind each other: each group is a row.
+    pub(crate) fn group_rows(&mut self, call: &Call<'_>, from: Handle, groups: &Dim) -> Result<Handle> {
+        let dims = self.dims_of(from);
+        let each = dims[1].div_floor(groups);
         let rest = dims[2..].iter().fold(each.clone(), |p, d| p.mul(d));
         self.force(from);
-        let rows = self.reshaped(from, &[dims[0].clone(), groups, rest]);
+        let rows = self.reshaped(from, &[dims[0].clone(), groups.clone(), rest]);
         let found = self.statistics(rows, &[2], true)?;
         let group = self.quotient(Index::axis(1), &each);
-        let x = self.brought(
-            from,
-            &found,
-            &[Index::axis(0), group, Index::fixed(0)],
-            call.attrs.float("epsilon"),
-        );
+        let at = [Index::axis(0), group, Index::fixed(0)];
+        let x = self.brought(from, &found, &at, call.attrs.float("epsilon"));
         Ok(self.by_channel(call, x, (call.optional(1), call.optional(2)), &dims))
     }
 
@@ -248,7 +237,7 @@ impl Lowering<'_> {
     }
 
     /// Scaled and moved by vectors along axis 1.
-    fn by_channel(
+    pub(crate) fn by_channel(
         &mut self,
         call: &Call<'_>,
         x: TermId,

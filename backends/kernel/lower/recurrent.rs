@@ -5,7 +5,7 @@ use super::formula::wide;
 use super::row::is_used;
 use super::{Call, Handle, Lowering, Result, State, View};
 use crate::math::Function as F;
-use crate::program::{Memory, Step, Weight, WeightData};
+use crate::program::{Memory, Weight, WeightData};
 use crate::schedule::{self, Activation, Block, Cell, Operand, Recurrent, Role, Tile};
 use crate::term::{Index, Term};
 use weft_ir::{DType, Dim};
@@ -66,10 +66,7 @@ impl Lowering<'_> {
         };
         let name = self.kernel_name(call.graph.name_of(call.result(0)));
         let (kernel, tasks) = schedule::recurrent(&name, &what);
-        self.program.kernels.push(kernel);
-        let kernel = self.program.kernels.len() as u32 - 1;
-        let args = arguments.into_iter().map(|(_, memory)| memory).collect();
-        self.step(Step::Launch { kernel, args, tasks });
+        self.launch_on(kernel, arguments.into_iter().map(|(_, memory)| memory).collect(), tasks);
         Ok(results)
     }
 

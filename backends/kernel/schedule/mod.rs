@@ -5,6 +5,7 @@
 mod domain;
 mod gemm;
 mod map;
+mod moments;
 mod recurrent;
 mod reduce;
 mod row;
@@ -12,6 +13,7 @@ mod scan;
 mod tile;
 
 pub use gemm::{Gemm, gemm};
+pub use moments::Moments;
 pub use map::{Map, map};
 pub use recurrent::{Activation, Block, Cell, Operand, Recurrent, Role, block, recurrent};
 pub use reduce::{Combine, Reduction, reduce};
