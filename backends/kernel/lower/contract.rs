@@ -1,7 +1,7 @@
 //! Matrix products.
 use super::anchor::Kind;
 use super::elementwise::Calc;
-use super::{Call, Handle, Lowering, Result, identity};
+use super::{Call, Handle, Lowering, Result, View, identity};
 use crate::math::Function as F;
 use crate::program::{Memory, Weight, WeightData};
 use crate::schedule::{Combine, Tile, panel_elements, tile};
@@ -114,36 +114,14 @@ impl Lowering<'_> {
             return self.product_of_integers(a, b, wide);
         }
         let (x, y) = (self.dims_of(a), self.dims_of(b));
-        let right = self.force(b);
-        let shared = y[..y.len() - 2].iter().all(|d| d.as_fixed() == Some(1));
-        let batch = if shared { 0 } else { x.len().max(y.len()) - 2 };
-        let (rows, cols, depth) = (&x[x.len() - 2], &y[y.len() - 1], &x[x.len() - 1]);
-        let mut dims = if shared { x[..x.len() - 1].to_vec() } else { self.batch_dims(&x, &y) };
-        if !shared {
-            dims.push(rows.clone());
-        }
-        let all_rows = dims[batch..].iter().fold(Dim::fixed(1), |p, d| p.mul(d));
-        dims.push(cols.clone());
-        let view = self.force(a);
-        let tile = tile(&self.machine, wide, (&all_rows, cols), false);
-        let strides = &right.strides[right.strides.len() - 2..];
-        let panels = self.panels(
-            &Right {
-                memory: right.memory,
-                offset: right.offset.clone(),
-                batch: y[..y.len() - 2]
-                    .iter()
-                    .cloned()
-                    .zip(right.strides.iter().cloned())
-                    .filter(|_| !shared)
-                    .collect(),
-                depth: vec![(depth.clone(), strides[0].clone())],
-                col: (cols.clone(), strides[1].clone()),
-            },
-            wide,
-            tile,
-        )?;
+        let (dims, batch) = self.product_dims(&x, &y);
         let rank = dims.len();
+        let (cols, depth) = (&dims[rank - 1], &x[x.len() - 1]);
+        let rows = dims[batch..rank - 1].iter().fold(Dim::fixed(1), |p, d| p.mul(d));
+        let tile = tile(&self.machine, wide, (&rows, cols), false);
+        let (view, right) = (self.force(a), self.force(b));
+        let right = right_side(right, &y, depth, batch > 0);
+        let panels = self.panels(&right, wide, tile)?;
         let mut at = self.broadcast(&x[..x.len() - 1], &dims[..rank - 1]);
         at.push(Index::axis(rank as u32));
         let load = Term::Load(self.source(view.memory), wide, view.address(&at));
@@ -156,6 +134,16 @@ impl Lowering<'_> {
         let b = self.source(panels.memory);
         let kind = Kind::Gemm { batch, depth: vec![depth.clone()], a, b, b_start: start, tile };
         Ok(self.anchor(kind, wide, dims))
+    }
+
+    /// The extents of a product and how many of its axes are batch axes: none where all rows meet the
+    /// same right-hand side.
+    fn product_dims(&self, x: &[Dim], y: &[Dim]) -> (Vec<Dim>, usize) {
+        let shared = y[..y.len() - 2].iter().all(|d| d.as_fixed() == Some(1)) && y.len() <= x.len();
+        let mut dims = if shared { x[..x.len() - 2].to_vec() } else { self.batch_dims(x, y) };
+        let batch = if shared { 0 } else { dims.len() };
+        dims.extend([x[x.len() - 2].clone(), y[y.len() - 1].clone()]);
+        (dims, batch)
     }
 
     fn batch_dims(&self, x: &[Dim], y: &[Dim]) -> Vec<Dim> {
@@ -286,6 +274,19 @@ impl Lowering<'_> {
         let depth = right.depth.iter().fold(Dim::fixed(1), |p, (d, _)| p.mul(d));
         let size = panel_elements(&depth, &right.col.0, tile);
         self.packed_constant(right, dtype, tile, &size)
+    }
+}
+
+/// A matrix, or matrices, as the right-hand side of a product.
+fn right_side(view: View, dims: &[Dim], depth: &Dim, batched: bool) -> Right {
+    let rank = dims.len();
+    let batch = dims[..rank - 2].iter().cloned().zip(view.strides.iter().cloned());
+    Right {
+        memory: view.memory,
+        offset: view.offset,
+        batch: if batched { batch.collect() } else { Vec::new() },
+        depth: vec![(depth.clone(), view.strides[rank - 2].clone())],
+        col: (dims[rank - 1].clone(), view.strides[rank - 1].clone()),
     }
 }
 

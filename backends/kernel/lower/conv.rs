@@ -1,6 +1,7 @@
 //! Convolutions, as matrix products over rows gathered from an image with channels last.
 use super::anchor::Kind;
 use super::contract::Right;
+use super::formula::wide;
 use super::tensor::row_major;
 use super::{Call, Handle, Lowering, Result, View, identity};
 use crate::math::Function as F;
@@ -42,6 +43,7 @@ impl Lowering<'_> {
         (x, w): (Handle, Handle),
         bias: Option<Handle>,
     ) -> Result<Handle> {
+        let (x, w, bias) = self.wide_sides(x, w, bias);
         let declared = call.attrs.def.attr("layout").is_some();
         let (last, dims) = (declared && call.attrs.str("layout") == "nhwc", call.dims(0)?);
         let image = self.channels_last(x, last)?;
@@ -68,14 +70,22 @@ impl Lowering<'_> {
             dims: result,
         };
         let y = self.convolve(&conv, bias)?;
-        if last { Ok(y) } else { self.channels_first(y) }
+        let y = if last { y } else { self.channels_first(y)? };
+        Ok(if matches!(call.dtype(0), DType::F16 | DType::Bf16) { self.cast(y, call.dtype(0)) } else { y })
+    }
+
+    /// Image, weights and bias as `f32` if they are 16-bit floats.
+    fn wide_sides(&mut self, x: Handle, w: Handle, bias: Option<Handle>) -> (Handle, Handle, Option<Handle>) {
+        let [x, w] = [x, w].map(|side| self.cast(side, wide(self.dtype_of(side))));
+        (x, w, bias.map(|bias| self.cast(bias, wide(self.dtype_of(bias)))))
     }
 
     /// `ConvTranspose`: without overlap one product for each place in the kernel, else a convolution
     /// of the image with zeros between its elements.
     pub(crate) fn conv_transpose(&mut self, call: &Call<'_>) -> Result<Handle> {
         let last = call.attrs.str("layout") == "nhwc";
-        let (x, w, dims) = (call.operand(0)?, call.operand(1)?, call.dims(0)?);
+        let dims = call.dims(0)?;
+        let (x, w, bias) = self.wide_sides(call.operand(0)?, call.operand(1)?, call.optional(2));
         let image = self.channels_last(x, last)?;
         let shape = self.fixed_dims(w, "the weights")?;
         let window = Window::new(call, &shape[2..])?;
@@ -111,8 +121,9 @@ impl Lowering<'_> {
             channels: (inputs, outputs),
             dims: result,
         };
-        let y = self.convolve(&conv, call.optional(2))?;
-        if last { Ok(y) } else { self.channels_first(y) }
+        let y = self.convolve(&conv, bias)?;
+        let y = if last { y } else { self.channels_first(y)? };
+        Ok(if matches!(call.dtype(0), DType::F16 | DType::Bf16) { self.cast(y, call.dtype(0)) } else { y })
     }
 
     fn convolve(&mut self, conv: &Conv, bias: Option<Handle>) -> Result<Handle> {

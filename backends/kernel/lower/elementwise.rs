@@ -114,6 +114,13 @@ fn activation_of(op: &str) -> Option<Build> {
             let tanh = c.call(F::Tanh, &[plus]);
             Ok(c.call(F::Mul, &[x[0], tanh]))
         },
+        "Shrink" => shrink,
+        _ => return gated_of(op),
+    })
+}
+
+fn gated_of(op: &str) -> Option<Build> {
+    Some(match op {
         "Swish" | "com.microsoft.QuickGelu" => swish,
         "SwiGLU" => |c, x| {
             let gated = swish(c, &x[..1])?;
@@ -124,7 +131,6 @@ fn activation_of(op: &str) -> Option<Build> {
             let biased = if x.len() > 1 && x[1] != x[0] { c.call(F::Add, &[x[0], x[1]]) } else { x[0] };
             Ok(gelu_of(c, biased, true))
         },
-        "Shrink" => shrink,
         _ => return None,
     })
 }

@@ -111,10 +111,4 @@ impl Lowering<'_> {
         self.force(handle);
         handle
     }
-
-    /// A tensor of another type of element, in memory.
-    pub(crate) fn stored_as(&mut self, handle: Handle, dtype: DType) -> Handle {
-        let cast = self.cast(handle, dtype);
-        self.settled(cast)
-    }
 }

@@ -63,7 +63,7 @@ impl Lowering<'_> {
         let axis = place(call.attrs.int("axis"), dims.len())?;
         let depth = match known_integers(call, 1) {
             Some(depth) => depth.first().cloned().ok_or("there is no depth")?,
-            None => self.measured(call.operand(1)?),
+            None => self.measured(call.operand(1)?)?,
         };
         let mut computed = self.dims_of(indices);
         computed.insert(axis, depth.clone());

@@ -7,16 +7,20 @@
 //! cannot share one kernel, or a consumer that needs memory.
 mod anchor;
 mod argument;
+mod attention;
 mod contract;
 mod control;
 mod conv;
 mod cumulative;
+mod deform;
 mod einsum;
 mod elementwise;
 mod emit;
 mod formula;
 mod fuse;
 mod indexed;
+mod linear_attention;
+mod loss;
 mod memory;
 mod movement;
 mod norm;
@@ -26,14 +30,18 @@ mod pad_image;
 mod pool;
 mod quant;
 mod random;
+mod recurrent;
 mod reduce;
 mod region;
 mod repeat;
 mod resize;
+mod roi;
 mod row;
 mod runtime;
+mod sample;
 mod scatter;
 mod select;
+mod signal;
 mod slice;
 mod tensor;
 
@@ -264,7 +272,6 @@ impl<'a> Lowering<'a> {
             Self::movement,
             Self::contraction,
             Self::reduction,
-            Self::runtime,
             Self::control,
             Self::pooling,
             Self::normalisation,
@@ -278,6 +285,14 @@ impl<'a> Lowering<'a> {
             Self::random,
             Self::quantisation,
             Self::packed,
+            Self::recurrence,
+            Self::attending,
+            Self::linear_attending,
+            Self::losses,
+            Self::signal,
+            Self::sampling,
+            Self::regional,
+            Self::unusual_convolution,
         ];
         for family in families {
             if let Some(results) = family(self, call) {

@@ -73,7 +73,7 @@ impl Lowering<'_> {
         let group = match call.optional(4) {
             Some(groups) => {
                 self.force(groups);
-                let group = self.read(groups, &[depth.clone()]);
+                let group = self.read(groups, std::slice::from_ref(&depth));
                 let group = self.cast_term(group, DType::I64);
                 self.terms.as_index(group)
             }
@@ -87,7 +87,7 @@ impl Lowering<'_> {
         let number = self.few_bits(packed, start, within, bits);
         let scale = row.scale(&Dim::fixed(blocks)).add(&group);
         let scales = self.flat(call.operand(2)?);
-        let factor = self.read(scales, &[scale.clone()]);
+        let factor = self.read(scales, std::slice::from_ref(&scale));
         let factor = self.cast_term(factor, DType::F32);
         let zero = match call.optional(3) {
             Some(zeros) if self.dtype_of(zeros).is_float() => {

@@ -144,7 +144,7 @@ impl Lowering<'_> {
     }
 
     /// The greatest element, and the sum of `exp(x - greatest)`, along axes.
-    fn max_and_sum(&mut self, from: Handle, axes: &[usize]) -> Result<(Handle, Handle)> {
+    pub(crate) fn max_and_sum(&mut self, from: Handle, axes: &[usize]) -> Result<(Handle, Handle)> {
         let rank = self.dims_of(from).len();
         let x = self.read(from, &identity(rank));
         let max = self.combined(from, x, axes, Combine::Max)?;
@@ -160,7 +160,7 @@ impl Lowering<'_> {
         self.terms.call(self.terms.dtype(difference), F::Exp, &[difference])
     }
 
-    fn difference(&mut self, from: Handle, max: Handle, axes: &[usize]) -> TermId {
+    pub(crate) fn difference(&mut self, from: Handle, max: Handle, axes: &[usize]) -> TermId {
         let rank = self.dims_of(from).len();
         let x = self.read(from, &identity(rank));
         let mut at = identity(rank);

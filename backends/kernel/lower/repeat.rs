@@ -63,7 +63,7 @@ impl Lowering<'_> {
     /// `Loop`.
     pub(crate) fn repeat(&mut self, call: &Call<'_>) -> Result<Vec<Handle>> {
         let trips = match call.optional(0) {
-            Some(_) => self.integers(call, 0)?.first().cloned().ok_or("the number of trips is missing")?,
+            Some(_) => self.sizes(call, 0)?.first().cloned().ok_or("the number of trips is missing")?,
             None => Dim::fixed(i64::MAX),
         };
         let mut round = self.round(call, trips.larger(&Dim::fixed(0)))?;
@@ -245,13 +245,23 @@ impl Lowering<'_> {
             }
             moves.push((value, from));
         }
+        // Extents of what comes next are told in those of this trip, which must last until all has moved.
+        let mut decided = Vec::new();
         for (value, from) in moves {
             let found = self.dims_of(from);
-            self.decide(&value.dims, &found, &value.open);
             if let Memory::Grown(grown) = value.view.memory {
-                self.step(Step::Grow { grown, bytes: Self::bytes(value.dtype, &value.dims) });
+                self.step(Step::Grow { grown, bytes: Self::bytes(value.dtype, &found) });
             }
-            self.copy(from, &value.view);
+            let strides = View::whole(value.view.memory, &found).strides;
+            self.copy(from, &View { strides, ..value.view.clone() });
+            for (dim, next) in value.dims.iter().zip(found).filter(|(dim, next)| *dim != next) {
+                let (symbol, name) = self.fresh_symbol("next");
+                self.step(Step::Set { symbol, value: next });
+                decided.push((value, dim.clone(), name));
+            }
+        }
+        for (value, dim, next) in decided {
+            self.decide(&[dim], &[next], &value.open);
         }
     }
 

@@ -81,9 +81,9 @@ impl Lowering<'_> {
         for (i, axis) in axes.iter().enumerate().filter(|(_, a)| a.to.is_decided_at_run_time()) {
             computed[axis.at] = match call.optional(3) {
                 Some(_) if call.attrs.str("keep_aspect_ratio_policy") == "stretch" => {
-                    self.integers(call, 3)?.get(i).cloned().ok_or("there are too few sizes")?
+                    self.sizes(call, 3)?.get(i).cloned().ok_or("there are too few sizes")?
                 }
-                sizes => self.scaled_extent(axis, sizes.is_some()),
+                sizes => self.scaled_extent(axis, sizes.is_some())?,
             };
         }
         self.define_extents(dims, &computed);
@@ -91,7 +91,7 @@ impl Lowering<'_> {
     }
 
     /// The extent times the scale, rounded down (or, for kept aspects, to the nearest).
-    fn scaled_extent(&mut self, axis: &Axis, nearest: bool) -> Dim {
+    fn scaled_extent(&mut self, axis: &Axis, nearest: bool) -> Result<Dim> {
         let from = self.extent_as_float(&axis.from);
         let product = self.times(from, axis.scale);
         let half = self.value(F32, if nearest { 0.5 } else { 0.0 });
@@ -133,7 +133,7 @@ impl Lowering<'_> {
             };
             return Ok(places.iter().enumerate().map(one).collect());
         }
-        let sizes = self.integers(call, 3)?;
+        let sizes = self.sizes(call, 3)?;
         let mut scales = Vec::new();
         for (size, at) in sizes.iter().zip(places) {
             let known = size.as_fixed().zip(old[*at].as_fixed()).map(|(s, f)| s as f32 / f as f32);
@@ -212,6 +212,17 @@ impl Lowering<'_> {
             let places = self.tabled(place, 1, &axis.to);
             return Ok(Table { at, neighbours: 1, places, weights: None, outside });
         }
+        let (neighbours, places, weights) = self.weighted_neighbours(call, axis, x)?;
+        Ok(Table { at, neighbours, places, weights: Some(weights), outside })
+    }
+
+    /// The neighbours of a place with what they weigh, both as tables.
+    fn weighted_neighbours(
+        &mut self,
+        call: &Call<'_>,
+        axis: &Axis,
+        x: TermId,
+    ) -> Result<(i64, Handle, Handle)> {
         let dtype = match call.dtype(0) {
             DType::F64 => DType::F64,
             _ => F32,
@@ -247,7 +258,7 @@ impl Lowering<'_> {
         }
         let place = self.clamped(place, &axis.from);
         let places = self.tabled(place, neighbours, &axis.to);
-        Ok(Table { at, neighbours, places, weights: Some(weights), outside })
+        Ok((neighbours, places, weights))
     }
 
     /// How much narrower than elements of the result the filter is: 1 unless antialiasing downwards.

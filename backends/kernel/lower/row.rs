@@ -48,7 +48,7 @@ impl Lowering<'_> {
     }
 
     /// Forces what waits for an anchor, so that it can be fused into another kernel.
-    fn no_anchor(&mut self, handle: Handle) {
+    pub(crate) fn no_anchor(&mut self, handle: Handle) {
         if matches!(self.state(handle), super::State::Lazy(_, Some(_))) {
             self.force(handle);
         }

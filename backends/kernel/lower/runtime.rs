@@ -1,43 +1,11 @@
-//! What only a run finds out: integers read from tensors, extents that depend on data, operators
-//! that the runtime computes.
+//! What only a run finds out: extents that depend on data.
 use super::slice::is_negative;
-use super::{Call, Handle, Lowering, Result, View};
+use super::{Call, Lowering, Result};
+use crate::math::Function as F;
 use crate::program::Step;
 use weft_ir::{Attr, DType, Dim};
 
 impl Lowering<'_> {
-    /// Lowers an operator that the runtime computes.
-    pub(crate) fn runtime(&mut self, _call: &Call<'_>) -> Option<Result<Vec<Handle>>> {
-        None
-    }
-
-    /// The elements of an integer operand: known now, or read at run time into symbols of their own.
-    pub(crate) fn integers(&mut self, call: &Call<'_>, operand: usize) -> Result<Vec<Dim>> {
-        let handle = call.operand(operand)?;
-        if let Some(known) = known_integers(call, operand) {
-            return Ok(known);
-        }
-        let (dtype, dims) = (self.dtype_of(handle), self.dims_of(handle));
-        if !matches!(dtype, DType::I64 | DType::I32) || dims.len() > 1 {
-            return Err(format!("operand {operand} is no vector of `i64` or `i32`"));
-        }
-        let count = dims.first().map_or(Some(1), Dim::as_fixed);
-        let count =
-            count.ok_or_else(|| format!("the length of operand {operand} is known only at run time"))?;
-        let View { memory, offset, strides } = self.force(handle);
-        let (start, stride) = (offset.as_fixed(), strides.first().map_or(Some(1), Dim::as_fixed));
-        let (start, stride) =
-            start.zip(stride).ok_or("an integer operand lies at an address known only at run time")?;
-        let mut numbers = Vec::new();
-        for i in 0..count {
-            let name = format!("?read{}", self.program.symbols.len());
-            let symbol = self.symbol(&name);
-            self.step(Step::Read { symbol, from: memory, dtype, index: start + i * stride });
-            numbers.push(Dim::symbol(&name));
-        }
-        Ok(numbers)
-    }
-
     /// Gives the symbols of a result their values, where this node decides them.
     pub(crate) fn define_extents(&mut self, dims: &[Dim], computed: &[Dim]) {
         for (dim, value) in dims.iter().zip(computed) {
@@ -74,14 +42,14 @@ impl Lowering<'_> {
         }
         let computed = match call.op() {
             "Reshape" => self.reshape_extents(call)?,
-            "ConstantOfShape" => self.integers(call, 0)?,
+            "ConstantOfShape" => self.sizes(call, 0)?,
             "Expand" => {
-                let shape = self.integers(call, 1)?;
+                let shape = self.sizes(call, 1)?;
                 let from = self.dims_of(call.operand(0)?);
                 self.joined(&[from, shape], dims.len())
             }
             "Tile" => {
-                let repeats = self.integers(call, 1)?;
+                let repeats = self.sizes(call, 1)?;
                 self.dims_of(call.operand(0)?).iter().zip(&repeats).map(|(d, r)| d.mul(r)).collect()
             }
             "Range" => vec![self.range_extent(call)?],
@@ -141,19 +109,26 @@ impl Lowering<'_> {
     }
 
     fn range_extent(&mut self, call: &Call<'_>) -> Result<Dim> {
+        let known: Option<Vec<Dim>> =
+            (0..3).filter_map(|i| known_integers(call, i)).flatten().map(Some).collect();
+        let zero = Dim::fixed(0);
+        if let Some([start, limit, step]) = known.as_deref() {
+            match step.as_fixed() {
+                Some(1..) => return Ok(limit.sub(start).div_ceil(step).larger(&zero)),
+                Some(..=-1) => return Ok(start.sub(limit).div_ceil(&step.scale(-1)).larger(&zero)),
+                _ => {}
+            }
+        }
         let mut ends = Vec::new();
         for operand in 0..3 {
-            ends.extend(self.integers(call, operand)?);
+            let end = self.single(call.operand(operand)?);
+            ends.push(self.cast_term(end, DType::F64));
         }
-        let [start, limit, step] = ends.as_slice() else {
-            return Err("the bounds are no scalars".to_string());
-        };
-        let zero = Dim::fixed(0);
-        match step.as_fixed() {
-            Some(1..) => Ok(limit.sub(start).div_ceil(step).larger(&zero)),
-            Some(..=-1) => Ok(start.sub(limit).div_ceil(&step.scale(-1)).larger(&zero)),
-            _ => Err("the step is known only at run time".to_string()),
-        }
+        let distance = self.minus(ends[1], ends[0]);
+        let steps = self.over(distance, ends[2]);
+        let whole = self.apply(F::Ceil, &[steps]);
+        let whole = self.clipped(whole, 0.0, 1e12);
+        self.measured_term(whole)
     }
 }
 

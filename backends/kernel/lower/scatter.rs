@@ -1,6 +1,5 @@
 //! Updates put into a copy of data at computed places.
 use super::movement::place;
-use super::runtime::known_integers;
 use super::select::elem_code;
 use super::{Call, Handle, Lowering, Result, View, identity};
 use crate::math::Function as F;
@@ -65,8 +64,7 @@ impl Lowering<'_> {
         let (dtype, old) = (call.dtype(0), self.dims_of(from));
         let natural = unpooled(call, &old);
         if call.optional(2).is_some() {
-            let wanted = known_integers(call, 2);
-            let wanted = wanted.map_or_else(|| self.integers(call, 2), Ok)?;
+            let wanted = self.sizes(call, 2)?;
             self.define_extents(&dims, &wanted);
         }
         let whole = self.allocate(dtype, &natural, "unpooled");

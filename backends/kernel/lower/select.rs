@@ -125,7 +125,7 @@ impl Lowering<'_> {
         let (from, dims) = (call.operand(0)?, call.dims(0)?);
         let (dtype, old) = (self.dtype_of(from), self.dims_of(from));
         let axis = place(call.attrs.int("axis"), old.len())?;
-        let k = self.integers(call, 1)?.first().cloned().ok_or("there is no `K`")?;
+        let k = self.sizes(call, 1)?.first().cloned().ok_or("there is no `K`")?;
         let mut computed = old.clone();
         computed[axis] = k.clone();
         self.define_extents(&dims, &computed);
@@ -193,7 +193,7 @@ impl Lowering<'_> {
         }
         let extents = self.dims_of(scores);
         let most = match call.optional(2) {
-            Some(_) => self.integers(call, 2)?.first().cloned().ok_or("there is no limit")?,
+            Some(_) => self.sizes(call, 2)?.first().cloned().ok_or("there is no limit")?,
             None => Dim::fixed(0),
         };
         let most = most.larger(&Dim::fixed(0));

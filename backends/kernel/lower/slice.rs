@@ -48,6 +48,35 @@ impl Lowering<'_> {
     pub(crate) fn pad(&mut self, call: &Call<'_>) -> Result<Handle> {
         let (from, dims) = (call.operand(0)?, call.dims(0)?);
         let old = self.dims_of(from);
+        let (before, computed) = self.pad_widths(call, &old)?;
+        self.define_extents(&dims, &computed);
+        self.force(from);
+        let mode = call.attrs.str("mode");
+        let mut at = identity(old.len());
+        let mut inside: Option<TermId> = None;
+        for axis in 0..old.len() {
+            if before[axis].as_fixed() == Some(0) && old[axis] == dims[axis] {
+                continue;
+            }
+            let position = self.position(at[axis].plus(&before[axis].scale(-1)));
+            at[axis] = self.padded(position, &old[axis], mode)?;
+            if mode == "constant" {
+                let within = self.within(position, &old[axis]);
+                inside = Some(self.both(inside, within));
+            }
+        }
+        let value = self.read(from, &at);
+        let Some(inside) = inside else { return Ok(self.lazy(dims, value)) };
+        let fill = match call.optional(2) {
+            Some(fill) => self.single(fill),
+            None => self.zero(self.dtype_of(from)),
+        };
+        let term = self.choose(inside, value, fill);
+        Ok(self.lazy(dims, term))
+    }
+
+    /// What `Pad` adds before each axis, and the extents it makes.
+    fn pad_widths(&mut self, call: &Call<'_>, old: &[Dim]) -> Result<(Vec<Dim>, Vec<Dim>)> {
         let rank = old.len();
         let pads = self.integers(call, 1)?;
         let axes: Vec<usize> = match call.optional(3) {
@@ -59,50 +88,14 @@ impl Lowering<'_> {
             }
             None => (0..rank).collect(),
         };
-        let mut before = vec![Dim::fixed(0); rank];
-        let mut computed = old.clone();
+        let (mut before, mut computed) = (vec![Dim::fixed(0); rank], old.to_vec());
         for (i, axis) in axes.iter().enumerate() {
             let (start, end) = (pads.get(i), pads.get(i + axes.len()));
             let (start, end) = start.zip(end).ok_or("there are too few pads")?;
             before[*axis] = start.clone();
             computed[*axis] = old[*axis].add(start).add(end);
         }
-        self.define_extents(&dims, &computed);
-        self.force(from);
-        let mode = call.attrs.str("mode");
-        let mut at = identity(rank);
-        let mut inside: Option<TermId> = None;
-        for axis in 0..rank {
-            if before[axis].as_fixed() == Some(0) && old[axis] == dims[axis] {
-                continue;
-            }
-            let here = at[axis].plus(&before[axis].scale(-1));
-            let position = self.terms.add(Term::Position(here));
-            at[axis] = self.padded(position, &old[axis], mode)?;
-            if mode == "constant" {
-                let within = self.within(position, &old[axis]);
-                inside = Some(match inside {
-                    Some(all) => self.terms.call(DType::Bool, F::And, &[all, within]),
-                    None => within,
-                });
-            }
-        }
-        let value = self.read(from, &at);
-        let dtype = self.dtype_of(from);
-        let term = match inside {
-            None => value,
-            Some(inside) => {
-                let fill = match call.optional(2) {
-                    Some(fill) => {
-                        let rank = self.dims_of(fill).len();
-                        self.read(fill, &vec![Index::fixed(0); rank])
-                    }
-                    None => self.zero(dtype),
-                };
-                self.terms.call(dtype, F::Select, &[inside, value, fill])
-            }
-        };
-        Ok(self.lazy(dims, term))
+        Ok((before, computed))
     }
 
     /// The number zero of a type.

@@ -10,7 +10,7 @@ mod power;
 mod real;
 mod trig;
 
-use crate::nest::{Binary, Builder, Compare, Reg, Scalar, Ty, Unary};
+use crate::nest::{Binary, Builder, Compare, Op, Reg, Scalar, Ty, Unary};
 use real::Real;
 use weft_ir::DType;
 
@@ -130,6 +130,29 @@ pub fn emit(b: &mut Builder, function: Function, dtype: DType, args: &[Reg]) -> 
         [x, y, z] => b.select(*x, *y, *z),
         _ => unreachable_arity(b, dtype),
     }
+}
+
+/// All lanes to a scalar by a function of two, halves upon halves. Other than [`crate::nest::Op::Reduce`], the least
+/// and the greatest of floats are NaN where one lane is.
+pub fn across(b: &mut Builder, function: Function, x: Reg) -> Reg {
+    let Ty { elem, .. } = b.ty(x);
+    let mut folded = x;
+    while b.ty(folded).lanes.is_multiple_of(2) {
+        let half = b.ty(folded).lanes / 2;
+        let ty = Ty::vector(elem, half);
+        let low = b.op(ty, Op::Shuffle(folded, folded, (0..half).collect()));
+        let high = b.op(ty, Op::Shuffle(folded, folded, (half..2 * half).collect()));
+        folded = emit(b, function, elem, &[low, high]);
+    }
+    let lanes = b.ty(folded).lanes;
+    if lanes == 1 {
+        return folded;
+    }
+    let first = b.op(Ty::scalar(elem), Op::Lane(folded, 0));
+    (1..lanes).fold(first, |total, lane| {
+        let next = b.op(Ty::scalar(elem), Op::Lane(folded, lane));
+        emit(b, function, elem, &[total, next])
+    })
 }
 
 fn is_half(b: &Builder, x: Reg) -> bool {

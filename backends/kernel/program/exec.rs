@@ -87,8 +87,8 @@ pub fn run(program: &Program, inputs: &[Tensor]) -> std::result::Result<Vec<Tens
 enum Work<'a> {
     /// Steps, with the number of the first one.
     List(&'a [Step], u32),
-    /// One more trip of a loop, if there is one.
-    Trip { number: u32, index: u32, trips: i64, condition: Option<Memory>, body: &'a [Step] },
+    /// One more trip of a loop, if there is one; `done` says how many there were.
+    Trip { number: u32, index: u32, done: i64, trips: i64, condition: Option<Memory>, body: &'a [Step] },
 }
 
 /// The state of a run.
@@ -156,13 +156,11 @@ impl<'a> Run<'a> {
                 self.alive(first, number)?;
                 self.step(first, number, open)
             }
-            Work::Trip { number, index, trips, condition, body } => {
-                let now = self.symbols.get(index as usize).copied().flatten();
-                let now = now.ok_or_else(|| Fault::Missing(format!("symbol {index} is not there")))?;
-                let goes_on = now < trips && condition.map_or(Ok(true), |c| self.truth(c))?;
+            Work::Trip { number, index, done, trips, condition, body } => {
+                self.set(index, done)?;
+                let goes_on = done < trips && condition.map_or(Ok(true), |c| self.truth(c))?;
                 if goes_on {
-                    self.symbols[index as usize] = Some(now + 1);
-                    open.push(Work::Trip { number, index, trips, condition, body });
+                    open.push(Work::Trip { number, index, done: done + 1, trips, condition, body });
                     open.push(Work::List(body, number + 1));
                 }
                 Ok(())
@@ -219,8 +217,7 @@ impl<'a> Run<'a> {
             Step::Loop { index, trips, condition, body } => {
                 let (index, condition) = (*index, *condition);
                 let trips = self.dim(trips)?;
-                self.set(index, 0)?;
-                open.push(Work::Trip { number, index, trips, condition, body });
+                open.push(Work::Trip { number, index, done: 0, trips, condition, body });
                 Ok(())
             }
         }

@@ -5,12 +5,14 @@
 mod domain;
 mod gemm;
 mod map;
+mod recurrent;
 mod reduce;
 mod row;
 mod scan;
 
 pub use gemm::{Gemm, Tile, gemm, panel_elements, tile};
 pub use map::{Map, map};
+pub use recurrent::{Activation, Block, Cell, Operand, Recurrent, Role, block, recurrent};
 pub use reduce::{Combine, Reduction, reduce};
 pub use row::{Norm, Row, row};
 pub use scan::{Scan, scan};

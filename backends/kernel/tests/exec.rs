@@ -102,6 +102,26 @@ fn what_no_processor_defines_is_refused() {
     assert_eq!(run(&to_input), Err(Fault::ReadOnly("from".to_string())));
 }
 
+#[test]
+fn a_maximum_over_lanes_is_nan_where_one_is() {
+    for (lanes, nan) in [(16, 0), (16, 15), (6, 3), (1, 0), (16, 99)] {
+        let widest = kernel(|b, [from, to]| {
+            let at = b.index(0);
+            let x = b.load(from, at, 0, lanes);
+            let y = math::across(b, Function::Max, x);
+            b.store(to, at, 0, y);
+        });
+        let value = |i: u32| if i == nan { f32::NAN } else { i as f32 };
+        let input = (0..20).flat_map(|i| value(i).to_le_bytes()).collect();
+        let mut blocks = [Block::new(input), Block::undefined(80)];
+        let args = [0, 1].map(|block| Argument { block, offset: 0 });
+        exec::run(&widest, &mut blocks, &args, &[], 0..1).unwrap();
+        let found = f32::from_le_bytes(blocks[1].bytes()[..4].try_into().unwrap());
+        let expected = if nan == 99 { 15f32 } else { f32::NAN };
+        assert_eq!(found.to_bits(), expected.to_bits(), "{lanes} lanes");
+    }
+}
+
 /// Everything that a kernel can say.
 fn everything() -> Kernel {
     let mut b = Builder::new("everything", "by hand");

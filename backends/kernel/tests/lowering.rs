@@ -2,13 +2,16 @@
 //!
 //! Cases stand in `cases/*.weft`: after `=== NAME`, a line `at N=1 H=5 | N=2 H=9` names the sizes to
 //! run at, lines `range %x 0 3` bound what inputs hold, then comes a graph.
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+//! run at, lines `range %x 0 3` bound what inputs hold, `shapes only` compares no elements, then comes
+//! a graph.
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use weft_interp::Interpreter;
 use weft_ir::text::NoWeights;
 use weft_ir::{DType, Module, OpSet, Tensor, Value};
-use weft_kernel::program::Program;
+use weft_kernel::program::{Program, exec};
 use weft_kernel::schedule::Machine;
 
 /// One graph with what it is run on.
@@ -17,6 +20,8 @@ struct Case {
     name: String,
     sizes: Vec<BTreeMap<String, i64>>,
     ranges: BTreeMap<String, (f64, f64)>,
+    /// Random numbers differ, so nothing but their number is compared.
+    shapes_only: bool,
     text: String,
 }
 
@@ -30,10 +35,18 @@ fn cases(text: &str) -> Vec<Case> {
         let Some(case) = cases.last_mut() else { continue };
         if let Some(sizes) = line.strip_prefix("at ") {
             case.sizes.extend(sizes.split('|').map(bindings));
+        } else if line == "shapes only" {
+            case.shapes_only = true;
         } else if let Some(range) = line.strip_prefix("range ") {
             let parts: Vec<&str> = range.split_whitespace().collect();
             let name = parts[0].trim_start_matches('%').to_string();
-            case.ranges.insert(name, (parts[1].parse().unwrap(), parts[2].parse().unwrap()));
+            case.ranges.insert(
+                name,
+                (
+                    parts[1].parse().expect("a well-formed case"),
+                    parts[2].parse().expect("a well-formed case"),
+                ),
+            );
         } else {
             case.text.push_str(line);
             case.text.push('\n');
@@ -44,8 +57,8 @@ fn cases(text: &str) -> Vec<Case> {
 }
 
 fn bindings(text: &str) -> BTreeMap<String, i64> {
-    let pairs = text.split_whitespace().map(|pair| pair.split_once('=').unwrap());
-    pairs.map(|(name, value)| (name.to_string(), value.parse().unwrap())).collect()
+    let pairs = text.split_whitespace().map(|pair| pair.split_once('=').expect("a well-formed case"));
+    pairs.map(|(name, value)| (name.to_string(), value.parse().expect("a well-formed case"))).collect()
 }
 
 /// Numbers that look random and are the same in every run.
@@ -64,7 +77,7 @@ impl Numbers {
             let x = low + (high - low) * self.next();
             element(dtype, x, &mut bytes);
         }
-        Tensor::new(dtype, dims.to_vec(), bytes.into()).unwrap()
+        Tensor::new(dtype, dims.to_vec(), bytes.into()).expect("a well-formed case")
     }
 }
 
@@ -94,7 +107,8 @@ fn inputs(module: &Module, case: &Case, sizes: &BTreeMap<String, i64>) -> Vec<Ar
     let input = |id: &weft_ir::NodeId| {
         let value = Value { node: *id, slot: 0 };
         let ty = graph.ty(value);
-        let extent = |d: &weft_ir::Dim| d.eval(&|s| sizes.get(s).copied()).unwrap() as u64;
+        let extent =
+            |d: &weft_ir::Dim| d.eval(&|s| sizes.get(s).copied()).expect("a well-formed case") as u64;
         let dims: Vec<u64> = ty.dims.iter().flatten().map(extent).collect();
         let range = case.ranges.get(graph.name_of(value)).copied();
         Arc::new(numbers.tensor(ty.dtype, &dims, range.unwrap_or_else(|| usual_range(ty.dtype))))
@@ -107,7 +121,8 @@ fn same(found: &Tensor, expected: &Tensor) -> Result<(), String> {
         let (f, e) = ((found.dtype(), found.dims()), (expected.dtype(), expected.dims()));
         return Err(format!("found {f:?}, expected {e:?}"));
     }
-    let (a, b) = (found.to_f64s().unwrap(), expected.to_f64s().unwrap());
+    let (a, b) =
+        (found.to_f64s().expect("a well-formed case"), expected.to_f64s().expect("a well-formed case"));
     let (relative, absolute) = match found.dtype() {
         DType::F16 => (4e-3, 2e-3),
         DType::Bf16 => (2e-2, 2e-2),
@@ -130,34 +145,57 @@ fn check(case: &Case) -> Result<(), String> {
     weft_ir::infer::infer(&mut module.graph, OpSet::builtin()).map_err(|e| format!("{e:?}"))?;
     let program =
         weft_kernel::lower::lower(&module, OpSet::builtin(), &Machine::X86_V3).map_err(|e| e.to_string())?;
-    let runner = Runner::new(&program);
+    let runner = Runner::new(&program)?;
     for sizes in &case.sizes {
         let inputs = inputs(&module, case, sizes);
         let expected =
             Interpreter::default().run(&module, &inputs).map_err(|e| format!("interpreter: {e}"))?;
         let found = runner.run(&inputs).map_err(|e| format!("{sizes:?}: {e}"))?;
-        for (i, (found, expected)) in found.iter().zip(&expected).enumerate() {
-            same(found, expected).map_err(|e| format!("{sizes:?}: output {i}: {e}"))?;
+        if case.shapes_only {
+            let shape = |t: &Tensor| (t.dtype(), t.dims().to_vec());
+            assert!(found.iter().map(shape).eq(expected.iter().map(shape)));
+            continue;
+        }
+        agree(&found, &expected).map_err(|e| format!("{sizes:?}: compiled: {e}"))?;
+        if let Some(found) = interpreted(&program, &inputs).map_err(|e| format!("{sizes:?}: {e}"))? {
+            agree(&found, &expected).map_err(|e| format!("{sizes:?}: interpreted: {e}"))?;
         }
     }
     Ok(())
 }
 
-/// Compiled code, for now.
+fn agree(found: &[Tensor], expected: &[Tensor]) -> Result<(), String> {
+    let pairs = found.iter().zip(expected).enumerate();
+    pairs.into_iter().try_for_each(|(i, (f, e))| same(f, e).map_err(|e| format!("output {i}: {e}")))
+}
+
+/// What the interpreter of programs computes, which checks every access; it knows nothing of the
+/// functions of the runtime.
+fn interpreted(program: &Program, inputs: &[Arc<Tensor>]) -> Result<Option<Vec<Tensor>>, String> {
+    let inputs: Vec<Tensor> = inputs.iter().map(|t| (**t).clone()).collect();
+    match exec::run(program, &inputs) {
+        Ok(found) => Ok(Some(found)),
+        Err(exec::RunError { fault: exec::Fault::Call(_), .. }) => Ok(None),
+        Err(error) => Err(format!("interpreted: {error}")),
+    }
+}
+
+/// Compiled code.
 struct Runner {
     _folder: tempfile::TempDir,
     executable: weft_load::Executable,
 }
 
 impl Runner {
-    fn new(program: &Program) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+    fn new(program: &Program) -> Result<Self, String> {
+        let folder = tempfile::tempdir().expect("a well-formed case");
         let mut options = weft_llvm::Options::new(weft_backend::Emit::Lib, folder.path().join("model.so"));
         (options.cpu, options.threads) = ("x86-64-v3".to_string(), 1);
         options.level = weft_backend::OptLevel::O1;
-        let artifact = weft_llvm::compile(program, &options).unwrap_or_else(|e| panic!("{e}\n{program:#?}"));
+        let artifact = weft_llvm::compile(program, &options).map_err(|e| e.to_string())?;
         let options = weft_load::Options { threads: 1, profile: false };
-        Self { executable: weft_load::Executable::open(&artifact.path, options).unwrap(), _folder: folder }
+        let executable = weft_load::Executable::open(&artifact.path, options).map_err(|e| e.to_string())?;
+        Ok(Self { executable, _folder: folder })
     }
 
     fn run(&self, inputs: &[Arc<Tensor>]) -> Result<Vec<Tensor>, String> {
@@ -169,7 +207,7 @@ impl Runner {
 /// Runs the cases of one file; those whose name holds `CASE`, if that is set.
 fn family(name: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases").join(name).with_extension("weft");
-    let text = std::fs::read_to_string(&path).unwrap();
+    let text = std::fs::read_to_string(&path).expect("a well-formed case");
     let only = std::env::var("CASE").unwrap_or_default();
     let mut failures = Vec::new();
     for case in cases(&text).iter().filter(|c| c.name.contains(&only)) {
@@ -192,4 +230,22 @@ macro_rules! families {
     )*};
 }
 
-families!(argument control cumulative einsum indexed norm pool quant resize row select);
+families! {
+    argument attention contract control cumulative einsum elementwise empty indexed loss movement norm pool quant random
+    recurrent reduce resize row select signal vision
+}
+
+#[test]
+fn every_operator_has_a_case() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
+    let mut text = String::new();
+    for entry in std::fs::read_dir(folder).expect("there are cases") {
+        text += &std::fs::read_to_string(entry.expect("a file").path()).expect("a text");
+    }
+    let missing: Vec<&str> = OpSet::builtin()
+        .iter()
+        .map(|def| def.name)
+        .filter(|name| !text.contains(&format!("= {name}(")))
+        .collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
