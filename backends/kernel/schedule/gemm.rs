@@ -3,8 +3,9 @@
 //! `A` is read in place, element by element, each splat over the columns of a tile; `B` lies in
 //! panels of as many columns as a tile has. The tile is held in registers over the whole depth. The
 //! order load, splat, multiply-add, row by row, keeps the register allocator from spilling.
+use super::Scheduled;
 use super::domain::Domain;
-use super::{Machine, Scheduled};
+use super::tile::{Plan, Tile, has_tail, tail_sizes};
 use crate::nest::{Access, Binary, BufferId, Builder, Compare, Hint, Reg, Scalar, Ty, Var};
 use crate::term::{Emitter, Index, Point, Source, Term, TermId, Terms};
 use weft_ir::{DType, Dim};
@@ -26,90 +27,13 @@ pub struct Gemm {
     pub b: Source,
     /// The first element of the panels, over the batch axes.
     pub b_start: Index,
-    /// The tile; see [`tile`].
+    /// The tile; see [`super::tile`].
     pub tile: Tile,
     /// What is stored.
     pub root: TermId,
     /// Where it goes.
     pub out: Index,
 }
-
-/// The part of the result that is held in registers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Tile {
-    /// Rows.
-    pub rows: u32,
-    /// Vectors in a row.
-    pub vectors: u32,
-    /// Lanes of a vector.
-    pub lanes: u32,
-}
-
-impl Tile {
-    /// Columns, which is the width of a panel.
-    pub fn cols(&self) -> i64 {
-        i64::from(self.vectors * self.lanes)
-    }
-}
-
-/// The tile with the fewest cycles for a product of that many rows and columns. `gathered` rows need
-/// an address register each.
-pub fn tile(machine: &Machine, dtype: DType, (rows, cols): (&Dim, &Dim), gathered: bool) -> Tile {
-    let lanes = machine.lanes(dtype);
-    let (rows, cols) = (rows.as_fixed().unwrap_or(960).max(1), cols.as_fixed().unwrap_or(960).max(1));
-    let columns = (cols as u64).div_ceil(lanes.into()) as i64;
-    let most_rows = if gathered { 8 } else { 14 };
-    let mut best: Option<(i64, Tile)> = None;
-    for vectors in 1..=i64::from(machine.registers / 4).min(6) {
-        for tall in 1..=most_rows {
-            if tall * vectors + vectors + 2 > i64::from(machine.registers) {
-                continue;
-            }
-            // Cycles for one step of the depth, in sixths: two multiply-adds or two loads a cycle, but not
-            // below the latency of four cycles. Tall tiles lose more to their loads, as measured: 6x64
-            // and 8x48 reach 97 % of the peak, 12x32 and 14x32 85 %. Columns come from the second-level cache.
-            let step = |tall: i64| {
-                (3 * tall * vectors).max(3 * (tall + vectors)).max(24) + tall * tall * 3 / 40 + 2 * vectors
-            };
-            let panels = (columns as u64).div_ceil(vectors as u64) as i64;
-            let tail = tails(tall as u32, rows % tall).iter().map(|t| step((*t).into())).sum::<i64>();
-            let cycles = panels * (rows / tall * step(tall) + tail);
-            let tile = Tile { rows: tall as u32, vectors: vectors as u32, lanes };
-            if best.is_none_or(|(least, _)| cycles < least) {
-                best = Some((cycles, tile));
-            }
-        }
-    }
-    best.map_or(Tile { rows: 1, vectors: 1, lanes }, |(_, tile)| tile)
-}
-
-/// The heights of the tiles that cover `rest` rows after tiles of `tall` rows.
-fn tails(tall: u32, rest: i64) -> Vec<u32> {
-    let mut sizes = Vec::new();
-    let mut rest = rest;
-    for size in tail_sizes(tall) {
-        while rest >= i64::from(size) {
-            sizes.push(size);
-            rest -= i64::from(size);
-        }
-    }
-    sizes
-}
-
-/// Heights below `tall`, each half the one before.
-fn tail_sizes(tall: u32) -> Vec<u32> {
-    std::iter::successors(Some(tall / 2), |size| Some(size / 2)).take_while(|size| *size > 0).collect()
-}
-
-/// Elements of the panels of one batch.
-pub fn panel_elements(depth: &Dim, cols: &Dim, tile: Tile) -> Dim {
-    cols.div_ceil(&Dim::fixed(tile.cols())).scale(tile.cols()).mul(depth)
-}
-
-/// Multiply-adds of one task, about.
-const TASK: i64 = 1 << 20;
-/// Elements of `A` that should stay in the second-level cache.
-const BLOCK: i64 = 1 << 15;
 
 /// Writes the kernel.
 pub fn gemm(name: &str, terms: &Terms, what: &Gemm) -> Scheduled {
@@ -124,82 +48,33 @@ pub fn gemm(name: &str, terms: &Terms, what: &Gemm) -> Scheduled {
     let Term::Load(a_source, dtype, a_index) = domain.terms.get(domain.roots[1]).clone() else {
         unreachable!("`a` is a load")
     };
-    let start = match domain.terms.get(domain.roots[2]) {
-        Term::Position(index) => index.clone(),
-        _ => Index::fixed(0),
-    };
     let Tile { rows, vectors, lanes } = what.tile;
     let mut b = Builder::new(name, &format!("gemm {rows}x{}", vectors * lanes));
-    let used: Vec<Source> = {
-        let root_only = Domain::new(domain.terms.clone(), Vec::new(), vec![domain.roots[0]], Index::fixed(0));
-        root_only.sources()
-    };
-    let mut all: Vec<Source> = used.clone();
-    all.extend([a_source, what.b]);
+    let sources = sources(&domain, &[a_source, what.b]);
+    let buffers = domain.buffers_typed(&mut b, &sources, &[(a_source, dtype), (what.b, dtype)]);
+    let out = b.buffer("out", domain.terms.dtype(domain.roots[0]), Access::Write);
+    let product =
+        |axes: std::ops::Range<usize>| domain.dims[axes].iter().fold(Dim::fixed(1), |p, d| p.mul(d));
+    let plan =
+        Plan::new(what.tile, &product(ends[0]..ends[1]), &domain.dims[ends[1]], &domain.dims[ends[2]..]);
+    let tasks = product(0..ends[0]).mul(&plan.row_blocks).mul(&plan.panel_blocks);
+    let (a, panels) = (buffers[a_source.0 as usize], buffers[what.b.0 as usize]);
+    let start = domain.terms.as_index(domain.roots[2]);
+    let tile = what.tile;
+    let (domain, buffers) = (&domain, &buffers[..]);
+    Writer { domain, buffers, a, b: panels, out, a_index, start, ends, tile, plan, dtype, row_step }
+        .task(&mut b);
+    Scheduled { kernel: b.finish(), sources, tasks }
+}
+
+/// The sources of what is stored, and more, in order.
+fn sources(domain: &Domain, more: &[Source]) -> Vec<Source> {
+    let stored = Domain::new(domain.terms.clone(), Vec::new(), vec![domain.roots[0]], Index::fixed(0));
+    let mut all = stored.sources();
+    all.extend(more);
     all.sort();
     all.dedup();
-    let mut buffers = domain.buffers_typed(&mut b, &all, &[(a_source, dtype), (what.b, dtype)]);
-    let out = b.buffer("out", domain.terms.dtype(domain.roots[0]), Access::Write);
-    buffers.resize(buffers.len().max(1), out);
-    let row_dims = &domain.dims[ends[0]..ends[1]];
-    let total_rows = row_dims.iter().fold(Dim::fixed(1), |p, d| p.mul(d));
-    let plan = Plan::new(what.tile, &total_rows, &domain.dims[ends[1]], &domain.dims[ends[2]..]);
-    let batches = domain.dims[..ends[0]].iter().fold(Dim::fixed(1), |p, d| p.mul(d));
-    let tasks = batches.mul(&plan.row_blocks).mul(&plan.panel_blocks);
-    let writer = Writer {
-        domain: &domain,
-        buffers: &buffers,
-        a: buffers[a_source.0 as usize],
-        b: buffers[what.b.0 as usize],
-        out,
-        a_index,
-        start,
-        ends,
-        tile: what.tile,
-        plan,
-        dtype,
-        row_step,
-    };
-    writer.task(&mut b);
-    Scheduled { kernel: b.finish(), sources: all, tasks }
-}
-
-/// How the work is cut.
-struct Plan {
-    rows: Dim,
-    cols: Dim,
-    depth: Dim,
-    rows_per_block: Dim,
-    row_blocks: Dim,
-    panels: Dim,
-    panels_per_block: Dim,
-    panel_blocks: Dim,
-}
-
-impl Plan {
-    fn new(tile: Tile, rows: &Dim, cols: &Dim, depth: &[Dim]) -> Self {
-        let one = Dim::fixed(1);
-        // Rows gathered from an image share most of their elements: only the channels count.
-        let channels = depth.last().cloned().unwrap_or_else(|| one.clone()).larger(&one);
-        let depth = depth.iter().fold(one.clone(), |p, d| p.mul(d));
-        let tall = Dim::fixed(tile.rows.into());
-        let block = Dim::fixed(BLOCK).div_floor(&channels).smaller(&Dim::fixed(512));
-        // Each panel is read once a block, so that a block is several tiles even of the longest rows.
-        let rows_per_block = block.div_floor(&tall).larger(&Dim::fixed(4)).mul(&tall);
-        let panels = cols.div_ceil(&Dim::fixed(tile.cols()));
-        let one_panel = rows_per_block.mul(&depth).scale(tile.cols()).larger(&one);
-        let panels_per_block = Dim::fixed(TASK).div_floor(&one_panel).larger(&one);
-        Self {
-            row_blocks: rows.div_ceil(&rows_per_block),
-            panel_blocks: panels.div_ceil(&panels_per_block),
-            rows: rows.clone(),
-            cols: cols.clone(),
-            depth,
-            rows_per_block,
-            panels,
-            panels_per_block,
-        }
-    }
+    all
 }
 
 /// How far apart the rows of `A` are, if all of them are equally far apart.
@@ -495,12 +370,6 @@ impl Writer<'_> {
         let value = emitter.value(b, self.domain.roots[0]);
         emitter.store(b, self.out, &self.domain.out, value);
     }
-}
-
-/// Whether tiles of height `tall` occur when `rows` rows are cut into tiles of height `most`, blocks
-/// being whole tiles.
-fn has_tail(rows: i64, most: u32, tall: u32) -> bool {
-    tails(most, rows % i64::from(most)).contains(&tall)
 }
 
 /// The registers of a tile.

@@ -1,7 +1,7 @@
 //! Schedules: how a computation becomes a loop nest.
 //!
-//! A schedule writes one kernel. What is fused into it reaches it as a [`Rows`] it reads and a
-//! [`Sink`] it writes to: it decides the order of the work and keeps out of what the work means.
+//! A schedule writes one kernel. What is computed reaches it as terms: it decides the order of the
+//! work and keeps out of what the work means.
 mod domain;
 mod gemm;
 mod map;
@@ -9,15 +9,17 @@ mod recurrent;
 mod reduce;
 mod row;
 mod scan;
+mod tile;
 
-pub use gemm::{Gemm, Tile, gemm, panel_elements, tile};
+pub use gemm::{Gemm, gemm};
 pub use map::{Map, map};
 pub use recurrent::{Activation, Block, Cell, Operand, Recurrent, Role, block, recurrent};
 pub use reduce::{Combine, Reduction, reduce};
 pub use row::{Norm, Row, row};
 pub use scan::{Scan, scan};
+pub use tile::{Tile, panel_elements, tile};
 
-use crate::nest::{Builder, Kernel, Reg};
+use crate::nest::Kernel;
 use crate::term::Source;
 use weft_ir::{DType, Dim};
 
@@ -46,19 +48,6 @@ impl Machine {
     pub fn lanes(&self, dtype: DType) -> u32 {
         self.vector_bytes * 8 / dtype.bits().max(8)
     }
-}
-
-/// A matrix that a schedule reads, row by row: a tensor in memory or terms computed on the fly.
-/// Columns lie along the innermost axis.
-pub trait Rows {
-    /// The elements at `row` from `col` on, `lanes` of them. Lanes whose mask is not set are undefined.
-    fn read(&mut self, b: &mut Builder, at: (Reg, Reg), lanes: u32, mask: Option<Reg>) -> Reg;
-}
-
-/// Where a schedule leaves its results, as a matrix. What is fused behind is computed on the way.
-pub trait Sink {
-    /// Takes the elements at `row` from `col` on, as many as `value` has lanes.
-    fn write(&mut self, b: &mut Builder, at: (Reg, Reg), value: Reg, mask: Option<Reg>);
 }
 
 /// A kernel and how to launch it.

@@ -2,7 +2,6 @@
 //!
 //! Cases stand in `cases/*.weft`: after `=== NAME`, a line `at N=1 H=5 | N=2 H=9` names the sizes to
 //! run at, lines `range %x 0 3` bound what inputs hold, then comes a graph.
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 //! run at, lines `range %x 0 3` bound what inputs hold, `shapes only` compares no elements, then comes
 //! a graph.
 use std::collections::BTreeMap;
