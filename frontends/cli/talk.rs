@@ -62,7 +62,6 @@ impl Teller {
     /// Takes the moving line away, before results are printed.
     pub(crate) fn rest(&self) {
         if let Some(bar) = &self.bar {
-            bar.set_message("");
             bar.finish_and_clear();
         }
     }
@@ -111,6 +110,7 @@ impl Observer for Teller {
 impl Progress for Teller {
     fn begin(&mut self, phase: Phase) {
         self.phase = Instant::now();
+        self.bar.iter().for_each(ProgressBar::reset_elapsed);
         self.doing(phase.name());
     }
 

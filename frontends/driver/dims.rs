@@ -26,14 +26,20 @@ pub(crate) fn name_unknown(graph: &mut Graph) {
     }
 }
 
-/// Puts numbers in the place of symbolic extents, everywhere in the module.
-pub(crate) fn fix(module: &mut Module, dims: &Dims) -> Result<(), Error> {
+/// Whether every extent that is given a number is there.
+pub fn check_dims(module: &Module, dims: &Dims) -> Result<(), Error> {
     let known = symbols(module);
     if let Some(name) = dims.keys().find(|name| !known.contains(*name)) {
         let known: Vec<_> = known.iter().map(|name| format!("`{name}`")).collect();
         let there = if known.is_empty() { "none".to_string() } else { known.join(", ") };
         return Err(Error::Dim(format!("no input has the symbolic extent `{name}`, there are: {there}")));
     }
+    Ok(())
+}
+
+/// Puts numbers in the place of symbolic extents, everywhere in the module.
+pub(crate) fn fix(module: &mut Module, dims: &Dims) -> Result<(), Error> {
+    check_dims(module, dims)?;
     if !dims.is_empty() {
         fix_graph(&mut module.graph, &|name| {
             dims.get(name).map(|n| Dim::fixed(i64::try_from(*n).unwrap_or(i64::MAX)))

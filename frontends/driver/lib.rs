@@ -35,7 +35,7 @@ pub use cases::{check_set, data_sets};
 pub use compare::{Difference, Tolerance};
 #[cfg(feature = "llvm")]
 pub use compile::{CompileOptions, Made};
-pub use dims::{Dims, symbols};
+pub use dims::{Dims, check_dims, symbols};
 pub use driver::{Driver, PassOptions};
 pub use error::Error;
 pub use evaluate::Interpreted;

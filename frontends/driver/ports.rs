@@ -1,6 +1,6 @@
 //! What goes into a model and what comes out.
 use std::fmt;
-use weft_ir::{Dim, Graph, TensorType, Value};
+use weft_ir::{Graph, TensorType, Value};
 
 /// An input or output.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,9 +53,9 @@ impl Ports {
 #[cfg(feature = "llvm")]
 fn of_port(port: &weft_load::Port) -> Port {
     let dim = |extent: &weft_load::Extent| match extent {
-        weft_load::Extent::Fixed(n) => Dim::fixed(i64::try_from(*n).unwrap_or(i64::MAX)),
+        weft_load::Extent::Fixed(n) => weft_ir::Dim::fixed(i64::try_from(*n).unwrap_or(i64::MAX)),
         weft_load::Extent::Symbolic(text) => {
-            weft_ir::text::parse_dim(text).unwrap_or_else(|_| Dim::unknown())
+            weft_ir::text::parse_dim(text).unwrap_or_else(|_| weft_ir::Dim::unknown())
         }
     };
     Port { name: port.name.clone(), ty: TensorType::new(port.dtype, port.dims.iter().map(dim).collect()) }

@@ -8,7 +8,7 @@ use weft_ir::types::Kind;
 use weft_ir::{DType, Element, Tensor};
 
 /// The most bytes of a random input.
-const MOST: u64 = 16 << 30;
+const MOST: u64 = 4 << 30;
 
 /// A random tensor for input number `index`: floats of mean 0 and variance 1, integers and truth
 /// values 0 or 1, which are valid as indices and masks nearly everywhere. Extents without a number

@@ -50,6 +50,7 @@ fn what_is_asked_for_must_be_there() {
         .refused(2, &["column 4", "did you mean `fold-constants`"]);
     folder.weft("compile linear.weft --pass dead-code{now=1}").refused(2, &["dead-code", "now"]);
     folder.weft("compile linear.weft --dim M=3").refused(2, &["`M`", "`N`"]);
+    folder.weft("inspect linear.weft --dim M=3").refused(2, &["`M`", "`N`"]);
     folder.weft("compile linear.weft --dim N").refused(2, &["NAME=VALUE"]);
     folder.weft("compile linear.weft --dim N=1 --dim N=2").refused(2, &["twice"]);
     folder.weft("compile linear.weft --cpu 6502").refused(2, &["`6502`", "x86-64-v3"]);

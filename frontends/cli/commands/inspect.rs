@@ -5,7 +5,9 @@ use crate::out;
 use crate::talk::Teller;
 use serde_json::{Value, json};
 use weft::inspect::{MemoryPlan, Summary, dot, memory_plan, summary};
-use weft::{CompileOptions, Dims, Driver, FileKind, Model, PassOptions, Port, Ports, Runner, file_kind};
+use weft::{
+    CompileOptions, Dims, Driver, FileKind, Model, PassOptions, Port, Ports, Runner, check_dims, file_kind,
+};
 use weft_load::Options;
 
 pub(crate) fn run(args: &InspectArgs, talk: Talk) -> Result<(), Failure> {
@@ -22,6 +24,8 @@ fn model(args: &InspectArgs, talk: Talk) -> Result<(), Failure> {
     // Nobody asked to be told of the work, only of its result.
     let mut teller = Teller::new(Talk { quiet: talk.quiet || !talk.verbose, ..talk });
     let read = driver.read(&args.file, &Dims::new(), &mut teller)?;
+    let extents = args.dims.dims()?;
+    check_dims(&read.module, &extents)?;
     let mut module = read.module.clone();
     driver.optimise(&mut module, &plan, PassOptions::default(), &mut teller)?;
     teller.rest();
@@ -29,7 +33,6 @@ fn model(args: &InspectArgs, talk: Talk) -> Result<(), Failure> {
         out::print(&dot(&module));
         return Ok(());
     }
-    let extents = args.dims.dims()?.into_iter().collect();
     let summary = summary(&module, &extents);
     let memory = memory(&driver, read, &summary, &mut teller);
     teller.rest();

@@ -1,5 +1,6 @@
 //! The memory plan of a compiled program, in numbers.
-use super::{Extents, number};
+use super::number;
+use crate::dims::Dims;
 use serde::Serialize;
 use weft_kernel::program::Program;
 
@@ -23,7 +24,7 @@ pub struct MemoryPlan {
 }
 
 /// The plan of a program at these extents.
-pub fn memory_plan(program: &Program, extents: &Extents) -> MemoryPlan {
+pub fn memory_plan(program: &Program, extents: &Dims) -> MemoryPlan {
     let bytes: Option<Vec<u64>> = program.planned.iter().map(|b| number(&b.bytes, extents)).collect();
     let peak = bytes.as_ref().map(|bytes| {
         let lives = || program.planned.iter().zip(bytes);

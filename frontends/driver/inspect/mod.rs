@@ -6,13 +6,11 @@ mod work;
 pub use dot::dot;
 pub use memory::{MemoryPlan, memory_plan};
 
+use crate::dims::Dims;
 use crate::ports::{Port, Ports};
 use serde::{Serialize, Serializer};
 use std::collections::{BTreeMap, BTreeSet};
 use weft_ir::{Attr, Dim, Graph, Module};
-
-/// The numbers of symbolic extents, as far as they are given.
-pub type Extents = BTreeMap<String, u64>;
 
 /// A summary of a module.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -36,7 +34,7 @@ pub struct Summary {
     /// Arithmetic of one run, at the extents.
     pub flops: Option<u64>,
     /// What symbolic extents were taken to be; 1 unless given.
-    pub extents: Extents,
+    pub extents: Dims,
 }
 
 /// The constants of a module, equal ones counted once.
@@ -59,7 +57,7 @@ fn ports<S: Serializer>(ports: &[Port], to: S) -> Result<S::Ok, S::Error> {
 }
 
 /// Summarises a module.
-pub fn summary(module: &Module, given: &Extents) -> Summary {
+pub fn summary(module: &Module, given: &Dims) -> Summary {
     let Ports { inputs, outputs } = Ports::of_graph(&module.graph);
     let mut operators = BTreeMap::new();
     each_graph(&module.graph, &mut |graph| {
@@ -82,13 +80,13 @@ pub fn summary(module: &Module, given: &Extents) -> Summary {
 }
 
 /// The number of every symbol of the inputs: as given, or 1.
-pub fn extents(module: &Module, given: &Extents) -> Extents {
+pub fn extents(module: &Module, given: &Dims) -> Dims {
     let symbols = crate::dims::symbols(module).into_iter();
     symbols.map(|name| (given.get(&name).copied().unwrap_or(1), name)).map(|(n, name)| (name, n)).collect()
 }
 
 /// A symbolic extent as a number.
-pub(crate) fn number(dim: &Dim, extents: &Extents) -> Option<u64> {
+pub(crate) fn number(dim: &Dim, extents: &Dims) -> Option<u64> {
     let of = |name: &str| extents.get(name).and_then(|n| i64::try_from(*n).ok());
     dim.eval(&of).and_then(|n| u64::try_from(n).ok())
 }

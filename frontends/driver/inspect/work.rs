@@ -1,11 +1,12 @@
 //! How much arithmetic a graph is: an estimate for people, on which nothing depends. That is why it
 //! stands here and not in the operators' definitions.
-use super::{Extents, number};
+use super::number;
+use crate::dims::Dims;
 use weft_ir::{Graph, NodeId, OpSet, TensorType, Value};
 
 /// Multiplications and additions of one run, each counted as one. Control flow counts as if every
 /// graph of it ran once. `None` where an extent is decided at run time.
-pub(crate) fn flops(main: &Graph, extents: &Extents) -> Option<u64> {
+pub(crate) fn flops(main: &Graph, extents: &Dims) -> Option<u64> {
     let (mut open, mut sum) = (vec![main], 0u64);
     while let Some(graph) = open.pop() {
         for id in graph.nodes() {
@@ -16,7 +17,7 @@ pub(crate) fn flops(main: &Graph, extents: &Extents) -> Option<u64> {
     Some(sum)
 }
 
-fn node(graph: &Graph, id: NodeId, extents: &Extents) -> Option<u64> {
+fn node(graph: &Graph, id: NodeId, extents: &Dims) -> Option<u64> {
     let sizes = |value: Option<Value>| value.and_then(|value| shape(graph.ty(value), extents));
     let operand = |position| sizes(graph.operand(id, position));
     let result = graph.node(id).results.first().and_then(|def| shape(&def.ty, extents))?;
@@ -55,7 +56,7 @@ fn reduces(name: &str) -> bool {
 }
 
 /// The product of the extents of all letters.
-fn einsum(graph: &Graph, id: NodeId, extents: &Extents) -> Option<u64> {
+fn einsum(graph: &Graph, id: NodeId, extents: &Dims) -> Option<u64> {
     let attrs = OpSet::builtin().attrs(graph.node(id))?;
     let terms = attrs.str("equation").split("->").next()?;
     let mut letters = std::collections::BTreeMap::new();
@@ -66,7 +67,7 @@ fn einsum(graph: &Graph, id: NodeId, extents: &Extents) -> Option<u64> {
     Some(letters.values().product())
 }
 
-fn shape(ty: &TensorType, extents: &Extents) -> Option<Vec<u64>> {
+fn shape(ty: &TensorType, extents: &Dims) -> Option<Vec<u64>> {
     ty.dims.as_ref()?.iter().map(|dim| number(dim, extents)).collect()
 }
 
