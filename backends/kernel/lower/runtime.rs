@@ -67,8 +67,8 @@ impl Lowering<'_> {
     fn joined(&mut self, shapes: &[Vec<Dim>], rank: usize) -> Vec<Dim> {
         let one = Dim::fixed(1);
         let mut result = vec![one.clone(); rank];
-        for shape in shapes {
-            let skip = rank - shape.len().min(rank);
+        for shape in shapes.iter().filter(|shape| shape.len() <= rank) {
+            let skip = rank - shape.len();
             for (axis, dim) in shape.iter().enumerate() {
                 let before = &result[axis + skip];
                 if before == dim || dim.as_fixed() == Some(1) {

@@ -13,8 +13,8 @@ mod scan;
 mod tile;
 
 pub use gemm::{Gemm, gemm};
-pub use moments::Moments;
 pub use map::{Map, map};
+pub use moments::Moments;
 pub use recurrent::{Activation, Block, Cell, Operand, Recurrent, Role, block, recurrent};
 pub use reduce::{Combine, Reduction, reduce};
 pub use row::{Norm, Row, row};

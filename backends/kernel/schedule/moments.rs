@@ -130,9 +130,8 @@ impl Walk<'_> {
         let lanes = i64::from(self.lanes);
         let mask_of = |vector: i64| mask.filter(|_| vector + 1 == vectors);
         let at = b.add(self.base, first);
-        let origins: Vec<Reg> = (0..vectors)
-            .map(|v| b.load_masked(self.image, at, v * lanes, self.lanes, mask_of(v)))
-            .collect();
+        let origins: Vec<Reg> =
+            (0..vectors).map(|v| b.load_masked(self.image, at, v * lanes, self.lanes, mask_of(v))).collect();
         let zero = b.constant(Ty::vector(self.what.dtype, self.lanes), Scalar::Float(0.0));
         let totals: Vec<(Var, Var)> = (0..vectors).map(|_| (b.var(zero), b.var(zero))).collect();
         let channels = b.index(self.what.channels);
@@ -207,8 +206,7 @@ impl Join<'_> {
     fn totals(&self, b: &mut Builder, (first, lanes): (Reg, u32), mask: Option<Reg>) -> [Reg; 2] {
         let zero = b.constant(Ty::vector(self.what.dtype, lanes), Scalar::Float(0.0));
         let totals = [b.var(zero), b.var(zero)];
-        let (task, blocks, two) =
-            (b.task(), b.extent(&self.what.blocks()), b.index(2 * self.what.channels));
+        let (task, blocks, two) = (b.task(), b.extent(&self.what.blocks()), b.index(2 * self.what.channels));
         let start = b.mul(task, blocks);
         let none = b.index(0);
         b.for_each(none, blocks, 1, Hint::AsWritten, |b, block| {
