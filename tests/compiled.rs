@@ -25,6 +25,7 @@ struct Case {
     file: PathBuf,
     module: Module,
     sizes: Vec<BTreeMap<String, u64>>,
+    tolerance: Tolerance,
 }
 
 macro_rules! families {
@@ -72,7 +73,11 @@ impl Case {
         let sizes = head("sizes").ok_or("it names no sizes")?.split(';').map(size).collect::<Option<_>>();
         let module = Module::parse(&text, OpSet::builtin(), &NoWeights).map_err(|e| e.to_string())?;
         weft_ir::verify::verify(&module, OpSet::builtin()).map_err(|breaches| format!("{breaches:?}"))?;
-        Ok(Self { file: file.to_path_buf(), module, sizes: sizes.ok_or("a size has no number")? })
+        let sizes = sizes.ok_or("a size has no number")?;
+        let tolerance = head("tolerance").map_or(Ok(TOLERANCE), |text| {
+            text.parse().map(|t| Tolerance { rtol: t, atol: t }).map_err(|e| format!("tolerance: {e}"))
+        })?;
+        Ok(Self { file: file.to_path_buf(), module, sizes, tolerance })
     }
 
     fn run(&self, driver: &Driver, cpu: &str) -> Result<(), String> {
@@ -112,7 +117,7 @@ impl Case {
         let expected = Runner::interpret(self.module.clone()).run(&inputs).map_err(|e| e.to_string())?;
         let found = self.twice(compiled, &inputs)?;
         for (port, (expected, found)) in compiled.ports().outputs.iter().zip(expected.iter().zip(&found)) {
-            TOLERANCE.compare(expected, found).map_err(|e| format!("output `{}`: {e}", port.name))?;
+            self.tolerance.compare(expected, found).map_err(|e| format!("output `{}`: {e}", port.name))?;
         }
         Ok(())
     }

@@ -39,6 +39,9 @@ def test_rounding_is_no_difference() -> None:
     whole = np.arange(3)
     assert compare.differences(["y"], [whole], [whole]) == []
     assert compare.differences(["y"], [whole], [whole + 1]) == ["y: 3 of 3 elements differ"]
+    noisy = ONES * (1 + 5e-4)
+    assert compare.differences(["y"], [noisy], [ONES], [ONES * (1 - 6e-4)]) == []
+    assert compare.differences(["y"], [noisy], [ONES], [ONES * (1 - 4e-4)]) != []
     assert compare.differences(["y"], [], [whole]) == ["found 0 outputs, expected 1"]
 
 

@@ -129,6 +129,8 @@ pub fn reduce(name: &str, machine: &Machine, terms: &Terms, what: &Reduction) ->
 
 /// Windows of at most that many elements are written out.
 const MAX_TAPS: i64 = 128;
+/// How many elements, or vectors of elements, are summed up to one number before it joins others.
+const BLOCK: i64 = 128;
 /// How many neighbours are computed together, so that their chains of additions overlap.
 const NEIGHBOURS: i64 = 6;
 
@@ -149,7 +151,7 @@ impl Writer<'_> {
             let lanes = (lanes > 1).then_some((axis as u32, lanes));
             let point = Point { axes, shift: None, lanes, mask };
             let total = self.neutral(b, point.lanes.map_or(1, |l| l.1));
-            self.inner_loops(b, point.clone(), self.domain.dims.len(), &mut |b, point| {
+            self.inner_loops(b, (point.clone(), total), self.domain.dims.len(), &mut |b, point, total| {
                 self.step(b, total, point)
             });
             let total = b.get(total);
@@ -233,14 +235,15 @@ impl Writer<'_> {
             axes[self.outer - 1] = col;
             let (total, point) =
                 (self.neutral(b, lanes), Point { axes, shift: None, lanes: None, mask: None });
-            let (zero, extent) = (b.index(0), b.extent(&self.domain.dims[axis]));
-            self.inner_loops(b, point.clone(), axis, &mut |b, outer| {
-                lanes_loop(b, (zero, extent), lanes, |b, at, lanes, mask| {
-                    let mut point = outer.clone();
-                    point.axes[axis] = at;
-                    point.lanes = (lanes > 1).then_some((axis as u32, lanes));
-                    point.mask = mask;
-                    self.step(b, total, point);
+            self.inner_loops(b, (point.clone(), total), axis, &mut |b, outer, total| {
+                self.cascade(b, total, (axis, lanes), &mut |b, range, total| {
+                    lanes_loop(b, range, lanes, |b, at, lanes, mask| {
+                        let mut point = outer.clone();
+                        point.axes[axis] = at;
+                        point.lanes = (lanes > 1).then_some((axis as u32, lanes));
+                        point.mask = mask;
+                        self.step(b, total, point);
+                    });
                 });
             });
             let total = b.get(total);
@@ -255,28 +258,66 @@ impl Writer<'_> {
         b.var(neutral)
     }
 
-    /// Loops over the inner axes but `skip`, outermost first.
+    /// Loops over the inner axes but `skip`, outermost first; the body is told which total its
+    /// elements go to.
     fn inner_loops(
         &self,
         b: &mut Builder,
-        point: Point,
+        (mut point, total): (Point, Var),
         skip: usize,
-        body: &mut dyn FnMut(&mut Builder, Point),
+        body: &mut dyn FnMut(&mut Builder, Point, Var),
     ) {
         let axes: Vec<usize> = (self.outer..self.domain.dims.len()).filter(|a| *a != skip).collect();
-        let mut point = point;
         let zero = b.index(0);
         point.axes.resize(self.domain.dims.len(), zero);
-        self.nest(b, point, &axes, body);
+        self.nest(b, (point, total), &axes, body);
     }
 
-    fn nest(&self, b: &mut Builder, point: Point, axes: &[usize], body: &mut dyn FnMut(&mut Builder, Point)) {
-        let Some((axis, rest)) = axes.split_first() else { return body(b, point) };
-        let (zero, extent) = (b.index(0), b.extent(&self.domain.dims[*axis]));
-        b.for_each(zero, extent, 1, Hint::AsWritten, |b, at| {
-            let mut point = point;
-            point.axes[*axis] = at;
-            self.nest(b, point, rest, body);
+    fn nest(
+        &self,
+        b: &mut Builder,
+        (point, total): (Point, Var),
+        axes: &[usize],
+        body: &mut dyn FnMut(&mut Builder, Point, Var),
+    ) {
+        let Some((axis, rest)) = axes.split_first() else { return body(b, point, total) };
+        self.cascade(b, total, (*axis, 1), &mut |b, (start, end), total| {
+            b.for_each(start, end, 1, Hint::AsWritten, |b, at| {
+                let mut point = point.clone();
+                point.axes[*axis] = at;
+                self.nest(b, (point, total), rest, body);
+            });
+        });
+    }
+
+    /// The range of an inner axis, in blocks with a total of their own where it is long: the error
+    /// of a sum then grows with the length of a block and the number of blocks, not with the
+    /// number of elements (Higham, "The accuracy of floating point summation", 1993, section 3).
+    fn cascade(
+        &self,
+        b: &mut Builder,
+        total: Var,
+        (axis, lanes): (usize, u32),
+        body: &mut dyn FnMut(&mut Builder, (Reg, Reg), Var),
+    ) {
+        let dim = &self.domain.dims[axis];
+        let (zero, extent) = (b.index(0), b.extent(dim));
+        let block = BLOCK * i64::from(lanes);
+        let dtype = self.domain.terms.dtype(self.domain.roots[1]);
+        let rounds = self.combine == Combine::Sum && dtype.is_float();
+        if !rounds || dim.as_fixed().is_some_and(|extent| extent <= 2 * block) {
+            return body(b, (zero, extent), total);
+        }
+        let length = b.index(block);
+        b.for_each(zero, extent, block, Hint::AsWritten, |b, start| {
+            let end = b.add(start, length);
+            let end = b.min(end, extent);
+            let whole = b.get(total);
+            let part = self.neutral(b, b.ty(whole).lanes);
+            body(b, (start, end), part);
+            let part = b.get(part);
+            let sum = math::emit(b, self.combine.function(), dtype, &[whole, part]);
+            b.set(total, sum);
         });
     }
 
