@@ -1,0 +1,113 @@
+#!/usr/bin/env python3
+"""Matrix products of one thread: weft and onnxruntime beside the machine's own rate of multiply-adds.
+
+    gemm.py [--seconds S] [--json FILE] [MxNxK ...]
+
+Every shape is a model of one MatMul whose second operand is a weight. The sides and the multiply-adds take turns in
+one run; each is timed by the processor time it took. Prints GFLOP/s, the share of the rate, and the ratio.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+
+TESTS = Path(__file__).resolve().parents[1] / "tests"
+sys.path[:0] = [str(TESTS / "python"), str(TESTS / "models")]
+
+import peers_measure as measure  # noqa: E402
+import weft_cli  # noqa: E402
+from weft_artifact import Artifact, WeftError  # noqa: E402
+
+# M x N x K: a square, two layers of BERT, three convolutions of ResNet-50 as products, and one that is mostly a call.
+SHAPES = ["1024x1024x1024", "128x768x768", "128x768x3072", "3136x64x576", "784x128x1152", "49x512x4608", "64x64x64"]
+REPORTED_ONLY = "64x64x64"
+WANTED = 0.9
+"""The share of the multiply-adds that every other shape must reach."""
+
+
+def model(m: int, n: int, k: int) -> onnx.ModelProto:
+    """`y = x w`, with `x: f32[m, k]`."""
+    make, floats = onnx.helper, onnx.TensorProto.FLOAT
+    weights = np.random.default_rng(n).standard_normal((k, n), dtype=np.float32)
+    graph = make.make_graph(
+        [make.make_node("MatMul", ["x", "w"], ["y"])], "gemm",
+        [make.make_tensor_value_info("x", floats, (m, k))], [make.make_tensor_value_info("y", floats, (m, n))],
+        [onnx.numpy_helper.from_array(weights, "w")],
+    )  # fmt: skip
+    return make.make_model(graph, opset_imports=[make.make_opsetid("", 17)], ir_version=10)
+
+
+def sides(shape: tuple[int, int, int], folder: Path) -> list[Callable[[], object]]:
+    """A run of weft's artifact and one of onnxruntime, which agree."""
+    path = folder / f"{'x'.join(map(str, shape))}.onnx"
+    onnx.save(model(*shape), path)
+    lib = path.with_suffix(".so")
+    ended = weft_cli.compile_lib(path, lib, timeout=300)
+    if ended.code:
+        raise WeftError(ended.summary())
+    x = np.random.default_rng(1).standard_normal((shape[0], shape[2]), dtype=np.float32)
+    session = Artifact(lib).open(1)
+    prepared = session.prepare([x])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    peer = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    binding = peer.io_binding()
+    binding.bind_cpu_input("x", x)
+    binding.bind_output("y")
+    ours, theirs = (lambda: session.run_prepared(prepared)), (lambda: peer.run_with_iobinding(binding))
+    ours(), theirs()
+    np.testing.assert_allclose(session.outputs()[0], binding.copy_outputs_to_cpu()[0], atol=1e-4 * math.sqrt(shape[2]))
+    return [ours, theirs]
+
+
+def rates(shape: tuple[int, int, int], peak: measure.Peak, folder: Path, seconds: float) -> tuple[float, float, float]:
+    """GFLOP/s of weft, of onnxruntime and of multiply-adds alone: each the best of bursts in turn."""
+    work = 2e-6 * math.prod(shape)
+    runs = [(side, measure.runs_per_burst(side)) for side in sides(shape, folder)]
+    rounds: list[list[float]] = []
+    end = time.perf_counter() + seconds
+    while len(rounds) < measure.MIN_ROUNDS or time.perf_counter() < end:
+        found = [work / measure.burst(side, count, time.process_time) for side, count in runs]
+        rounds.append([*found, peak.rate(1, measure.BURST)])
+    ours, theirs, most = (statistics.quantiles(column, n=10)[-1] for column in zip(*rounds, strict=True))
+    return ours, theirs, most
+
+
+def main() -> int:
+    """The command line; ends with 1 if a shape stays below its share."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("shapes", nargs="*", default=SHAPES, metavar="MxNxK")
+    parser.add_argument("--seconds", type=float, default=2, help="per shape")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there, too")
+    args = parser.parse_args()
+    peak, report = measure.Peak(), {}
+    low: list[Any] = []
+    print(f"{'M x N x K':18}{'weft':>9}{'ort':>9}{'peak':>9}  {'of peak':>8}{'to ort':>8}   (GFLOP/s, one thread)")
+    with tempfile.TemporaryDirectory(prefix="weft-gemm-") as folder:
+        for text in args.shapes:
+            m, n, k = map(int, text.split("x"))
+            ours, theirs, most = rates((m, n, k), peak, Path(folder), args.seconds)
+            report[text] = {"weft": ours, "ort": theirs, "peak": most}
+            print(f"{text:18}{ours:9.1f}{theirs:9.1f}{most:9.1f}  {ours / most:8.1%}{ours / theirs:8.2f}", flush=True)
+            low += [text] if ours / most < WANTED and text != REPORTED_ONLY else []
+    if args.json:
+        args.json.write_text(json.dumps(report, indent=1))
+    print(f"below {WANTED:.0%} of the peak: {', '.join(low) or 'none'} (not counting {REPORTED_ONLY})")
+    return int(bool(low))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
