@@ -1,7 +1,5 @@
-// The machine's rate of f32 fused multiply-adds in GFLOP/s: `peers_peak THREADS SECONDS` prints one number.
+// The machine's rate of f32 fused multiply-adds, as a library.
 #include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <time.h>
 
 typedef float lanes __attribute__((vector_size(64)));
@@ -11,7 +9,7 @@ enum { CHAINS = 12, STEPS = 20000 };
 static double seconds;
 
 // One thread is timed by the processor time it took, several by the time that passed.
-static clockid_t clock_used = CLOCK_MONOTONIC;
+static clockid_t clock_used;
 
 static double now(void) {
     struct timespec time;
@@ -36,16 +34,17 @@ static void *work(void *result) {
     return NULL;
 }
 
-int main(int count, char **arguments) {
-    int threads = count > 1 ? atoi(arguments[1]) : 1;
-    seconds = count > 2 ? atof(arguments[2]) : 0.1;
-    if (threads < 1 || threads > 256) return 2;
-    if (threads == 1) clock_used = CLOCK_THREAD_CPUTIME_ID;
-    pthread_t workers[256];
-    double rates[256], sum = 0;
+// GFLOP/s over so many threads, which run for that long; 0 if they cannot be started.
+double peak_rate(int threads, double duration) {
+    enum { MOST = 256 };
+    pthread_t workers[MOST];
+    double rates[MOST], sum = 0;
+    if (threads < 1 || threads > MOST) return 0;
+    seconds = duration;
+    clock_used = threads == 1 ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC;
+    if (threads == 1) return work(rates), rates[0];
     for (int k = 0; k < threads; k++)
-        if (pthread_create(&workers[k], NULL, work, &rates[k])) return 1;
+        if (pthread_create(&workers[k], NULL, work, &rates[k])) return 0;
     for (int k = 0; k < threads; k++) pthread_join(workers[k], NULL), sum += rates[k];
-    printf("%.2f\n", sum);
-    return 0;
+    return sum;
 }

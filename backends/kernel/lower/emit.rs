@@ -74,7 +74,7 @@ impl Lowering<'_> {
             }
             Some(Kind::Gemm { batch, depth, a, b, b_start, tile }) => {
                 let what = Gemm { dims: dims.to_vec(), batch, depth, a, b, b_start, tile, root: term, out };
-                schedule::gemm(&name, &self.terms, &what)
+                schedule::gemm(&name, &self.machine, &self.terms, &what)
             }
             Some(Kind::Row { axes, input, norm }) => {
                 let what = Row { dims: dims.to_vec(), axes, input, norm, root: term, out };

@@ -117,6 +117,8 @@ pub enum Stmt {
         index: Reg,
         /// Added to the index.
         offset: i64,
+        /// Where it should come to lie.
+        into: Cache,
     },
     /// Runs the body for `index = start, start + step, ...` while `index < end`.
     For {
@@ -142,6 +144,15 @@ pub enum Stmt {
         /// If false.
         otherwise: Vec<Stmt>,
     },
+}
+
+/// Caches that data can be asked into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cache {
+    /// The first level: it is used at once.
+    First,
+    /// The second level: it is used soon, and the first level is needed for other things.
+    Second,
 }
 
 /// What a code generator may do with a loop.

@@ -2,7 +2,8 @@
 //!
 //! `%5` is a register, `$2` a variable; an operation is followed by the type it works on, lanes and all.
 use super::{
-    Access, Binary, Buffer, BufferId, Compare, Hint, Kernel, Op, Reduce, Reg, Scalar, Stmt, Ty, Unary, Var,
+    Access, Binary, Buffer, BufferId, Cache, Compare, Hint, Kernel, Op, Reduce, Reg, Scalar, Stmt, Ty, Unary,
+    Var,
 };
 use std::fmt::{Display, Formatter, Result};
 
@@ -85,8 +86,9 @@ impl Text<'_> {
                 write!(f, "scatter.{} {}, {value}", self.ty(*value), self.at(*buffer, *index, 0))?;
                 masked(f, *mask)?;
             }
-            Stmt::Prefetch { buffer, index, offset } => {
-                write!(f, "prefetch {}", self.at(*buffer, *index, *offset))?;
+            Stmt::Prefetch { buffer, index, offset, into } => {
+                let level = if *into == Cache::First { 1 } else { 2 };
+                write!(f, "prefetch.l{level} {}", self.at(*buffer, *index, *offset))?;
             }
             Stmt::For { index, start, end, step, hint, body } => {
                 let free = if *hint == Hint::Free { " free" } else { "" };

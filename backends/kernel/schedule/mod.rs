@@ -10,16 +10,14 @@ mod recurrent;
 mod reduce;
 mod row;
 mod scan;
-mod tile;
 
-pub use gemm::{Gemm, gemm};
+pub use gemm::{Gemm, Tile, gemm, panel_elements, tile};
 pub use map::{Map, map};
 pub use moments::Moments;
 pub use recurrent::{Activation, Block, Cell, Operand, Recurrent, Role, block, recurrent};
 pub use reduce::{Combine, Reduction, reduce};
 pub use row::{Norm, Row, row};
 pub use scan::{Scan, scan};
-pub use tile::{Tile, panel_elements, tile};
 
 use crate::nest::Kernel;
 use crate::term::Source;

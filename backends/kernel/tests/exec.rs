@@ -2,7 +2,9 @@
 use weft_ir::DType;
 use weft_kernel::math::{self, Function};
 use weft_kernel::nest::exec::{self, Argument, Block, Fault};
-use weft_kernel::nest::{Access, Binary, Builder, Compare, Hint, Kernel, Op, Reduce, Scalar, Stmt, Ty};
+use weft_kernel::nest::{
+    Access, Binary, Builder, Cache, Compare, Hint, Kernel, Op, Reduce, Scalar, Stmt, Ty,
+};
 
 /// Runs one task on an input of 20 numbers and an output of 20; the output.
 fn run(kernel: &Kernel) -> Result<Block, Fault> {
@@ -138,7 +140,7 @@ fn everything() -> Kernel {
         let so_far = b.get(sum);
         let next = b.fma(x, x, so_far);
         b.set(sum, next);
-        b.stmt(Stmt::Prefetch { buffer: from, index: i, offset: 64 });
+        b.stmt(Stmt::Prefetch { buffer: from, index: i, offset: 64, into: Cache::First });
     });
     let total = b.get(sum);
     b.store(own, zero, 0, total);

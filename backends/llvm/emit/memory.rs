@@ -9,7 +9,7 @@ use inkwell::values::{
     AnyValue, AsValueRef, BasicValue, CallSiteValue, InstructionOpcode, IntValue, PointerValue, VectorValue,
 };
 use weft_ir::DType;
-use weft_kernel::nest::{BufferId, Reg};
+use weft_kernel::nest::{BufferId, Cache, Reg};
 
 /// The address of an element.
 pub(crate) fn element_at<'c>(
@@ -164,9 +164,10 @@ impl<'c> Emitter<'_, 'c> {
         Ok(())
     }
 
-    pub(super) fn prefetch(&self, at: PointerValue<'c>) -> Result<()> {
+    pub(super) fn prefetch(&self, at: PointerValue<'c>, into: Cache) -> Result<()> {
         let number = |n| self.context.i32_type().const_int(n, false).into();
-        let (read, keep, data) = (number(0), number(3), number(1));
+        let locality = if into == Cache::First { 3 } else { 2 };
+        let (read, keep, data) = (number(0), number(locality), number(1));
         self.call("llvm.prefetch", &[at.get_type().into()], &[at.into(), read, keep, data])?;
         Ok(())
     }

@@ -22,9 +22,9 @@ impl<'a, 'c> Emitter<'a, 'c> {
                 self.store(at, *buffer, *value, *mask)
             }
             Stmt::Scatter { buffer, index, value, mask } => self.scatter(*buffer, *index, *value, *mask),
-            Stmt::Prefetch { buffer, index, offset } => {
+            Stmt::Prefetch { buffer, index, offset, into } => {
                 let at = self.address(*buffer, *index, *offset)?;
-                self.prefetch(at)
+                self.prefetch(at, *into)
             }
             Stmt::For { .. } => self.for_each(stmt),
             Stmt::If { condition, then, otherwise } => self.branch(*condition, then, otherwise),

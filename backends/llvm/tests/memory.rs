@@ -8,7 +8,7 @@ use std::slice::from_ref;
 use weft_backend::OptLevel;
 use weft_ir::{DType, Tensor};
 use weft_kernel::nest::{
-    Access, Binary, BufferId, Builder, Compare, Hint, Kernel, Op, Reduce, Reg, Scalar, Stmt, Ty, Var,
+    Access, Binary, BufferId, Builder, Cache, Compare, Hint, Kernel, Op, Reduce, Reg, Scalar, Stmt, Ty, Var,
 };
 
 const LEVELS: [OptLevel; 4] = [OptLevel::O0, OptLevel::O1, OptLevel::O2, OptLevel::O3];
@@ -71,7 +71,7 @@ fn arrays_hold_a_task_s_own_data() {
         let at = b.add(base, row);
         let x = b.load(from, at, 0, 4);
         b.store(array, row, 0, x);
-        b.stmt(Stmt::Prefetch { buffer: from, index: at, offset: 4 });
+        b.stmt(Stmt::Prefetch { buffer: from, index: at, offset: 4, into: Cache::First });
     });
     b.for_each(zero, four, 1, Hint::Free, |b, i| {
         b.for_each(zero, four, 1, Hint::Free, |b, j| {

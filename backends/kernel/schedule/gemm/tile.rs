@@ -1,5 +1,6 @@
 //! Tiles of a matrix product, and how its work is cut into tasks.
 use super::Machine;
+use super::blocks::Blocks;
 use weft_ir::{DType, Dim};
 
 /// The part of the result that is held in registers.
@@ -99,7 +100,7 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    pub(crate) fn new(tile: Tile, rows: &Dim, cols: &Dim, depth: &[Dim]) -> Self {
+    pub(crate) fn new(tile: Tile, rows: &Dim, cols: &Dim, depth: &[Dim], blocks: Option<&Blocks>) -> Self {
         let one = Dim::fixed(1);
         // Rows gathered from an image share most of their elements: only the channels count.
         let channels = depth.last().cloned().unwrap_or_else(|| one.clone()).larger(&one);
@@ -107,7 +108,10 @@ impl Plan {
         let tall = Dim::fixed(tile.rows.into());
         let block = Dim::fixed(BLOCK).div_floor(&channels).smaller(&Dim::fixed(512));
         // Each panel is read once a block, so that a block is several tiles even of the longest rows.
-        let rows_per_block = block.div_floor(&tall).larger(&Dim::fixed(4)).mul(&tall);
+        let rows_per_block = match blocks {
+            Some(blocks) => Dim::fixed(blocks.rows),
+            None => block.div_floor(&tall).larger(&Dim::fixed(4)).mul(&tall),
+        };
         let panels = cols.div_ceil(&Dim::fixed(tile.cols()));
         let one_panel = rows_per_block.mul(&depth).scale(tile.cols()).larger(&one);
         let panels_per_block = Dim::fixed(TASK).div_floor(&one_panel).larger(&one);

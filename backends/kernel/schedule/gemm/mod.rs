@@ -1,11 +1,21 @@
 //! `gemm`: matrix products, and convolutions as matrix products with rows gathered from an image.
 //!
 //! `A` is read in place, element by element, each splat over the columns of a tile; `B` lies in
-//! panels of as many columns as a tile has. The tile is held in registers over the whole depth. The
-//! order load, splat, multiply-add, row by row, keeps the register allocator from spilling.
-use super::Scheduled;
+//! panels of as many columns as a tile has. The tile is held in registers over the whole depth, or
+//! over a part of it where the panel is larger than the first-level cache: see [`blocks`]. The order
+//! load, splat, multiply-add, row by row, keeps the register allocator from spilling.
+mod blocks;
+mod depth;
+mod rows;
+mod tile;
+
+pub use tile::{Tile, panel_elements, tile};
+
+use self::blocks::Blocks;
+use self::depth::{Reach, Sums};
+use self::tile::{Plan, has_tail, tail_sizes};
 use super::domain::Domain;
-use super::tile::{Plan, Tile, has_tail, tail_sizes};
+use super::{Machine, Scheduled};
 use crate::nest::{Access, Binary, BufferId, Builder, Compare, Hint, Reg, Scalar, Ty, Var};
 use crate::term::{Emitter, Index, Point, Source, Term, TermId, Terms};
 use weft_ir::{DType, Dim};
@@ -36,7 +46,7 @@ pub struct Gemm {
 }
 
 /// Writes the kernel.
-pub fn gemm(name: &str, terms: &Terms, what: &Gemm) -> Scheduled {
+pub fn gemm(name: &str, machine: &Machine, terms: &Terms, what: &Gemm) -> Scheduled {
     let rank = what.dims.len();
     let dims = what.dims.iter().chain(&what.depth).cloned().collect();
     let mut domain = Domain::new(terms.clone(), dims, vec![what.root, what.a], what.out.clone());
@@ -55,14 +65,17 @@ pub fn gemm(name: &str, terms: &Terms, what: &Gemm) -> Scheduled {
     let out = b.buffer("out", domain.terms.dtype(domain.roots[0]), Access::Write);
     let product =
         |axes: std::ops::Range<usize>| domain.dims[axes].iter().fold(Dim::fixed(1), |p, d| p.mul(d));
-    let plan =
-        Plan::new(what.tile, &product(ends[0]..ends[1]), &domain.dims[ends[1]], &domain.dims[ends[2]..]);
+    let depth = &domain.dims[ends[2]..];
+    let rows_of_all = product(ends[0]..ends[1]);
+    let blocks = Blocks::new(machine, what.tile, dtype, (&rows_of_all, depth));
+    let plan = Plan::new(what.tile, &rows_of_all, &domain.dims[ends[1]], depth, blocks.as_ref());
+    let sums = blocks.map(|blocks| blocks.buffer(&mut b, dtype, (what.tile, &rows_of_all)));
     let tasks = product(0..ends[0]).mul(&plan.row_blocks).mul(&plan.panel_blocks);
     let (a, panels) = (buffers[a_source.0 as usize], buffers[what.b.0 as usize]);
     let start = domain.terms.as_index(domain.roots[2]);
     let tile = what.tile;
     let (domain, buffers) = (&domain, &buffers[..]);
-    Writer { domain, buffers, a, b: panels, out, a_index, start, ends, tile, plan, dtype, row_step }
+    Writer { domain, buffers, a, b: panels, out, sums, a_index, start, ends, tile, plan, dtype, row_step }
         .task(&mut b);
     Scheduled { kernel: b.finish(), sources, tasks }
 }
@@ -93,6 +106,8 @@ struct Writer<'a> {
     a: BufferId,
     b: BufferId,
     out: BufferId,
+    /// How the depth is cut, and where the sums are between the parts, if it is.
+    sums: Option<(Blocks, BufferId)>,
     a_index: Index,
     start: Index,
     ends: Vec<usize>,
@@ -145,22 +160,6 @@ impl Writer<'_> {
         (size, start, b.min(end, total))
     }
 
-    /// The position on some axes from their joint number.
-    fn split(&self, b: &mut Builder, number: Reg, axes: std::ops::Range<usize>) -> Vec<Reg> {
-        let mut position = vec![number; axes.len()];
-        let mut rest = number;
-        for (i, axis) in axes.enumerate().rev() {
-            if i == 0 {
-                position[i] = rest;
-            } else {
-                let extent = b.extent(&self.domain.dims[axis]);
-                position[i] = b.rem(rest, extent);
-                rest = b.div(rest, extent);
-            }
-        }
-        position
-    }
-
     /// All row tiles of one panel: whole ones, then ever smaller ones.
     fn panel(&self, b: &mut Builder, place: &Place, end: Reg) {
         let narrow = match self.plan.cols.as_fixed() {
@@ -179,6 +178,28 @@ impl Writer<'_> {
     }
 
     fn column(&self, b: &mut Builder, place: &Place, end: Reg, vectors: u32) {
+        if let Some((blocks, sums)) = &self.sums {
+            return self.column_in_blocks(b, (place, end, vectors), (blocks, *sums));
+        }
+        self.tiles(b, place, end, &mut |b, place, tall| {
+            let sums = self.cleared(b, tall * vectors);
+            let rows = self.rows(b, place, tall);
+            let all = b.extent(&self.domain.dims[self.ends[2]]);
+            let tile = Sums { rows: &rows, sums: &sums, vectors, ahead: None };
+            let start = Reach::start(b);
+            self.depth(b, &tile, (self.ends[2], start, all), place);
+            self.finish(b, place, (tall, vectors), &sums);
+        });
+    }
+
+    /// The tiles of a column: those of full height, then ever smaller ones.
+    fn tiles(
+        &self,
+        b: &mut Builder,
+        place: &Place,
+        end: Reg,
+        tile: &mut dyn FnMut(&mut Builder, &Place, u32),
+    ) {
         let mut start = place.row;
         for (i, tall) in std::iter::once(self.tile.rows).chain(tail_sizes(self.tile.rows)).enumerate() {
             let size = b.index(tall.into());
@@ -188,22 +209,21 @@ impl Writer<'_> {
             let fits = i == 0 || self.plan.rows.as_fixed().is_none_or(|r| has_tail(r, self.tile.rows, tall));
             if fits {
                 b.for_each(start, stop, tall.into(), Hint::AsWritten, |b, row| {
-                    self.tile(b, &Place { row, ..place.clone() }, (tall, vectors));
+                    tile(b, &Place { row, ..place.clone() }, tall);
                 });
             }
             start = stop;
         }
     }
 
-    /// One tile: the sum over the depth, then what is fused behind.
-    fn tile(&self, b: &mut Builder, place: &Place, (tall, vectors): (u32, u32)) {
-        let ty = Ty::vector(self.dtype, self.tile.lanes);
-        let rows = self.rows(b, place, tall);
-        let zero = b.constant(ty, Scalar::Float(0.0));
-        let sums: Vec<Var> = (0..tall * vectors).map(|_| b.var(zero)).collect();
-        let tile = Sums { rows: &rows, sums: &sums, vectors };
-        let none = b.index(0);
-        self.depth(b, &tile, (self.ends[2], none, none), place);
+    /// Sums that begin at zero.
+    fn cleared(&self, b: &mut Builder, count: u32) -> Vec<Var> {
+        let zero = b.constant(Ty::vector(self.dtype, self.tile.lanes), Scalar::Float(0.0));
+        (0..count).map(|_| b.var(zero)).collect()
+    }
+
+    /// What is fused behind the sums of a tile.
+    fn finish(&self, b: &mut Builder, place: &Place, (tall, vectors): (u32, u32), sums: &[Var]) {
         let mut axes = self.axes(b, place);
         for row in 0..tall {
             for vector in 0..vectors {
@@ -212,142 +232,6 @@ impl Writer<'_> {
             }
             if row + 1 < tall {
                 self.next_row(b, &mut axes);
-            }
-        }
-    }
-
-    /// Where each row of `A` starts: a register and a constant.
-    fn rows(&self, b: &mut Builder, place: &Place, tall: u32) -> Vec<(Reg, i64)> {
-        let Some(step) = &self.row_step else { return self.gathered_rows(b, place, tall) };
-        let mut origin = place.batch.clone();
-        let zero = b.index(0);
-        origin.resize(self.domain.dims.len(), zero);
-        let start = self.at(b, &origin, &self.a_index);
-        let fixed = step.as_fixed();
-        let step = b.extent(step);
-        let distance = b.mul(place.row, step);
-        let base = b.add(start, distance);
-        let place_of = |row: u32| match fixed {
-            Some(step) => (base, step * i64::from(row)),
-            None => {
-                let row = b.index(row.into());
-                let distance = b.mul(step, row);
-                (b.add(base, distance), 0)
-            }
-        };
-        (0..tall).map(place_of).collect()
-    }
-
-    fn gathered_rows(&self, b: &mut Builder, place: &Place, tall: u32) -> Vec<(Reg, i64)> {
-        let mut axes = self.axes(b, place);
-        let mut rows = Vec::new();
-        for row in 0..tall {
-            rows.push((self.at(b, &axes, &self.a_index), 0));
-            if row + 1 < tall {
-                self.next_row(b, &mut axes);
-            }
-        }
-        rows
-    }
-
-    /// The position on all axes of the first row of a tile, depth axes at 0.
-    fn axes(&self, b: &mut Builder, place: &Place) -> Vec<Reg> {
-        let mut axes = place.batch.clone();
-        axes.extend(self.split(b, place.row, self.ends[0]..self.ends[1]));
-        axes.push(place.col);
-        let zero = b.index(0);
-        axes.resize(self.domain.dims.len(), zero);
-        axes
-    }
-
-    /// Moves on to the next row; on the last axis that may carry over.
-    fn next_row(&self, b: &mut Builder, axes: &mut [Reg]) {
-        let one = b.index(1);
-        let mut carry: Option<Reg> = None;
-        for axis in (self.ends[0]..self.ends[1]).rev() {
-            let moved = b.add(axes[axis], one);
-            axes[axis] = carry.map_or(moved, |carry| b.select(carry, moved, axes[axis]));
-            if axis > self.ends[0] {
-                let extent = b.extent(&self.domain.dims[axis]);
-                let over = b.compare(Compare::Le, extent, axes[axis]);
-                let zero = b.index(0);
-                axes[axis] = b.select(over, zero, axes[axis]);
-                carry = Some(over);
-            }
-        }
-    }
-
-    fn at(&self, b: &mut Builder, axes: &[Reg], index: &Index) -> Reg {
-        let mut axes = axes.to_vec();
-        let zero = b.index(0);
-        axes.resize(self.domain.dims.len(), zero);
-        let point = Point { axes, shift: None, lanes: None, mask: None };
-        Emitter::new(&self.domain.terms, self.buffers, point).scalar_index(b, index)
-    }
-
-    /// Loops over the depth axes; `at` is the offset into `A` so far, `step` the number of the step.
-    fn depth(&self, b: &mut Builder, tile: &Sums<'_>, (axis, at, step): (usize, Reg, Reg), place: &Place) {
-        let (zero, extent) = (b.index(0), b.extent(&self.domain.dims[axis]));
-        let stride = b.extent(&self.a_index.factor(axis as u32));
-        let before = b.mul(step, extent);
-        if axis + 1 < self.domain.dims.len() {
-            return b.for_each(zero, extent, 1, Hint::AsWritten, |b, i| {
-                let (distance, step) = (b.mul(i, stride), b.add(before, i));
-                let at = b.add(at, distance);
-                self.depth(b, tile, (axis + 1, at, step), place);
-            });
-        }
-        let width = b.index(self.tile.cols());
-        let panel = b.mul(before, width);
-        let panel = b.add(place.panel, panel);
-        let starts: Vec<(Reg, i64)> =
-            tile.rows.iter().map(|(reg, offset)| (b.add(*reg, at), *offset)).collect();
-        let tile = Sums { rows: &starts, ..*tile };
-        let unroll = 4;
-        let four = b.index(unroll);
-        let rest = b.rem(extent, four);
-        let whole = b.sub(extent, rest);
-        b.for_each(zero, whole, unroll, Hint::AsWritten, |b, k| {
-            self.steps(b, &tile, (k, unroll), (stride, panel))
-        });
-        b.for_each(whole, extent, 1, Hint::AsWritten, |b, k| self.steps(b, &tile, (k, 1), (stride, panel)));
-    }
-
-    /// `count` steps of the depth from `k` on.
-    fn steps(&self, b: &mut Builder, tile: &Sums<'_>, (k, count): (Reg, i64), (stride, panel): (Reg, Reg)) {
-        let (width, lanes) = (b.index(self.tile.cols()), self.tile.lanes);
-        let (down, right) = (b.mul(k, width), b.mul(k, stride));
-        let panel = b.add(panel, down);
-        // Rows that differ by a constant share one register.
-        let mut starts: Vec<(Reg, Reg)> = Vec::new();
-        for (reg, _) in tile.rows {
-            if !starts.iter().any(|(from, _)| from == reg) {
-                starts.push((*reg, b.add(*reg, right)));
-            }
-        }
-        let fixed = b.known(stride);
-        for step in 0..count {
-            let columns: Vec<Reg> = (0..tile.vectors)
-                .map(|v| b.load(self.b, panel, step * self.tile.cols() + i64::from(v * lanes), lanes))
-                .collect();
-            for (row, (reg, offset)) in tile.rows.iter().enumerate() {
-                let start = starts.iter().find(|(from, _)| from == reg).map_or(*reg, |(_, to)| *to);
-                let scalar = match fixed {
-                    Some(stride) => b.load(self.a, start, offset + step * stride, 1),
-                    None => {
-                        let step = b.index(step);
-                        let distance = b.mul(step, stride);
-                        let at = b.add(start, distance);
-                        b.load(self.a, at, *offset, 1)
-                    }
-                };
-                let splat = b.splat(scalar, lanes);
-                for (vector, column) in columns.iter().enumerate() {
-                    let var = tile.sums[row * tile.vectors as usize + vector];
-                    let sum = b.get(var);
-                    let sum = b.fma(splat, *column, sum);
-                    b.set(var, sum);
-                }
             }
         }
     }
@@ -370,15 +254,4 @@ impl Writer<'_> {
         let value = emitter.value(b, self.domain.roots[0]);
         emitter.store(b, self.out, &self.domain.out, value);
     }
-}
-
-/// The registers of a tile.
-#[derive(Clone, Copy)]
-struct Sums<'a> {
-    /// Where the rows of `A` start.
-    rows: &'a [(Reg, i64)],
-    /// The sums, row by row.
-    sums: &'a [Var],
-    /// Vectors in a row.
-    vectors: u32,
 }

@@ -1,0 +1,187 @@
+//! A depth that is cut into blocks, so that the part of a panel in use stays in the first-level cache.
+//!
+//! Without blocks every tile reads the whole panel anew, from the second-level cache if it is large:
+//! 192 bytes for 12 cycles of multiply-adds, which that cache can just about give. With blocks all
+//! tiles of a column go through one part of the panel before the next part; in between their sums lie
+//! in an array of the kernel's own. That costs as many loads and stores as a tile has vectors, once a
+//! block (Goto and van de Geijn, "Anatomy of high-performance matrix multiplication", 2008).
+use super::depth::{Ahead, Reach, Sums};
+use super::tile::Tile;
+use super::{Machine, Place, Writer};
+use crate::nest::{Access, BufferId, Builder, Hint, Reg, Var};
+use weft_ir::{DType, Dim};
+
+/// Rows that share a part of a panel, about.
+const ROWS: i64 = 128;
+/// Fewer tiles than these do not make up for the way of the sums to memory and back.
+const LEAST_TILES: i64 = 3;
+
+/// How the depth is cut: one depth axis in parts, the axes outside of it step by step.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Blocks {
+    /// Which of the depth axes.
+    axis: usize,
+    /// Positions on that axis in a part.
+    length: i64,
+    /// Rows of a task, whole tiles.
+    pub(crate) rows: i64,
+}
+
+impl Blocks {
+    /// Nothing where the depth is not known, or short enough, or where there are few rows.
+    pub(super) fn new(
+        machine: &Machine,
+        tile: Tile,
+        dtype: DType,
+        (rows, depth): (&Dim, &[Dim]),
+    ) -> Option<Self> {
+        let tall = i64::from(tile.rows);
+        let few = rows.as_fixed().is_some_and(|rows| rows < LEAST_TILES * tall);
+        let extents: Vec<i64> = depth.iter().map(Dim::as_fixed).collect::<Option<_>>()?;
+        let step = tile.cols() * dtype.bits() as i64 / 8;
+        let most = (machine.l1 as i64 * 3 / 4 / step).max(1);
+        if few || extents.iter().product::<i64>() <= most * 3 / 2 {
+            return None;
+        }
+        let inner = |axis: usize| extents[axis + 1..].iter().product::<i64>();
+        let axis = (0..extents.len()).find(|axis| inner(*axis) <= most)?;
+        let (extent, longest) = (extents[axis], (most / inner(axis).max(1)).max(1));
+        // Parts of about the same length, which the unrolled loop divides.
+        let parts = (extent as u64).div_ceil(longest as u64);
+        let length = (extent as u64).div_ceil(parts).next_multiple_of(if inner(axis) == 1 { 4 } else { 1 });
+        Some(Self { axis, length: length as i64, rows: (ROWS / tall).max(1) * tall })
+    }
+
+    /// The array for the sums.
+    pub(super) fn buffer(
+        self,
+        b: &mut Builder,
+        dtype: DType,
+        (tile, rows): (Tile, &Dim),
+    ) -> (Self, BufferId) {
+        let most = rows.as_fixed().map_or(self.rows, |rows| rows.min(self.rows));
+        (self, b.buffer("sums", dtype, Access::Local((most * tile.cols()) as u32)))
+    }
+}
+
+impl Writer<'_> {
+    /// All tiles of a column, part by part of the depth.
+    pub(super) fn column_in_blocks(
+        &self,
+        b: &mut Builder,
+        (place, end, vectors): (&Place, Reg, u32),
+        (blocks, sums): (&Blocks, BufferId),
+    ) {
+        let first = place.row;
+        self.tiles(b, place, end, &mut |b, place, tall| {
+            let cleared = self.cleared(b, tall * vectors);
+            self.put(b, (place.row, first), (sums, vectors), &cleared);
+        });
+        let start = Reach::start(b);
+        self.parts(
+            b,
+            (self.ends[2], self.ends[2] + blocks.axis),
+            start,
+            blocks,
+            &mut |b, axis, reach, stop| {
+                self.tiles(b, place, end, &mut |b, place, tall| {
+                    let held = self.take(b, (place.row, first), (sums, vectors), tall);
+                    let rows = self.rows(b, place, tall);
+                    let ahead = self.ahead(b, (axis, reach, stop), (place, first), tall);
+                    let tile = Sums { rows: &rows, sums: &held, vectors, ahead };
+                    self.depth(b, &tile, (axis, reach, stop), place);
+                    self.put(b, (place.row, first), (sums, vectors), &held);
+                });
+            },
+        );
+        self.tiles(b, place, end, &mut |b, place, tall| {
+            let held = self.take(b, (place.row, first), (sums, vectors), tall);
+            self.finish(b, place, (tall, vectors), &held);
+        });
+    }
+
+    /// The parts of the depth: the axes before `last` step by step, that one in parts.
+    fn parts(
+        &self,
+        b: &mut Builder,
+        (axis, last): (usize, usize),
+        reach: Reach,
+        blocks: &Blocks,
+        body: &mut dyn FnMut(&mut Builder, usize, Reach, Reg),
+    ) {
+        let (zero, extent) = (b.index(0), b.extent(&self.domain.dims[axis]));
+        if axis < last {
+            return b.for_each(zero, extent, 1, Hint::AsWritten, |b, i| {
+                let reach = self.within(b, axis, &Reach { from: i, ..reach });
+                self.parts(b, (axis + 1, last), reach, blocks, body);
+            });
+        }
+        let length = b.index(blocks.length);
+        b.for_each(zero, extent, blocks.length, Hint::AsWritten, |b, from| {
+            let stop = b.add(from, length);
+            let stop = b.min(stop, extent);
+            body(b, axis, Reach { from, ..reach }, stop);
+        });
+    }
+
+    /// What is needed after a tile of this part; for rows that are evenly apart and a part of one
+    /// axis that lies in one piece.
+    fn ahead(
+        &self,
+        b: &mut Builder,
+        (axis, reach, stop): (usize, Reach, Reg),
+        (place, first): (&Place, Reg),
+        tall: u32,
+    ) -> Option<Ahead> {
+        let one_piece = self.a_index.factor(axis as u32).as_fixed() == Some(1);
+        let step = self.row_step.as_ref().filter(|_| one_piece && axis + 1 == self.domain.dims.len())?;
+        let (blocks, _) = self.sums.as_ref()?;
+        let rows = b.extent(&step.scale(tall.into()));
+        let tiles = (blocks.rows / i64::from(self.tile.rows)).max(1);
+        let lines = (self.tile.cols() as u64).div_ceil(tiles as u64) as i64;
+        let (before, _) = self.steps_before(b, axis, &reach);
+        let next = b.add(before, stop);
+        let width = b.index(self.tile.cols());
+        let next = b.mul(next, width);
+        let panel = b.add(place.panel, next);
+        let (length, height, per_step) =
+            (b.sub(stop, reach.from), b.index(self.tile.rows.into()), b.index(lines));
+        let number = b.sub(place.row, first);
+        let number = b.div(number, height);
+        let share = b.mul(length, per_step);
+        let done = b.mul(number, share);
+        let panel = b.add(panel, done);
+        let skipped = b.mul(reach.from, per_step);
+        Some(Ahead { rows, panel: b.sub(panel, skipped), lines })
+    }
+
+    /// Where the sums of a tile's first row lie.
+    fn held_at(&self, b: &mut Builder, (row, first): (Reg, Reg)) -> Reg {
+        let (number, width) = (b.sub(row, first), b.index(self.tile.cols()));
+        b.mul(number, width)
+    }
+
+    fn take(
+        &self,
+        b: &mut Builder,
+        rows: (Reg, Reg),
+        (buffer, vectors): (BufferId, u32),
+        tall: u32,
+    ) -> Vec<Var> {
+        let at = self.held_at(b, rows);
+        let lanes = self.tile.lanes;
+        let offset = |n: u32| i64::from(n / vectors) * self.tile.cols() + i64::from(n % vectors * lanes);
+        let values: Vec<Reg> = (0..tall * vectors).map(|n| b.load(buffer, at, offset(n), lanes)).collect();
+        values.into_iter().map(|value| b.var(value)).collect()
+    }
+
+    fn put(&self, b: &mut Builder, rows: (Reg, Reg), (buffer, vectors): (BufferId, u32), sums: &[Var]) {
+        let at = self.held_at(b, rows);
+        let width = self.tile.cols();
+        for (n, sum) in (0u32..).zip(sums) {
+            let offset = i64::from(n / vectors) * width + i64::from(n % vectors * self.tile.lanes);
+            let sum = b.get(*sum);
+            b.store(buffer, at, offset, sum);
+        }
+    }
+}
