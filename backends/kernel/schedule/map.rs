@@ -1,5 +1,6 @@
 //! `map`: every element of the result from its own term, vectorised along one axis.
 use super::domain::Domain;
+use super::transpose::Transpose;
 use super::{Machine, Scheduled};
 use crate::nest::{Access, Builder, Hint, Reg};
 use crate::term::{Emitter, Index, Point, TermId, Terms};
@@ -24,12 +25,19 @@ pub fn map(name: &str, machine: &Machine, terms: &Terms, map: &Map) -> Scheduled
     let mut domain = Domain::new(terms.clone(), map.dims.clone(), vec![map.root], map.out.clone());
     domain.collapse();
     let dtype = domain.terms.dtype(domain.roots[0]);
-    let axis = domain.lane_axis(machine);
     let lanes = machine.lanes(dtype).min(machine.lanes(DType::F32));
-    let mut b = Builder::new(name, &format!("map x{lanes}"));
+    // Narrower elements would need more lanes than the terms are evaluated in.
+    let turned = if dtype.bits() >= 32 { Transpose::of(&domain, lanes) } else { None };
+    let title = if turned.is_some() { "transpose" } else { "map" };
+    let mut b = Builder::new(name, &format!("{title} x{lanes}"));
     let used = domain.sources();
     let buffers = domain.buffers(&mut b, &used);
     let out = b.buffer("out", dtype, Access::Write);
+    if let Some(turned) = turned {
+        let grid = turned.write(&mut b, &domain, (&buffers, out));
+        return Scheduled { kernel: b.finish(), sources: used, tasks: grid.tasks() };
+    }
+    let axis = domain.lane_axis(machine);
     let grid = Grid::new(&domain.dims, axis);
     grid.rows(&mut b, |b, outer, (start, end)| {
         lanes_loop(b, (start, end), lanes, |b, col, lanes, mask| {

@@ -10,6 +10,7 @@ mod recurrent;
 mod reduce;
 mod row;
 mod scan;
+mod transpose;
 
 pub use gemm::{Gemm, Tile, gemm, panel_elements, tile};
 pub use map::{Map, map};
