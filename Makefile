@@ -64,8 +64,8 @@ models: build ## The real models against onnxruntime
 
 bench: build ## Speed against onnxruntime, kernels against the machine's peak
 	$(PY) tests/models/fetch.py
-	for bench in $(basename $(notdir $(wildcard benches/*.rs))); do cargo bench --locked --bench $$bench; done
 	$(PY) benches/peers.py
+	$(PY) benches/gemm.py
 
 faults: setup ## Plants the known faults one by one; each must turn a test red
 	$(PY) tests/faults/plant.py

@@ -157,11 +157,13 @@ def print_models(results: list[Result], threads: list[int]) -> None:
 
 
 def print_schedules(results: list[Result]) -> None:
-    """Where the time of each model goes."""
+    """Where the time of each model goes; generic schedules are those that gather or scatter."""
     print("\nshare of the time by schedule, one thread")
     for result in results:
-        shares = "  ".join(f"{name} {share:.1%}" for name, share in result.get("schedules", {}).items())
-        print(f"{result['model']:18}{shares}")
+        spent = result.get("schedules", {})
+        generic = sum(share for name, share in spent.items() if name.startswith("generic"))
+        shares = "  ".join(f"{name} {share:.1%}" for name, share in spent.items())
+        print(f"{result['model']:18}generic {generic:.1%} of all: {shares}")
 
 
 def main() -> int:

@@ -90,6 +90,18 @@ impl Domain {
         (0..self.dims.len()).rev().min_by_key(|axis| cost(*axis)).unwrap_or(0)
     }
 
+    /// What the schedule is called where lanes along that axis read or write elements that do not lie
+    /// in a row: `generic` before its name, so that profiles tell.
+    pub(crate) fn title(&self, name: &str, axis: usize) -> String {
+        let mut positions = self.terms.positions(&self.roots);
+        positions.push(self.out.clone());
+        let in_row = |p: &Index| {
+            let varies = p.opaques().any(|term| self.terms.varies(term, axis as u32));
+            !varies && matches!(p.factor(axis as u32).as_fixed(), Some(0 | 1))
+        };
+        if positions.iter().all(in_row) { name.to_string() } else { format!("generic {name}") }
+    }
+
     /// The sources in use, with their element types.
     pub(crate) fn sources(&self) -> Vec<Source> {
         self.typed_sources().into_keys().collect()

@@ -28,7 +28,8 @@ pub fn map(name: &str, machine: &Machine, terms: &Terms, map: &Map) -> Scheduled
     let lanes = machine.lanes(dtype).min(machine.lanes(DType::F32));
     // Narrower elements would need more lanes than the terms are evaluated in.
     let turned = if dtype.bits() >= 32 { Transpose::of(&domain, lanes) } else { None };
-    let title = if turned.is_some() { "transpose" } else { "map" };
+    let axis = domain.lane_axis(machine);
+    let title = if turned.is_some() { "transpose".to_string() } else { domain.title("map", axis) };
     let mut b = Builder::new(name, &format!("{title} x{lanes}"));
     let used = domain.sources();
     let buffers = domain.buffers(&mut b, &used);
@@ -37,7 +38,6 @@ pub fn map(name: &str, machine: &Machine, terms: &Terms, map: &Map) -> Scheduled
         let grid = turned.write(&mut b, &domain, (&buffers, out));
         return Scheduled { kernel: b.finish(), sources: used, tasks: grid.tasks() };
     }
-    let axis = domain.lane_axis(machine);
     let grid = Grid::new(&domain.dims, axis);
     grid.rows(&mut b, |b, outer, (start, end)| {
         lanes_loop(b, (start, end), lanes, |b, col, lanes, mask| {

@@ -107,7 +107,7 @@ pub fn reduce(name: &str, machine: &Machine, terms: &Terms, what: &Reduction) ->
         (false, true) => "out",
         (false, false) => "in",
     };
-    let mut b = Builder::new(name, &format!("reduce x{lanes} {direction}"));
+    let mut b = Builder::new(name, &format!("{} x{lanes} {direction}", domain.title("reduce", axis)));
     let used = domain.sources();
     let buffers = domain.buffers(&mut b, &used);
     let out = b.buffer("out", domain.terms.dtype(domain.roots[0]), Access::Write);
