@@ -159,7 +159,7 @@ impl Inference<'_> {
         let Some(regions) = self.settled_regions(graph, id, &cx)? else { return Ok(Vec::new()) };
         // Types within the regions are known only now.
         let node = if regions.is_empty() { node.clone() } else { graph.node(id).clone() };
-        let results = (def.infer)(&InferCx { node: &node, regions: &regions, ..cx })?;
+        let results = InferCx { node: &node, regions: &regions, ..cx }.infer()?;
         if results.len() < node.results.len() {
             let (found, given) = (node.results.len(), results.len());
             return Err(InferError(format!("{found} results are used, the operator gives {given}")));

@@ -3,7 +3,7 @@ use crate::attr::Attr;
 use crate::dim::Dim;
 use crate::graph::Node;
 use crate::infer::Fact;
-use crate::types::{DType, TensorType};
+use crate::types::{DType, MAX_RANK, TensorType};
 use std::collections::BTreeMap;
 use std::fmt;
 use thiserror::Error;
@@ -295,6 +295,15 @@ impl<'a> InferCx<'a> {
     pub fn need(&self, i: usize) -> Result<&'a Fact, InferError> {
         let name = self.def.operands.get(i).map_or("", |o| o.name);
         self.get(i).ok_or_else(|| InferError(format!("operand {i} `{name}` is missing")))
+    }
+
+    /// What is known of the results, none of more axes than there may be.
+    pub fn infer(&self) -> Result<Vec<Fact>, InferError> {
+        let facts = (self.def.infer)(self)?;
+        match facts.iter().filter_map(|fact| fact.ty.rank()).find(|rank| *rank > MAX_RANK) {
+            Some(rank) => Err(InferError(format!("the result has {rank} axes, expected at most {MAX_RANK}"))),
+            None => Ok(facts),
+        }
     }
 
     /// How many results the node has.

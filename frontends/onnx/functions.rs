@@ -83,10 +83,10 @@ fn bind_attributes<'a>(
     let mut given = Attributes::of(node, outer)?.bindings();
     let mut bound = Bound::new();
     for default in &function.attribute_proto {
-        bound.insert(default.name(), given.remove(default.name()).unwrap_or(default));
+        bound.insert(default.name(), Some(given.remove(default.name()).unwrap_or(default)));
     }
     for name in &function.attribute {
-        bound.extend(given.remove_entry(name.as_str()));
+        bound.insert(name, given.remove(name.as_str()));
     }
     match given.keys().next() {
         Some(name) => Err(Cause::Invalid(format!("the function has no attribute `{name}`"))),

@@ -2,7 +2,7 @@
 use crate::attributes::Bound;
 use crate::builder::Builder;
 use crate::frame::{Binding, Frame, Surroundings};
-use crate::model::{Model, NEWEST_OPSET, clip};
+use crate::model::{Model, NEWEST_OPSET, clip, contradiction};
 use crate::proto::{GraphProto, ModelProto, ValueInfoProto};
 use crate::region::output_names;
 use crate::types::tensor_type;
@@ -64,6 +64,12 @@ fn check(proto: &ModelProto, model: &mut Model<'_>) {
     }
     if model.functions.len() < proto.functions.len() {
         wrong.push(Cause::invalid("two functions have one name"));
+    }
+    wrong.extend(contradiction(&proto.opset_import));
+    for function in &proto.functions {
+        if let Some(Cause::Invalid(what)) = contradiction(&function.opset_import) {
+            wrong.push(Cause::Invalid(format!("function `{}`: {what}", clip(function.name()))));
+        }
     }
     wrong.into_iter().for_each(|cause| model.complain(Place::Model, cause));
     if !proto.training_info.is_empty() {

@@ -75,6 +75,17 @@ pub(crate) fn opsets(imports: &[OperatorSetIdProto]) -> Opsets<'_> {
     imports.iter().map(|import| (domain(import.domain()), import.version())).collect()
 }
 
+/// The first import that contradicts one before it.
+pub(crate) fn contradiction(imports: &[OperatorSetIdProto]) -> Option<Cause> {
+    let mut seen = Opsets::new();
+    imports.iter().find_map(|import| {
+        let (name, version) = (domain(import.domain()), import.version());
+        let before = seen.insert(name, version).filter(|before| *before != version)?;
+        let name = if name.is_empty() { "ai.onnx".to_string() } else { clip(name) };
+        Some(Cause::Invalid(format!("opsets {before} and {version} of domain `{name}` are imported")))
+    })
+}
+
 /// ONNX's own domain has two names.
 pub(crate) fn domain(name: &str) -> &str {
     if name == "ai.onnx" { "" } else { name }

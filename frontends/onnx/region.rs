@@ -116,11 +116,7 @@ impl<'a> Builder<'_, 'a> {
             self.bind(inner, Binding::Value(value))?;
         }
         self.frame_mut().add_hints(&proto.input);
-        for id in self.graph.inputs().to_vec() {
-            let value = Value { node: id, slot: 0 };
-            let name = self.graph.name_of(value).to_string();
-            self.hint(value, &name);
-        }
+        proto.input.iter().try_for_each(|input| self.as_declared(input.name()))?;
         Ok(())
     }
 
@@ -130,7 +126,7 @@ impl<'a> Builder<'_, 'a> {
         self.run();
         let mut outputs = Vec::with_capacity(proto.output.len());
         for output in &proto.output {
-            match self.lookup(output.name()) {
+            match self.output(output.name()) {
                 Ok(Some(value)) => outputs.push(value),
                 Err(Stop::Reported) => {}
                 Ok(None) => {
@@ -141,6 +137,13 @@ impl<'a> Builder<'_, 'a> {
             }
         }
         outputs
+    }
+
+    /// An output, which is of the type that the file gives it.
+    fn output(&mut self, name: &'a str) -> Result<Option<Value>, Stop> {
+        let value = self.lookup(name)?;
+        self.as_declared(name)?;
+        Ok(value)
     }
 
     /// Binds the weights of a graph and puts its nodes before the reader.
