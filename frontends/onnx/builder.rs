@@ -136,7 +136,9 @@ impl<'m, 'a> Builder<'m, 'a> {
     /// Compares a value with what the file says of it, and takes the rank from there where inference
     /// found none.
     pub(crate) fn declared(&mut self, value: Value, name: &str) -> Result<(), Cause> {
-        let Some(hint) = self.frame().hints.get(name).and_then(|ty| tensor_type(ty).ok()) else { return Ok(()) };
+        let Some(hint) = self.frame().hints.get(name).and_then(|ty| tensor_type(ty).ok()) else {
+            return Ok(());
+        };
         let known = self.fact(value).clone();
         if hint.dtype != known.ty.dtype {
             let (name, found) = (clip(name), known.ty.dtype);

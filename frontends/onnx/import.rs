@@ -2,7 +2,8 @@
 use crate::attributes::Bound;
 use crate::builder::Builder;
 use crate::frame::{Binding, Frame, Surroundings};
-use crate::model::{Model, NEWEST_OPSET, clip, contradiction};
+use crate::model::{Model, NEWEST_OPSET, clip, concerning, contradiction};
+use crate::order::readers;
 use crate::proto::{GraphProto, ModelProto, ValueInfoProto};
 use crate::region::output_names;
 use crate::types::tensor_type;
@@ -89,6 +90,7 @@ fn main_graph<'a>(proto: &'a GraphProto, model: &mut Model<'a>) -> Option<Graph>
     let defaults: BTreeSet<&str> = proto.initializer.iter().map(|weight| weight.name()).collect();
     for input in proto.input.iter().filter(|input| !defaults.contains(input.name())) {
         if let Err(cause) = builder.formal(input) {
+            let cause = concerning(cause, "used", "", readers(&proto.node, input.name()));
             builder.model.complain(Place::Value(clip(input.name())), cause);
             builder.frame_mut().names.entry(input.name()).or_insert(Binding::Broken);
         }

@@ -11,6 +11,8 @@ pub(crate) const NEWEST_OPSET: i64 = 28;
 const MAX_NODES: u64 = if cfg!(test) { 40_000 } else { 400_000 };
 /// Problems kept.
 const MAX_PROBLEMS: usize = 2000;
+/// Nodes named in one message.
+const MAX_NODES_SHOWN: usize = 4;
 /// Bytes of a name shown in messages.
 const MAX_NAME: usize = 200;
 
@@ -97,6 +99,19 @@ pub(crate) fn op_name(node: &NodeProto) -> String {
         "" => clip(node.op_type()),
         domain => clip(&format!("{domain}.{}", node.op_type())),
     }
+}
+
+/// What weft does not have, with the nodes it is about.
+pub(crate) fn concerning<'a>(
+    cause: Cause,
+    role: &str,
+    path: &str,
+    nodes: impl Iterator<Item = &'a NodeProto>,
+) -> Cause {
+    let Cause::Unsupported(what) = cause else { return cause };
+    let nodes: Vec<String> = nodes.take(MAX_NODES_SHOWN).map(|node| place(path, node).to_string()).collect();
+    let about = if nodes.is_empty() { String::new() } else { format!(", {role} by {}", nodes.join(", ")) };
+    Cause::Unsupported(what + &about)
 }
 
 /// Where a node is.

@@ -2,9 +2,9 @@
 use crate::attributes::Attributes;
 use crate::builder::{Builder, Stop};
 use crate::frame::{Binding, Frame, Surroundings};
-use crate::model::{clip, domain, node_name};
+use crate::model::{clip, concerning, domain, node_name};
 use crate::names::{Names, nested};
-use crate::order::free_names;
+use crate::order::{free_names, makers};
 use crate::proto::{GraphProto, NodeProto, TensorProto, ValueInfoProto};
 use std::sync::Arc;
 use weft_frontend::{Cause, Place};
@@ -133,7 +133,11 @@ impl<'a> Builder<'_, 'a> {
                     let cause = Cause::invalid("the caller of the function left it out");
                     self.model.complain(Place::Value(clip(output.name())), cause);
                 }
-                Err(Stop::Because(cause)) => self.model.complain(Place::Value(clip(output.name())), cause),
+                Err(Stop::Because(cause)) => {
+                    let path = self.frame().around.path.clone();
+                    let cause = concerning(cause, "made", &path, makers(&proto.node, output.name()));
+                    self.model.complain(Place::Value(clip(output.name())), cause);
+                }
             }
         }
         outputs

@@ -22,7 +22,10 @@ impl<'a> Builder<'_, 'a> {
             self.model.report.warn(Place::Model, message);
         }
         for node in order.cyclic {
-            self.model.complain(place(&path, node), Cause::invalid("it is part of a cycle and needs its own result"));
+            self.model.complain(
+                place(&path, node),
+                Cause::invalid("it is part of a cycle and needs its own result"),
+            );
             self.poison(node);
         }
         self.frame_mut().nodes = order.nodes.into_iter().rev().collect();
