@@ -110,7 +110,7 @@ pub(crate) fn concerning<'a>(
 ) -> Cause {
     let Cause::Unsupported(what) = cause else { return cause };
     let nodes: Vec<String> = nodes.take(MAX_NODES_SHOWN).map(|node| place(path, node).to_string()).collect();
-    let about = if nodes.is_empty() { String::new() } else { format!(", {role} by {}", nodes.join(", ")) };
+    let about = if nodes.is_empty() { String::new() } else { format!(" ({role} by {})", nodes.join(", ")) };
     Cause::Unsupported(what + &about)
 }
 
