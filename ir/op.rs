@@ -136,17 +136,21 @@ pub struct Traits {
     pub elementwise: bool,
     /// The first two operands may be swapped.
     pub commutative: bool,
+    /// It has regions, runs one of them, and gives its outputs.
+    pub chooses: bool,
 }
 
 impl Traits {
     /// Pure, nothing else.
-    pub const PURE: Traits = Traits { pure: true, elementwise: false, commutative: false };
+    pub const PURE: Traits = Traits { pure: true, elementwise: false, commutative: false, chooses: false };
     /// Pure and elementwise with broadcasting.
-    pub const ELEMENTWISE: Traits = Traits { pure: true, elementwise: true, commutative: false };
+    pub const ELEMENTWISE: Traits = Traits { elementwise: true, ..Traits::PURE };
     /// Pure, elementwise and commutative.
-    pub const COMMUTATIVE: Traits = Traits { pure: true, elementwise: true, commutative: true };
+    pub const COMMUTATIVE: Traits = Traits { commutative: true, ..Traits::ELEMENTWISE };
+    /// Pure, and one of its regions is what it gives.
+    pub const CHOICE: Traits = Traits { chooses: true, ..Traits::PURE };
     /// Nothing may be assumed (random numbers).
-    pub const EFFECT: Traits = Traits { pure: false, elementwise: false, commutative: false };
+    pub const EFFECT: Traits = Traits { pure: false, ..Traits::PURE };
 }
 
 /// Why inference failed: what was found and what was expected, without the place.

@@ -4,6 +4,17 @@ use crate::program::{Memory, Step};
 use std::collections::{BTreeMap, BTreeSet};
 use weft_ir::{DType, Dim, Graph, Value};
 
+/// Ends the run in a branch whose result has another rank than all that is behind it can do with.
+fn never(branch: &str, found: usize, expected: usize) -> Step {
+    let message = format!("`{branch}` of an `If` gives a tensor of {found} axes, expected {expected}");
+    Step::Check {
+        left: Dim::fixed(found as i64),
+        right: Dim::fixed(expected as i64),
+        at_least: false,
+        message,
+    }
+}
+
 /// Where the results of both branches go.
 struct Landing {
     dims: Vec<Dim>,
@@ -75,6 +86,11 @@ impl Lowering<'_> {
         captures: &[Handle],
         landings: &[Landing],
     ) -> Result<Vec<Step>> {
+        let rank = |(value, landing): (&Value, &Landing)| (graph.ty(*value).rank(), landing.dims.len());
+        let mut ranks = graph.outputs().iter().zip(landings).map(rank);
+        if let Some((found, expected)) = ranks.find(|(found, expected)| *found != Some(*expected)) {
+            return Ok(vec![never(&graph.name, found.unwrap_or_default(), expected)]);
+        }
         let graph = self.own_region(graph);
         let mut targets: BTreeMap<Value, View> = BTreeMap::new();
         for (value, landing) in graph.outputs().iter().zip(landings) {
