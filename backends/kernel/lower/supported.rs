@@ -45,7 +45,8 @@ pub(super) fn refusal(graph: &Graph, id: NodeId) -> Option<String> {
 /// The inputs and outputs that only come in or go out.
 fn ports(main: &Graph) -> impl Iterator<Item = Problem> {
     let inputs = main.inputs().iter().map(|id| Value { node: *id, slot: 0 });
-    let inputs = inputs.filter(|value| main.uses(*value).is_empty()).map(|value| ("input", value));
+    let unused = |value: &Value| main.uses(*value).is_empty() && !main.outputs().contains(value);
+    let inputs = inputs.filter(unused).map(|value| ("input", value));
     let made = |value: &Value| main.is_input(*value) || main.node(value.node).op == "Const";
     let outputs = main.outputs().iter().copied().filter(made).map(|value| ("output", value));
     inputs.chain(outputs).filter_map(|(op, value)| {
