@@ -4,7 +4,7 @@ use crate::graph::{Graph, NodeId, Value};
 use crate::op::{InferCx, InferError, OpSet, Presence};
 use crate::tensor::Tensor;
 use crate::types::{DType, TensorType};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use thiserror::Error;
 
@@ -13,6 +13,9 @@ const MAX_VALUE: usize = 64;
 
 /// How often all loops together may be entered again.
 const MAX_ROUNDS: usize = 10_000;
+
+/// How many ranks of results are tried out, each on all that is behind.
+const MAX_TRIALS: usize = 32;
 
 /// What is known of a value before the program runs.
 #[derive(Debug, Clone)]
@@ -102,8 +105,8 @@ pub type Facts = BTreeMap<Value, Fact>;
 pub fn infer(graph: &mut Graph, ops: &OpSet) -> Result<Facts, Vec<Problem>> {
     let entry: Vec<Fact> =
         graph.inputs().iter().map(|id| Fact::of(graph.ty(Value { node: *id, slot: 0 }).clone())).collect();
-    let mut inference =
-        Inference { ops, path: vec![graph.name.clone()], problems: Vec::new(), rounds: MAX_ROUNDS };
+    let (path, problems) = (vec![graph.name.clone()], Vec::new());
+    let mut inference = Inference { ops, path, problems, rounds: MAX_ROUNDS, trials: MAX_TRIALS };
     let facts = inference.graph(graph, entry);
     if inference.problems.is_empty() { Ok(facts) } else { Err(inference.problems) }
 }
@@ -115,6 +118,8 @@ struct Inference<'a> {
     problems: Vec<Problem>,
     /// How often loops may still be entered again.
     rounds: usize,
+    /// How many ranks may still be tried out.
+    trials: usize,
 }
 
 impl Inference<'_> {
@@ -124,8 +129,15 @@ impl Inference<'_> {
             let value = Value { node: id, slot: 0 };
             facts.insert(value, settle(graph, value, fact));
         }
-        for id in graph.order() {
-            match self.node(graph, id, &facts) {
+        let order = graph.order();
+        self.nodes(graph, &order, &mut facts);
+        facts
+    }
+
+    /// Infers nodes, producers first.
+    fn nodes(&mut self, graph: &mut Graph, order: &[NodeId], facts: &mut Facts) {
+        for (i, id) in order.iter().copied().enumerate() {
+            match self.ranked_node(graph, &order[i..], facts) {
                 Ok(results) => {
                     for (slot, fact) in results.into_iter().enumerate() {
                         let value = Value { node: id, slot: slot as u32 };
@@ -138,7 +150,47 @@ impl Inference<'_> {
                 }
             }
         }
-        facts
+    }
+
+    /// The facts about the results of the first of `rest`. Where its regions differ in rank, it has
+    /// the one rank that the nodes behind it can do with.
+    fn ranked_node(
+        &mut self,
+        graph: &mut Graph,
+        rest: &[NodeId],
+        facts: &Facts,
+    ) -> Result<Vec<Fact>, InferError> {
+        let [id, ..] = *rest else { return Ok(Vec::new()) };
+        let results = self.node(graph, id, facts)?;
+        let chooses = self.ops.get(graph.node(id).op.as_str()).is_some_and(|def| def.traits.chooses);
+        if !chooses || results.iter().all(|fact| fact.ty.rank().is_some()) {
+            return Ok(results);
+        }
+        let Some(ranks) = self.only_ranks(graph, rest, facts) else { return Ok(results) };
+        state(graph, id, &ranks);
+        self.node(graph, id, facts)
+    }
+
+    /// The ranks of that region of the first of `rest` which alone leaves nothing wrong behind it.
+    fn only_ranks(&mut self, graph: &Graph, rest: &[NodeId], facts: &Facts) -> Option<Vec<usize>> {
+        let regions = &graph.node(*rest.first()?).regions;
+        let ranks = |region: &Graph| region.outputs().iter().map(|value| region.ty(*value).rank()).collect();
+        let candidates: Option<BTreeSet<Vec<usize>>> = regions.iter().map(ranks).collect();
+        let candidates = candidates.filter(|ranks| ranks.len() > 1)?;
+        self.trials = self.trials.checked_sub(candidates.len())?;
+        let mut fitting = candidates.into_iter().filter(|ranks| self.fits(graph.clone(), rest, facts, ranks));
+        let only = fitting.next()?;
+        fitting.next().is_none().then_some(only)
+    }
+
+    /// Whether nothing is wrong with `rest` if the results of its first node have these ranks.
+    fn fits(&mut self, mut graph: Graph, rest: &[NodeId], facts: &Facts, ranks: &[usize]) -> bool {
+        let before = self.problems.len();
+        rest.first().into_iter().for_each(|id| state(&mut graph, *id, ranks));
+        self.nodes(&mut graph, rest, &mut facts.clone());
+        let fits = self.problems.len() == before;
+        self.problems.truncate(before);
+        fits
     }
 
     /// The facts about the results; none at all if something before the node, or in its regions,
@@ -159,7 +211,7 @@ impl Inference<'_> {
         let Some(regions) = self.settled_regions(graph, id, &cx)? else { return Ok(Vec::new()) };
         // Types within the regions are known only now.
         let node = if regions.is_empty() { node.clone() } else { graph.node(id).clone() };
-        let results = (def.infer)(&InferCx { node: &node, regions: &regions, ..cx })?;
+        let results = InferCx { node: &node, regions: &regions, ..cx }.infer()?;
         if results.len() < node.results.len() {
             let (found, given) = (node.results.len(), results.len());
             return Err(InferError(format!("{found} results are used, the operator gives {given}")));
@@ -214,6 +266,13 @@ impl Inference<'_> {
             }
         }
         Ok((self.problems.len() == before).then_some(regions))
+    }
+}
+
+/// Writes ranks into the results of a node.
+fn state(graph: &mut Graph, id: NodeId, ranks: &[usize]) {
+    for (result, rank) in graph.node_mut(id).results.iter_mut().zip(ranks) {
+        result.ty.dims = Some(vec![Dim::unknown(); *rank]);
     }
 }
 

@@ -24,4 +24,4 @@ pub use infer::Fact;
 pub use module::{Module, Stage};
 pub use op::{AttrDef, AttrDefault, AttrKind, Attrs, InferCx, InferError, OpDef, OpSet, OperandDef, Traits};
 pub use tensor::{Element, Tensor, TensorError};
-pub use types::{DType, TensorType};
+pub use types::{DType, MAX_RANK, TensorType};

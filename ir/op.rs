@@ -3,7 +3,7 @@ use crate::attr::Attr;
 use crate::dim::Dim;
 use crate::graph::Node;
 use crate::infer::Fact;
-use crate::types::{DType, TensorType};
+use crate::types::{DType, MAX_RANK, TensorType};
 use std::collections::BTreeMap;
 use std::fmt;
 use thiserror::Error;
@@ -136,17 +136,21 @@ pub struct Traits {
     pub elementwise: bool,
     /// The first two operands may be swapped.
     pub commutative: bool,
+    /// It has regions, runs one of them, and gives its outputs.
+    pub chooses: bool,
 }
 
 impl Traits {
     /// Pure, nothing else.
-    pub const PURE: Traits = Traits { pure: true, elementwise: false, commutative: false };
+    pub const PURE: Traits = Traits { pure: true, elementwise: false, commutative: false, chooses: false };
     /// Pure and elementwise with broadcasting.
-    pub const ELEMENTWISE: Traits = Traits { pure: true, elementwise: true, commutative: false };
+    pub const ELEMENTWISE: Traits = Traits { elementwise: true, ..Traits::PURE };
     /// Pure, elementwise and commutative.
-    pub const COMMUTATIVE: Traits = Traits { pure: true, elementwise: true, commutative: true };
+    pub const COMMUTATIVE: Traits = Traits { commutative: true, ..Traits::ELEMENTWISE };
+    /// Pure, and one of its regions is what it gives.
+    pub const CHOICE: Traits = Traits { chooses: true, ..Traits::PURE };
     /// Nothing may be assumed (random numbers).
-    pub const EFFECT: Traits = Traits { pure: false, elementwise: false, commutative: false };
+    pub const EFFECT: Traits = Traits { pure: false, ..Traits::PURE };
 }
 
 /// Why inference failed: what was found and what was expected, without the place.
@@ -295,6 +299,15 @@ impl<'a> InferCx<'a> {
     pub fn need(&self, i: usize) -> Result<&'a Fact, InferError> {
         let name = self.def.operands.get(i).map_or("", |o| o.name);
         self.get(i).ok_or_else(|| InferError(format!("operand {i} `{name}` is missing")))
+    }
+
+    /// What is known of the results, none of more axes than there may be.
+    pub fn infer(&self) -> Result<Vec<Fact>, InferError> {
+        let facts = (self.def.infer)(self)?;
+        match facts.iter().filter_map(|fact| fact.ty.rank()).find(|rank| *rank > MAX_RANK) {
+            Some(rank) => Err(InferError(format!("the result has {rank} axes, expected at most {MAX_RANK}"))),
+            None => Ok(facts),
+        }
     }
 
     /// How many results the node has.

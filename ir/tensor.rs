@@ -1,5 +1,5 @@
 //! Constant data: shared, content-addressed, possibly a slice of a mapped file.
-use crate::types::{DType, Kind};
+use crate::types::{DType, Kind, MAX_RANK};
 use bytes::Bytes;
 use half::{bf16, f16};
 use std::cmp::Ordering;
@@ -27,6 +27,9 @@ pub enum TensorError {
     /// The number of elements or bytes overflows.
     #[error("the shape {0:?} has more elements than can be counted")]
     TooLarge(Vec<u64>),
+    /// There are more than [`MAX_RANK`] axes.
+    #[error("found {0} axes, expected at most {MAX_RANK}")]
+    TooManyAxes(usize),
     /// The byte count does not match the shape.
     #[error("a {dtype} tensor of shape {dims:?} takes {expected} bytes, found {found}")]
     WrongLength {
@@ -84,6 +87,7 @@ impl Element for bool {
 impl Tensor {
     /// A tensor over `data`, which must be as long as the shape says.
     pub fn new(dtype: DType, dims: Vec<u64>, data: Bytes) -> Result<Self, TensorError> {
+        within_rank(&dims)?;
         let bytes = element_count(&dims).and_then(|n| dtype.bytes(n));
         let Some(expected) = bytes else { return Err(TensorError::TooLarge(dims)) };
         if expected != data.len() as u64 || dtype == DType::String {
@@ -94,6 +98,7 @@ impl Tensor {
 
     /// A tensor of texts.
     pub fn strings(dims: Vec<u64>, texts: Vec<String>) -> Result<Self, TensorError> {
+        within_rank(&dims)?;
         let expected = element_count(&dims).ok_or_else(|| TensorError::TooLarge(dims.clone()))?;
         if expected != texts.len() as u64 {
             let found = texts.len() as u64;
@@ -249,6 +254,10 @@ impl Tensor {
             *hasher.finalize().as_bytes()
         })
     }
+}
+
+fn within_rank(dims: &[u64]) -> Result<(), TensorError> {
+    if dims.len() > MAX_RANK { Err(TensorError::TooManyAxes(dims.len())) } else { Ok(()) }
 }
 
 /// The product of the extents, if it fits.

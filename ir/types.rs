@@ -124,6 +124,9 @@ impl fmt::Display for DType {
     }
 }
 
+/// A tensor has at most this many axes: work on a shape may take a step for every pair of them.
+pub const MAX_RANK: usize = 64;
+
 /// The type of a value: element type and, where the rank is known, the extents.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TensorType {

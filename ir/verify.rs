@@ -5,7 +5,7 @@ use crate::infer::infer;
 use crate::module::{Module, Stage};
 use crate::op::{AttrDefault, OpDef, OpSet, Presence};
 use crate::text::MAX_REGIONS;
-use crate::types::TensorType;
+use crate::types::{MAX_RANK, TensorType};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -274,6 +274,9 @@ impl Verifier<'_> {
             let message = format!("stage {stage} needs the rank, found {ty}");
             return if settled { vec![message] } else { Vec::new() };
         };
+        if dims.len() > MAX_RANK {
+            return vec![format!("expected at most {MAX_RANK} axes, found {}", dims.len())];
+        }
         let mut messages = Vec::new();
         if settled && dims.iter().any(crate::dim::Dim::is_unknown) {
             messages.push(format!("stage {stage} needs a name for every extent, found {ty}"));

@@ -1,11 +1,15 @@
 //! What an import has to say besides the module.
 use crate::error::Place;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
-/// Remarks about a model that was imported nevertheless.
+/// Remarks about a model that was imported nevertheless, and what became of its operators.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
     /// In the order of the file.
     pub warnings: Vec<Warning>,
+    /// By the name of a value: the operator that made it in the file.
+    pub operators: BTreeMap<String, Arc<str>>,
 }
 
 /// Something odd that changes no result.

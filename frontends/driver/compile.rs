@@ -58,7 +58,8 @@ impl Driver {
         let plan = self.plan(&options.pipeline)?;
         let mut module = model.module;
         self.optimise(&mut module, &plan, options.passes, progress)?;
-        let mut program = self.lower(&module, &target, progress)?;
+        let lowered = self.lower(&module, &target, progress);
+        let mut program = lowered.map_err(|error| error.with_operators(&model.report.operators))?;
         program.name = name_of(output);
         drop(module);
         generate(&program, options, (emit, output), progress)

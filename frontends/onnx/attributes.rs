@@ -5,8 +5,9 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use weft_frontend::Cause;
 
-/// What the attributes of a function are bound to where it is called.
-pub(crate) type Bound<'a> = BTreeMap<&'a str, &'a AttributeProto>;
+/// What the attributes of a function are bound to where it is called; nothing, where the call leaves one
+/// out. The graph itself has none.
+pub(crate) type Bound<'a> = BTreeMap<&'a str, Option<&'a AttributeProto>>;
 
 /// The attributes of one node.
 #[derive(Debug)]
@@ -21,17 +22,13 @@ struct Entry<'a> {
 }
 
 impl<'a> Attributes<'a> {
-    /// The attributes of `node`, references resolved by `bound`; an unbound reference is an
-    /// attribute that was not given.
+    /// The attributes of `node`, references resolved by `bound`; a reference to what the call
+    /// left out is an attribute that was not given.
     pub(crate) fn of(node: &'a NodeProto, bound: &Bound<'a>) -> Result<Self, Cause> {
         let mut entries = BTreeMap::new();
         for proto in &node.attribute {
-            let proto = match proto.ref_attr_name() {
-                "" => Some(proto),
-                reference => bound.get(reference).copied(),
-            }
-            .map(|found| (proto.name(), found));
-            let Some((name, proto)) = proto else { continue };
+            let name = proto.name();
+            let Some(proto) = referred(proto, bound)? else { continue };
             if entries.insert(name, Entry { proto, read: Cell::new(false) }).is_some() {
                 return Err(Cause::invalid(format!("attribute `{name}` is given twice")));
             }
@@ -40,7 +37,7 @@ impl<'a> Attributes<'a> {
     }
 
     /// Each attribute as it stands in the file, by name. Marks nothing.
-    pub(crate) fn bindings(&self) -> Bound<'a> {
+    pub(crate) fn bindings(&self) -> BTreeMap<&'a str, &'a AttributeProto> {
         self.entries.iter().map(|(name, entry)| (*name, entry.proto)).collect()
     }
 
@@ -113,6 +110,18 @@ impl<'a> Attributes<'a> {
     }
 }
 
+/// The attribute itself, or the one of the function around it that it refers to.
+fn referred<'a>(proto: &'a AttributeProto, bound: &Bound<'a>) -> Result<Option<&'a AttributeProto>, Cause> {
+    let reference = proto.ref_attr_name();
+    if reference.is_empty() {
+        return Ok(Some(proto));
+    }
+    bound.get(reference).copied().ok_or_else(|| {
+        let name = proto.name();
+        Cause::invalid(format!("attribute `{name}` refers to `{reference}`, which no function around it has"))
+    })
+}
+
 fn utf8<'a>(name: &str, text: &'a [u8]) -> Result<&'a str, Cause> {
     std::str::from_utf8(text).map_err(|_| Cause::invalid(format!("attribute `{name}` is not UTF-8")))
 }
@@ -167,7 +176,7 @@ mod tests {
     #[test]
     fn references_take_what_the_call_gives() {
         let given = AttributeProto { i: Some(3), ..attribute("outer") };
-        let bound = Bound::from([("outer", &given)]);
+        let bound = Bound::from([("outer", Some(&given)), ("absent", None)]);
         let reference = |name: &str, to: &str| AttributeProto {
             ref_attr_name: Some(to.into()),
             r#type: Some(AttributeType::Int as i32),
@@ -179,5 +188,8 @@ mod tests {
         assert_eq!(attributes.int("axis"), Ok(Some(3)));
         assert_eq!(attributes.int("k"), Ok(None));
         assert!(attributes.unread().is_empty());
+        let error = Attributes::of(&node, &Bound::new()).unwrap_err();
+        let expected = "invalid: attribute `axis` refers to `outer`, which no function around it has";
+        assert_eq!(error.to_string(), expected);
     }
 }

@@ -11,6 +11,9 @@ use weft_ir::{
     Attr, AttrDef, AttrDefault, Def, Dim, Fact, Graph, InferCx, Node, OpDef, Tensor, TensorType, Value,
 };
 
+/// Operands shown in messages.
+const MAX_SHOWN: usize = 6;
+
 /// Why there is no result.
 #[derive(Debug)]
 pub(crate) enum Stop {
@@ -88,7 +91,7 @@ impl<'m, 'a> Builder<'m, 'a> {
         node.regions = regions;
         let facts = self.operand_facts(def, &operands);
         let cx = InferCx { def, node: &node, operands: &facts, regions: &outputs };
-        let inferred = (def.infer)(&cx).map_err(|e| Cause::Invalid(e.0))?;
+        let inferred = cx.infer().map_err(|e| Cause::Invalid(format!("{}{}", e.0, self.given(&operands))))?;
         if inferred.len() < node.results.len() {
             return Err(Cause::Invalid(format!(
                 "{} results, expected {}",
@@ -100,6 +103,14 @@ impl<'m, 'a> Builder<'m, 'a> {
         let id = self.graph.add(node, &operands);
         let values = (0..count).map(|slot| Value { node: id, slot });
         Ok(values.zip(inferred).map(|(value, fact)| self.settle(value, fact)).collect())
+    }
+
+    /// The operands and their types, as a message ends with them.
+    fn given(&self, operands: &[Option<Value>]) -> String {
+        let shown = operands.iter().flatten().take(MAX_SHOWN);
+        let shown = shown.map(|v| format!("`{}` {}", clip(self.graph.name_of(*v)), self.fact(*v).ty));
+        let shown: Vec<String> = shown.collect();
+        if shown.is_empty() { String::new() } else { format!("; it is given {}", shown.join(", ")) }
     }
 
     /// What is known of operands, as inference wants it.
@@ -122,13 +133,21 @@ impl<'m, 'a> Builder<'m, 'a> {
         value
     }
 
-    /// Takes the rank from what the file says of a value, where inference found none.
-    pub(crate) fn hint(&mut self, value: Value, name: &str) {
-        let hint = self.frame().hints.get(name).and_then(|ty| tensor_type(ty).ok());
+    /// Compares a value with what the file says of it, and takes the rank from there where inference
+    /// found none.
+    pub(crate) fn declared(&mut self, value: Value, name: &str) -> Result<(), Cause> {
+        let Some(hint) = self.frame().hints.get(name).and_then(|ty| tensor_type(ty).ok()) else {
+            return Ok(());
+        };
         let known = self.fact(value).clone();
-        let (None, Some(rank)) = (known.ty.rank(), hint.and_then(|ty| ty.rank())) else { return };
+        if hint.dtype != known.ty.dtype {
+            let (name, found) = (clip(name), known.ty.dtype);
+            return Err(Cause::Invalid(format!("`{name}` is declared as {}, but is {found}", hint.dtype)));
+        }
+        let (None, Some(rank)) = (known.ty.rank(), hint.rank()) else { return Ok(()) };
         let ty = TensorType::new(known.ty.dtype, vec![Dim::unknown(); rank]);
         self.settle(value, Fact { ty, ..known });
+        Ok(())
     }
 
     /// Adds constant data.

@@ -1,6 +1,7 @@
 //! One node of the model on its way into the graph: what conversions work with.
 use crate::attributes::Attributes;
 use crate::builder::{Builder, Draft, Stop};
+use crate::model::op_name;
 use crate::proto::NodeProto;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -116,7 +117,18 @@ impl<'a> Call<'_, '_, 'a> {
         operands: Vec<Option<Value>>,
         names: Vec<String>,
     ) -> Result<Vec<Value>, Cause> {
-        self.builder.emit(Draft { op: op.to_string(), attrs, operands, names, regions: Vec::new() })
+        self.place(Draft { op: op.to_string(), attrs, operands, names, regions: Vec::new() })
+    }
+
+    /// Adds a node, and notes which operator of the file it stands for.
+    pub(crate) fn place(&mut self, draft: Draft) -> Result<Vec<Value>, Cause> {
+        let values = self.builder.emit(draft)?;
+        let operator: Arc<str> = op_name(self.node).into();
+        for value in &values {
+            let name = self.builder.graph.name_of(*value).to_string();
+            self.builder.model.report.operators.insert(name, operator.clone());
+        }
+        Ok(values)
     }
 
     /// Adds a node of one result on the way to those of the model's node.

@@ -80,18 +80,13 @@ fn bind_attributes<'a>(
     function: &'a FunctionProto,
     outer: &Bound<'a>,
 ) -> Result<Bound<'a>, Cause> {
-    let mut given = Attributes::of(node, outer)?.bindings();
-    let mut bound = Bound::new();
-    for default in &function.attribute_proto {
-        bound.insert(default.name(), given.remove(default.name()).unwrap_or(default));
+    let mut bound: Bound<'a> = function.attribute.iter().map(|name| (name.as_str(), None)).collect();
+    bound.extend(function.attribute_proto.iter().map(|default| (default.name(), Some(default))));
+    for (name, given) in Attributes::of(node, outer)?.bindings() {
+        let slot = bound.get_mut(name);
+        *slot.ok_or_else(|| Cause::Invalid(format!("the function has no attribute `{name}`")))? = Some(given);
     }
-    for name in &function.attribute {
-        bound.extend(given.remove_entry(name.as_str()));
-    }
-    match given.keys().next() {
-        Some(name) => Err(Cause::Invalid(format!("the function has no attribute `{name}`"))),
-        None => Ok(bound),
-    }
+    Ok(bound)
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 use crate::attributes::Bound;
 use crate::builder::Builder;
 use crate::frame::{Binding, Frame, Surroundings};
-use crate::model::{Model, NEWEST_OPSET, clip};
+use crate::model::{Model, NEWEST_OPSET, clip, concerning, contradiction};
+use crate::order::readers;
 use crate::proto::{GraphProto, ModelProto, ValueInfoProto};
 use crate::region::output_names;
 use crate::types::tensor_type;
@@ -65,6 +66,12 @@ fn check(proto: &ModelProto, model: &mut Model<'_>) {
     if model.functions.len() < proto.functions.len() {
         wrong.push(Cause::invalid("two functions have one name"));
     }
+    wrong.extend(contradiction(&proto.opset_import));
+    for function in &proto.functions {
+        if let Some(Cause::Invalid(what)) = contradiction(&function.opset_import) {
+            wrong.push(Cause::Invalid(format!("function `{}`: {what}", clip(function.name()))));
+        }
+    }
     wrong.into_iter().for_each(|cause| model.complain(Place::Model, cause));
     if !proto.training_info.is_empty() {
         model.report.warn(Place::Model, "how it was trained is left out".to_string());
@@ -83,6 +90,7 @@ fn main_graph<'a>(proto: &'a GraphProto, model: &mut Model<'a>) -> Option<Graph>
     let defaults: BTreeSet<&str> = proto.initializer.iter().map(|weight| weight.name()).collect();
     for input in proto.input.iter().filter(|input| !defaults.contains(input.name())) {
         if let Err(cause) = builder.formal(input) {
+            let cause = concerning(cause, "used", "", readers(&proto.node, input.name()));
             builder.model.complain(Place::Value(clip(input.name())), cause);
             builder.frame_mut().names.entry(input.name()).or_insert(Binding::Broken);
         }

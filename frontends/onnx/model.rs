@@ -11,6 +11,8 @@ pub(crate) const NEWEST_OPSET: i64 = 28;
 const MAX_NODES: u64 = if cfg!(test) { 40_000 } else { 400_000 };
 /// Problems kept.
 const MAX_PROBLEMS: usize = 2000;
+/// Nodes named in one message.
+const MAX_NODES_SHOWN: usize = 4;
 /// Bytes of a name shown in messages.
 const MAX_NAME: usize = 200;
 
@@ -75,6 +77,17 @@ pub(crate) fn opsets(imports: &[OperatorSetIdProto]) -> Opsets<'_> {
     imports.iter().map(|import| (domain(import.domain()), import.version())).collect()
 }
 
+/// The first import that contradicts one before it.
+pub(crate) fn contradiction(imports: &[OperatorSetIdProto]) -> Option<Cause> {
+    let mut seen = Opsets::new();
+    imports.iter().find_map(|import| {
+        let (name, version) = (domain(import.domain()), import.version());
+        let before = seen.insert(name, version).filter(|before| *before != version)?;
+        let name = if name.is_empty() { "ai.onnx".to_string() } else { clip(name) };
+        Some(Cause::Invalid(format!("opsets {before} and {version} of domain `{name}` are imported")))
+    })
+}
+
 /// ONNX's own domain has two names.
 pub(crate) fn domain(name: &str) -> &str {
     if name == "ai.onnx" { "" } else { name }
@@ -86,6 +99,19 @@ pub(crate) fn op_name(node: &NodeProto) -> String {
         "" => clip(node.op_type()),
         domain => clip(&format!("{domain}.{}", node.op_type())),
     }
+}
+
+/// What weft does not have, with the nodes it is about.
+pub(crate) fn concerning<'a>(
+    cause: Cause,
+    role: &str,
+    path: &str,
+    nodes: impl Iterator<Item = &'a NodeProto>,
+) -> Cause {
+    let Cause::Unsupported(what) = cause else { return cause };
+    let nodes: Vec<String> = nodes.take(MAX_NODES_SHOWN).map(|node| place(path, node).to_string()).collect();
+    let about = if nodes.is_empty() { String::new() } else { format!(" ({role} by {})", nodes.join(", ")) };
+    Cause::Unsupported(what + &about)
 }
 
 /// Where a node is.

@@ -90,6 +90,16 @@ fn uses(node: &NodeProto) -> Vec<&str> {
     names
 }
 
+/// The nodes that use a name, by themselves or in their subgraphs.
+pub(crate) fn readers<'a>(nodes: &'a [NodeProto], name: &str) -> impl Iterator<Item = &'a NodeProto> {
+    nodes.iter().filter(move |node| uses(node).contains(&name))
+}
+
+/// The nodes that make a name.
+pub(crate) fn makers<'a>(nodes: &'a [NodeProto], name: &str) -> impl Iterator<Item = &'a NodeProto> {
+    nodes.iter().filter(move |node| node.output.iter().any(|output| output == name))
+}
+
 /// The graphs in the attributes of a node.
 pub(crate) fn subgraphs(node: &NodeProto) -> impl Iterator<Item = &GraphProto> {
     node.attribute.iter().flat_map(|attribute| attribute.g.iter().chain(&attribute.graphs))

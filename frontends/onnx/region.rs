@@ -2,9 +2,9 @@
 use crate::attributes::Attributes;
 use crate::builder::{Builder, Stop};
 use crate::frame::{Binding, Frame, Surroundings};
-use crate::model::{clip, domain, node_name};
+use crate::model::{clip, concerning, domain, node_name};
 use crate::names::{Names, nested};
-use crate::order::free_names;
+use crate::order::{free_names, makers};
 use crate::proto::{GraphProto, NodeProto, TensorProto, ValueInfoProto};
 use std::sync::Arc;
 use weft_frontend::{Cause, Place};
@@ -116,11 +116,7 @@ impl<'a> Builder<'_, 'a> {
             self.bind(inner, Binding::Value(value))?;
         }
         self.frame_mut().add_hints(&proto.input);
-        for id in self.graph.inputs().to_vec() {
-            let value = Value { node: id, slot: 0 };
-            let name = self.graph.name_of(value).to_string();
-            self.hint(value, &name);
-        }
+        proto.input.iter().try_for_each(|input| self.as_declared(input.name()))?;
         Ok(())
     }
 
@@ -130,17 +126,28 @@ impl<'a> Builder<'_, 'a> {
         self.run();
         let mut outputs = Vec::with_capacity(proto.output.len());
         for output in &proto.output {
-            match self.lookup(output.name()) {
+            match self.output(output.name()) {
                 Ok(Some(value)) => outputs.push(value),
                 Err(Stop::Reported) => {}
                 Ok(None) => {
                     let cause = Cause::invalid("the caller of the function left it out");
                     self.model.complain(Place::Value(clip(output.name())), cause);
                 }
-                Err(Stop::Because(cause)) => self.model.complain(Place::Value(clip(output.name())), cause),
+                Err(Stop::Because(cause)) => {
+                    let path = self.frame().around.path.clone();
+                    let cause = concerning(cause, "made", &path, makers(&proto.node, output.name()));
+                    self.model.complain(Place::Value(clip(output.name())), cause);
+                }
             }
         }
         outputs
+    }
+
+    /// An output, which is of the type that the file gives it.
+    fn output(&mut self, name: &'a str) -> Result<Option<Value>, Stop> {
+        let value = self.lookup(name)?;
+        self.as_declared(name)?;
+        Ok(value)
     }
 
     /// Binds the weights of a graph and puts its nodes before the reader.

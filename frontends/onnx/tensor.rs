@@ -1,6 +1,7 @@
 //! Constant data of the file as tensors; raw bytes stay where they lie.
 use crate::proto::TensorProto;
 use crate::proto::tensor_proto::{DataLocation, DataType};
+use crate::types::within_rank;
 use bytes::Bytes;
 use weft_frontend::{Cause, Source};
 use weft_ir::tensor::element_count;
@@ -66,6 +67,7 @@ pub(crate) fn tensor(proto: &TensorProto, source: &Source) -> Result<Tensor, Cau
 }
 
 fn dims(dims: &[i64]) -> Result<Vec<u64>, Cause> {
+    within_rank(dims.len())?;
     let negative = |_| Cause::invalid(format!("shape {dims:?} has a negative extent"));
     dims.iter().map(|d| u64::try_from(*d)).collect::<Result<_, _>>().map_err(negative)
 }

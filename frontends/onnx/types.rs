@@ -3,7 +3,7 @@ use crate::proto::tensor_shape_proto::dimension;
 use crate::proto::{TypeProto, type_proto};
 use crate::tensor::dtype;
 use weft_frontend::Cause;
-use weft_ir::{Dim, TensorType};
+use weft_ir::{Dim, MAX_RANK, TensorType};
 
 /// What exporters write for an extent they do not know.
 const UNKNOWN: &[&str] = &["", "?", "*", "-1", "None", "none", "unk"];
@@ -25,8 +25,17 @@ pub(crate) fn tensor_type(proto: &TypeProto) -> Result<TensorType, Cause> {
     };
     let dtype = dtype(tensor.elem_type())?;
     let Some(shape) = &tensor.shape else { return Ok(TensorType::unranked(dtype)) };
+    within_rank(shape.dim.len())?;
     let dims = shape.dim.iter().map(|dim| extent(dim.value.as_ref())).collect::<Result<_, _>>()?;
     Ok(TensorType::new(dtype, dims))
+}
+
+/// Whether a tensor may have so many axes.
+pub(crate) fn within_rank(rank: usize) -> Result<(), Cause> {
+    if rank > MAX_RANK {
+        return Err(Cause::unsupported(format!("{rank} axes, expected at most {MAX_RANK}")));
+    }
+    Ok(())
 }
 
 fn extent(value: Option<&dimension::Value>) -> Result<Dim, Cause> {

@@ -22,7 +22,10 @@ impl<'a> Builder<'_, 'a> {
             self.model.report.warn(Place::Model, message);
         }
         for node in order.cyclic {
-            self.model.complain(place(&path, node), Cause::invalid("needs its own result"));
+            self.model.complain(
+                place(&path, node),
+                Cause::invalid("it is part of a cycle and needs its own result"),
+            );
             self.poison(node);
         }
         self.frame_mut().nodes = order.nodes.into_iter().rev().collect();
@@ -67,7 +70,7 @@ impl<'a> Builder<'_, 'a> {
         for (i, outer) in node.output.iter().enumerate().filter(|(_, outer)| !outer.is_empty()) {
             let inner = results.get(i).and_then(|name| frame.names.get(name));
             let bound = match inner {
-                Some(binding) => self.bind(outer, binding.clone()),
+                Some(binding) => self.bind(outer, binding.clone()).and_then(|()| self.as_declared(outer)),
                 None => Err(Cause::Invalid(format!("result {i} is not defined inside"))),
             };
             if let Err(cause) = bound {
@@ -142,12 +145,22 @@ impl<'a> Builder<'_, 'a> {
                 Results::List(list) if i == 0 => self.bind(name, Binding::List(list.clone()))?,
                 Results::Values(values) if i < values.len() => {
                     self.bind(name, Binding::Value(values[i]))?;
-                    self.hint(values[i], name);
+                    self.as_declared(name)?;
                 }
                 _ => return Err(Cause::Invalid(format!("there is no result {i} (`{}`)", clip(name))).into()),
             }
         }
         Ok(())
+    }
+
+    /// Compares what a name stands for with what the file says of it; where they contradict each other, it
+    /// is broken from here on.
+    pub(crate) fn as_declared(&mut self, name: &'a str) -> Result<(), Cause> {
+        let Some(Binding::Value(value)) = self.frame().names.get(name) else { return Ok(()) };
+        let value = *value;
+        self.declared(value, name).inspect_err(|_| {
+            self.frame_mut().names.insert(name, Binding::Broken);
+        })
     }
 
     /// Marks the results of a node as broken, so that its consumers stay silent.

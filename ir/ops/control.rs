@@ -4,7 +4,7 @@ use super::rules::{attr, axis, fail, ints, many, op, opt, req, shaped};
 use crate::dim::Dim;
 use crate::graph::{Graph, NodeId};
 use crate::infer::Fact;
-use crate::op::{AttrDefault, AttrKind, InferCx, InferError, OpDef};
+use crate::op::{AttrDefault, AttrKind, InferCx, InferError, OpDef, Traits};
 use crate::types::{DType, TensorType};
 use std::collections::BTreeSet;
 
@@ -15,6 +15,7 @@ type Entries = Result<Vec<Vec<Fact>>, InferError>;
 pub(crate) const OPS: &[OpDef] = &[
     OpDef {
         regions: 2,
+        traits: Traits::CHOICE,
         results: (0, usize::MAX),
         enter: enter_if,
         ..op(
@@ -158,11 +159,24 @@ fn infer_if(cx: &InferCx<'_>) -> Facts {
         Some([_]) => return Ok(yes),
         _ => {}
     }
-    let join = |(a, b): (&Fact, &Fact)| {
+    let stated = |slot: usize| cx.node.results.get(slot).and_then(|result| result.ty.rank());
+    let join = |(slot, (a, b)): (usize, (&Fact, &Fact))| {
         let value = a.value.clone().filter(|_| a.value == b.value);
-        Ok(Fact::of(either(&a.ty, &b.ty)?).with_value(value))
+        Ok(Fact::of(chosen(&a.ty, &b.ty, stated(slot))?).with_value(value))
     };
-    yes.iter().zip(&no).map(join).collect()
+    yes.iter().zip(&no).enumerate().map(join).collect()
+}
+
+/// What is true of the result. Where the regions differ in rank, the stated one decides: the region of
+/// another rank then ends the run.
+fn chosen(yes: &TensorType, no: &TensorType, stated: Option<usize>) -> Result<TensorType, InferError> {
+    let either = either(yes, no)?;
+    let fits = |ty: &&TensorType| stated.is_some() && ty.rank() == stated;
+    match (either.rank(), fits(&yes), fits(&no)) {
+        (None, true, false) if no.rank().is_some() => Ok(yes.clone()),
+        (None, false, true) if yes.rank().is_some() => Ok(no.clone()),
+        _ => Ok(either),
+    }
 }
 
 /// Operand `i`, if present, must be one truth value.

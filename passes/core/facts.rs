@@ -54,5 +54,5 @@ pub fn node_facts(graph: &Graph, id: NodeId, facts: &Facts, ops: &OpSet) -> Resu
     operands.resize(operands.len().max(fixed), None);
     let outputs = |g: &Graph| g.outputs().iter().map(|v| Fact::of(g.ty(*v).clone())).collect();
     let regions: Vec<Vec<Fact>> = node.regions.iter().map(outputs).collect();
-    (def.infer)(&InferCx { def, node, operands: &operands, regions: &regions })
+    InferCx { def, node, operands: &operands, regions: &regions }.infer()
 }

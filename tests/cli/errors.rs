@@ -102,3 +102,29 @@ fn npy(descr: &str, shape: &str, bytes: usize) -> Vec<u8> {
     file.resize(file.len() + bytes, 0);
     file
 }
+
+/// Every node that code cannot compute, wherever it lies, is in one refusal.
+const ODD: &str = "weft 1 canonical
+graph @main(%x: i4[N], %c: bool[], %s: string[N]) -> (f32[N], string[N]) {
+    %a = Cast(%x) {to = f32} : f32[N]
+    %y = If(%c, %a, %x) : f32[N]
+        region @then_branch(%a: f32[N], %x: i4[N]) -> (f32[N]) {
+            %y/b = Cast(%a) {to = f8e5m2} : f8e5m2[N]
+            %y/d = Cast(%y/b) {to = f32} : f32[N]
+            return %y/d as \"d\"
+        }
+        region @else_branch(%a: f32[N], %x: i4[N]) -> (f32[N]) {
+            %y/e = Relu(%a) : f32[N]
+            return %y/e as \"e\"
+        }
+    return %y, %s
+}
+";
+
+#[test]
+fn all_that_cannot_be_compiled_is_named() {
+    let folder = Folder::empty();
+    folder.write("odd.weft", ODD.as_bytes());
+    let places = ["`Cast` at `%a`", "i4 (`%x`)", "`Cast` at `%y/b`", "`Cast` at `%y/d`", "`output` at `%s`"];
+    folder.weft("compile odd.weft").refused(1, &places);
+}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from building import EITHER, FLOAT, INT64, case, const, model, node, value
-from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto
+from building import EITHER, FLOAT, INT64, VALID, case, const, graph, model, node, value
+from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
 
 INT32_MIN = -(1 << 31)
 HUGE = 1 << 62
@@ -62,6 +62,23 @@ def weight_of_strings(_: Path) -> ModelProto:
     return with_weight(TensorProto(name="w", data_type=TensorProto.STRING, dims=[1], string_data=[b"one"]))
 
 
+@case("Equal", "string")
+def strings_that_are_compared(_: Path) -> ModelProto:
+    words = TensorProto(name="w", data_type=TensorProto.STRING, dims=[1], string_data=[b"one"])
+    return model([node("Equal", "x w")], [value("x", [1], TensorProto.STRING)], [value("y", [1], TensorProto.BOOL)], [words])
+
+
+@case("w", "string")
+def strings_that_come_out(_: Path) -> ModelProto:
+    words = TensorProto(name="w", data_type=TensorProto.STRING, dims=[1], string_data=[b"one"])
+    return model([node("Relu", "x")], outputs=[value("y"), value("w", [1], TensorProto.STRING)], weights=[words])
+
+
+@case("Cast")
+def elements_of_four_bits_that_are_computed_on(_: Path) -> ModelProto:
+    return model([node("Cast", "x", to=FLOAT)], [value("x", [2, 3], TensorProto.INT4)])
+
+
 @case("w")
 def weight_of_strings_in_raw_bytes(_: Path) -> ModelProto:
     return with_weight(weight([1], b"one!", TensorProto.STRING))
@@ -100,6 +117,58 @@ def weight_whose_size_wraps_to_its_bytes(_: Path) -> ModelProto:
 @case("w")
 def weight_of_rank_100000(_: Path) -> ModelProto:
     return with_weight(weight([1] * 100_000, bytes(4)))
+
+
+@case("x", "axes")
+def input_of_rank_65(_: Path) -> ModelProto:
+    return model([node("Relu", "x")], [value("x", [1] * 65)])
+
+
+@case("x", ends=VALID)
+def input_of_rank_64(_: Path) -> ModelProto:
+    return model([node("Relu", "x")], [value("x", [1] * 64)])
+
+
+@case("Constant", "axes")
+def constant_of_rank_100000(_: Path) -> ModelProto:
+    return model([node("Constant", "", "w", value=weight([1] * 100_000, bytes(4))), node("Add", "x w")])
+
+
+@case("Reshape")
+def reshape_to_rank_100000(_: Path) -> ModelProto:
+    return model([node("Reshape", "x s")], weights=[const("s", [2, 3] + [1] * 99_998)])
+
+
+@case("Reshape")
+def reshape_to_rank_65_in_two_steps(_: Path) -> ModelProto:
+    nodes = [node("Concat", "a a", "s", axis=0), node("Reshape", "x s")]
+    return model(nodes, [value("x", [1])], weights=[const("a", [1] * 33)])
+
+
+@case("Unsqueeze")
+def unsqueeze_to_rank_65(_: Path) -> ModelProto:
+    return model([node("Unsqueeze", "x axes")], weights=[const("axes", list(range(63)))])
+
+
+@case("Expand")
+def expand_to_rank_100000(_: Path) -> ModelProto:
+    return model([node("Expand", "x s")], weights=[const("s", [1] * 99_998 + [2, 3])])
+
+
+@case("ConstantOfShape")
+def constant_of_shape_of_rank_100000(_: Path) -> ModelProto:
+    return model([node("ConstantOfShape", "s", "w"), node("Add", "x w")], weights=[const("s", [1] * 100_000)])
+
+
+@case("Tile", "Expand", "Loop", "axes", ends=EITHER)
+def body_that_gains_an_axis_each_round(_: Path) -> ModelProto:
+    """The carried value has one more axis after each of a thousand rounds."""
+    truth = helper.make_tensor_value_info
+    inputs = [value("i", [], INT64), truth("go", TensorProto.BOOL, []), truth("s", FLOAT, None)]
+    outputs = [truth("go_on", TensorProto.BOOL, []), truth("s_out", FLOAT, None)]
+    nodes = [node("Identity", "go", "go_on"), node("Unsqueeze", "s zero", "s_out")]
+    body = graph(nodes, inputs, outputs, name="body")
+    return model([node("Loop", "n _ x", body=body)], weights=[const("n", 1000), const("zero", [0])])
 
 
 @case("x", ends=EITHER)

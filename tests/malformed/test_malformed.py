@@ -8,7 +8,8 @@ import re
 from pathlib import Path
 
 import building
-import files  # noqa: F401: registers its cases
+import declared  # noqa: F401: registers its cases
+import files  # noqa: F401
 import numpy as np
 import pytest
 import sizes  # noqa: F401
@@ -61,22 +62,9 @@ def run(lib: Path) -> None:
         worker.close()
 
 
-# Cases that weft does not treat as it should yet, and what it does. One that ends well fails the suite.
-OPEN = {
-    "weight_of_strings": "refused, in words that do not name the weight",
-    "node_that_reads_itself": "refused, in words that do not name the cycle",
-    "attribute_reference_outside_a_function": "accepted",
-    "two_opsets_of_one_domain": "accepted",
-    "weight_of_rank_100000": "lowering takes over a minute",
-    "output_declared_with_another_type": "accepted",
-}
-
-
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_case(case: Case, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def test_case(case: Case, tmp_path: Path) -> None:
     """One model, in a folder of its own, which holds nothing unexpected afterwards."""
-    if case.name in OPEN:
-        request.applymarker(pytest.mark.xfail(reason=OPEN[case.name], strict=True))
     folder = tmp_path / "model"
     folder.mkdir()
     out = tmp_path / "out"

@@ -21,6 +21,11 @@ def mask(shape: tuple[int, ...]) -> np.ndarray:
     return np.arange(shape[1])[None, :] < np.array(keep)[:, None]
 
 
+def numbers(how: dict[str, Any], size: Size) -> dict[str, Any]:
+    """How to fill, with a value that is called like one of the size's numbers replaced by it."""
+    return {**how, "value": size.get(how["value"], how["value"])} if "value" in how else how
+
+
 def fill(how: dict[str, Any], shape: tuple[int, ...], dtype: np.dtype, rng: np.random.Generator) -> np.ndarray:
     """An array filled as described."""
     match how["kind"]:
@@ -44,6 +49,6 @@ def make(model: dict[str, Any], size: Size, seed: int = 0) -> Arrays:
     made: Arrays = {}
     for described in model["inputs"]:
         dtype = np.dtype(described["dtype"])
-        values = fill(described["fill"], shape_of(described["shape"], size), dtype, rng)
+        values = fill(numbers(described["fill"], size), shape_of(described["shape"], size), dtype, rng)
         made[described["name"]] = np.asarray(values, dtype=dtype, order="C")
     return made

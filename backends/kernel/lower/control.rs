@@ -2,7 +2,18 @@
 use super::{Call, Handle, Lowering, Result, View};
 use crate::program::{Memory, Step};
 use std::collections::{BTreeMap, BTreeSet};
-use weft_ir::{DType, Dim, Graph, Value};
+use weft_ir::{DType, Dim, Value};
+
+/// Ends the run in a branch whose result has another rank than all that is behind it can do with.
+fn never(branch: &str, found: usize, expected: usize) -> Step {
+    let message = format!("`{branch}` of an `If` gives a tensor of {found} axes, expected {expected}");
+    Step::Check {
+        left: Dim::fixed(found as i64),
+        right: Dim::fixed(expected as i64),
+        at_least: false,
+        message,
+    }
+}
 
 /// Where the results of both branches go.
 struct Landing {
@@ -33,11 +44,8 @@ impl Lowering<'_> {
         for slot in 0..call.attrs.node.results.len() as u32 {
             landings.push(self.landing(call, slot)?);
         }
-        let [then, otherwise] = call.attrs.node.regions.as_slice() else {
-            return Err("two branches are expected".to_string());
-        };
-        let then = self.branch_steps(then, &captures, &landings)?;
-        let otherwise = self.branch_steps(otherwise, &captures, &landings)?;
+        let then = self.branch_steps(call, 0, &captures, &landings)?;
+        let otherwise = self.branch_steps(call, 1, &captures, &landings)?;
         self.step(Step::If { condition, then, otherwise });
         Ok(landings.into_iter().map(|l| self.view(l.dtype, l.dims, l.view)).collect())
     }
@@ -71,11 +79,17 @@ impl Lowering<'_> {
 
     fn branch_steps(
         &mut self,
-        graph: &Graph,
+        call: &Call<'_>,
+        region: usize,
         captures: &[Handle],
         landings: &[Landing],
     ) -> Result<Vec<Step>> {
-        let graph = self.own_region(graph);
+        let graph = self.own_region(call, region)?;
+        let rank = |(value, landing): (&Value, &Landing)| (graph.ty(*value).rank(), landing.dims.len());
+        let mut ranks = graph.outputs().iter().zip(landings).map(rank);
+        if let Some((found, expected)) = ranks.find(|(found, expected)| *found != Some(*expected)) {
+            return Ok(vec![never(&graph.name, found.unwrap_or_default(), expected)]);
+        }
         let mut targets: BTreeMap<Value, View> = BTreeMap::new();
         for (value, landing) in graph.outputs().iter().zip(landings) {
             if !graph.is_input(*value) && landing.open.is_empty() {

@@ -44,6 +44,7 @@ mod scatter;
 mod select;
 mod signal;
 mod slice;
+mod supported;
 mod tensor;
 
 pub use tensor::{Handle, State, Tensor, View};
@@ -99,6 +100,7 @@ pub(crate) type Result<T> = std::result::Result<T, String>;
 /// Lowers the main graph of a module, whose types must be inferred.
 pub fn lower(module: &Module, ops: &OpSet, machine: &Machine) -> std::result::Result<Program, LowerError> {
     let mut cx = Lowering::new(ops, *machine);
+    cx.problems = supported::unsupported(&module.graph);
     cx.open_main(&module.graph);
     cx.graph(&module.graph);
     cx.close_main(&module.graph);
@@ -233,8 +235,9 @@ impl<'a> Lowering<'a> {
         for id in order {
             if let Err(message) = self.node(graph, id) {
                 let node = graph.node(id);
-                let at = node.results.first().map_or_else(String::new, |r| r.name.clone());
-                self.problems.push(Problem { op: node.op.to_string(), at, message });
+                let (op, at) = (node.op.to_string(), node.label().to_string());
+                self.problems.push(Problem { op, at, message });
+                self.stand_in(graph, id);
             }
         }
     }
@@ -243,9 +246,9 @@ impl<'a> Lowering<'a> {
         let node = graph.node(id);
         let attrs = self.ops.attrs(node).ok_or("no such operator")?;
         let mut operands = Vec::new();
-        let odd = node.results.iter().map(|r| r.ty.dtype).find(|dtype| !quant::is_plain(*dtype));
-        if let Some(dtype) = odd.filter(|_| node.op != "Const") {
-            return Err(format!("compiled code does not compute on elements of type {dtype}"));
+        if supported::refusal(graph, id).is_some() {
+            self.stand_in(graph, id);
+            return Ok(());
         }
         for operand in graph.operands(id) {
             operands.push(match operand {

@@ -1,18 +1,20 @@
 //! Regions: graphs on nodes of control flow, lowered into step lists of their own.
-use super::{Handle, Lowering, Result, Scope, View};
+use super::{Call, Handle, Lowering, Result, Scope, View};
 use crate::program::Step;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use weft_ir::{Attr, Dim, Graph, NodeId, TensorType, Value};
 
 impl Lowering<'_> {
-    /// The region with names of its own for the extents it decides: other regions and the graph around
-    /// it may use the same ones.
-    pub(crate) fn own_region(&mut self, graph: &Graph) -> Graph {
-        let mut own = graph.clone();
+    /// A region of a node, with names of its own for the extents it decides: other regions and the graph
+    /// around it may use the same ones.
+    pub(crate) fn own_region(&mut self, call: &Call<'_>, region: usize) -> Result<Graph> {
+        let regions = &call.attrs.node.regions;
+        let mut own = regions.get(region).ok_or_else(|| format!("region {region} is missing"))?.clone();
         self.regions += 1;
-        let names = own_names(&own);
+        let names = own_names(&own, &operand_symbols(call.graph, call.id));
         rename(&mut own, &names, &format!("r{}", self.regions));
-        own
+        Ok(own)
     }
 
     /// The steps of a region whose inputs are the given tensors. `finish` gets its outputs while the
@@ -30,13 +32,13 @@ impl Lowering<'_> {
         }
         self.scopes.push(scope);
         self.steps.push(Vec::new());
-        let before = self.problems.len();
         self.graph(graph);
         let outputs: Option<Vec<Handle>> =
             graph.outputs().iter().map(|v| self.scope().values.get(v).copied()).collect();
         let finished = match outputs {
             Some(outputs) => finish(self, &outputs),
-            None if self.problems.len() > before => Ok(()),
+            // It cannot be made for a reason that was given already.
+            None if !self.problems.is_empty() => Ok(()),
             None => Err("a region has an output without a value".to_string()),
         };
         self.scopes.pop();
@@ -81,6 +83,9 @@ fn rename(graph: &mut Graph, names: &BTreeSet<String>, prefix: &str) {
     }
     let of = |name: &str| names.contains(name).then(|| Dim::symbol(&format!("?{prefix}{name}")));
     let nodes: Vec<NodeId> = graph.inputs().iter().copied().chain(graph.nodes()).collect();
+    // Before any of them is renamed.
+    let holders = nodes.iter().filter(|id| !graph.node(**id).regions.is_empty());
+    let given: BTreeMap<NodeId, _> = holders.map(|id| (*id, operand_symbols(graph, *id))).collect();
     for id in nodes {
         let node = graph.node_mut(id);
         for result in &mut node.results {
@@ -93,7 +98,7 @@ fn rename(graph: &mut Graph, names: &BTreeSet<String>, prefix: &str) {
         }
         let mut regions = std::mem::take(&mut node.regions);
         for region in &mut regions {
-            let hidden = own_names(region);
+            let hidden = own_names(region, &given[&id]);
             let seen = names.difference(&hidden).cloned().collect();
             rename(region, &seen, prefix);
         }
@@ -107,14 +112,20 @@ fn substitute(ty: &mut TensorType, of: &dyn Fn(&str) -> Option<Dim>) {
     }
 }
 
-/// The names of extents that a graph decides: those of its nodes' results, and of its inputs.
-fn own_names(graph: &Graph) -> BTreeSet<String> {
-    let mut names = BTreeSet::new();
-    for id in graph.inputs().iter().copied().chain(graph.nodes()) {
-        for result in &graph.node(id).results {
-            let rank = result.ty.rank().unwrap_or(0);
-            names.extend((0..rank).map(|axis| format!("?{}.{axis}", result.name)));
-        }
-    }
-    names
+/// The symbols in the extents of a node's operands.
+fn operand_symbols(graph: &Graph, id: NodeId) -> BTreeSet<Arc<str>> {
+    let operands = graph.operands(id).into_iter().flatten();
+    let dims = operands.filter_map(|value| graph.ty(value).dims.as_ref()).flatten();
+    dims.flat_map(Dim::symbols).collect()
+}
+
+/// The names of extents that a region decides: those of its nodes' results, and of its inputs. An input
+/// that is called like the operand it takes means the extents of that one, which are `given`.
+fn own_names(graph: &Graph, given: &BTreeSet<Arc<str>>) -> BTreeSet<String> {
+    let names = |id: NodeId| {
+        let results = graph.node(id).results.iter();
+        results.flat_map(|r| (0..r.ty.rank().unwrap_or(0)).map(|axis| format!("?{}.{axis}", r.name)))
+    };
+    let inputs = graph.inputs().iter().copied().flat_map(names).filter(|name| !given.contains(name.as_str()));
+    graph.nodes().flat_map(names).chain(inputs).collect()
 }

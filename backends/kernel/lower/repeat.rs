@@ -54,8 +54,7 @@ const MOST_PARTS: i64 = 1 << 31;
 
 impl Lowering<'_> {
     fn round(&mut self, call: &Call<'_>, trips: Dim) -> Result<Round> {
-        let graph = call.attrs.node.regions.first().ok_or("the body is missing")?;
-        let graph = self.own_region(graph);
+        let graph = self.own_region(call, 0)?;
         let (index, count) = self.fresh_symbol("trip");
         Ok(Round { graph, trips, index, count, carried: Vec::new(), parts: Vec::new() })
     }

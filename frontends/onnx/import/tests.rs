@@ -61,7 +61,7 @@ fn all_problems_are_listed() {
     let found = refusal(&model(13, graph(&["x", "odd:f32[-7]"], nodes, &["b", "none"])));
     let expected = [
         "`%odd`: invalid: the shape has an extent of -7",
-        "`Relu` at `g`: invalid: needs its own result (also at `h`)",
+        "`Relu` at `g`: invalid: it is part of a cycle and needs its own result (also at `h`)",
         "`Nothing` at `a`: not supported: this operator",
         "`Relu` at `c`: not supported: attributes `alpha`",
         "`Gelu` at `d`: not supported: the operator of opset 13, only from opset 20 on",

@@ -96,7 +96,7 @@ fn with_regions<'a>(
         return Err(Stop::Reported);
     }
     let names = call.result_names(op)?;
-    Ok(call.builder.emit(Draft { op: op.to_string(), attrs, operands, regions, names })?)
+    Ok(call.place(Draft { op: op.to_string(), attrs, operands, regions, names })?)
 }
 
 /// A region of which only the number of inputs is known.
