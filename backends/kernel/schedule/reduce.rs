@@ -134,6 +134,9 @@ const BLOCK: i64 = 128;
 /// How many neighbours are computed together, so that their chains of additions overlap.
 const NEIGHBOURS: i64 = 6;
 
+/// What is done with a range of an inner axis, and the total its elements go to.
+type Part<'a> = dyn FnMut(&mut Builder, (Reg, Reg), Var) + 'a;
+
 struct Writer<'a> {
     domain: &'a Domain,
     buffers: &'a [BufferId],
@@ -293,13 +296,7 @@ impl Writer<'_> {
     /// The range of an inner axis, in blocks with a total of their own where it is long: the error
     /// of a sum then grows with the length of a block and the number of blocks, not with the
     /// number of elements (Higham, "The accuracy of floating point summation", 1993, section 3).
-    fn cascade(
-        &self,
-        b: &mut Builder,
-        total: Var,
-        (axis, lanes): (usize, u32),
-        body: &mut dyn FnMut(&mut Builder, (Reg, Reg), Var),
-    ) {
+    fn cascade(&self, b: &mut Builder, total: Var, (axis, lanes): (usize, u32), body: &mut Part<'_>) {
         let dim = &self.domain.dims[axis];
         let (zero, extent) = (b.index(0), b.extent(dim));
         let block = BLOCK * i64::from(lanes);

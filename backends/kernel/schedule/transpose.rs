@@ -121,7 +121,7 @@ impl Square<'_> {
                 None => store(b),
                 Some((_, down)) => {
                     let inside = b.compare(Compare::Lt, number, down);
-                    b.when(inside, |b| store(b));
+                    b.when(inside, store);
                 }
             }
         }
