@@ -87,7 +87,11 @@ fn dft(cx: &InferCx<'_>) -> Facts {
     let Some(at) = at.filter(|at| *at + 1 < rank) else {
         return match at {
             Some(at) => fail(format!("axis {at} holds the parts of the numbers, expected another one")),
-            None => Ok(vec![Fact::of(shaped(dtype, Some((0..rank).map(|i| own(cx, 0, i)).collect())))]),
+            None => {
+                let kept = !onesided && cx.get(1).is_none();
+                (0..rank - 1).filter(|_| !kept).for_each(|i| result[i] = own(cx, 0, i));
+                Ok(vec![Fact::of(shaped(dtype, Some(result)))])
+            }
         };
     };
     let length = match (integers(cx, 1)?.is_some(), inverse && onesided) {

@@ -24,6 +24,7 @@ mod linear_attention;
 mod loss;
 mod memory;
 mod movement;
+mod named;
 mod norm;
 mod number;
 mod packed;

@@ -53,6 +53,8 @@ impl Lowering<'_> {
                 self.dims_of(call.operand(0)?).iter().zip(&repeats).map(|(d, r)| d.mul(r)).collect()
             }
             "Range" => vec![self.range_extent(call)?],
+            "Squeeze" => self.squeezed_extents(call, dims.len())?,
+            "Unsqueeze" => self.unsqueezed_extents(call, dims.len())?,
             _ => {
                 let shapes: Vec<Vec<Dim>> =
                     call.operands.iter().flatten().map(|h| self.dims_of(*h)).collect();
@@ -106,6 +108,25 @@ impl Lowering<'_> {
             p.mul(&one.sub(&open)).add(&open.mul(&total.div_floor(&rest(i).larger(&one))))
         };
         Ok(plain.iter().enumerate().map(extent).collect())
+    }
+
+    /// `Squeeze` with axes that only the run knows, which must have extent 1.
+    fn squeezed_extents(&mut self, call: &Call<'_>, rank: usize) -> Result<Vec<Dim>> {
+        let (old, axes) = (self.dims_of(call.operand(0)?), self.integers(call, 1)?);
+        let flags = self.named(&axes, old.len())?.flags();
+        for (axis, (dim, flag)) in old.iter().zip(&flags).enumerate() {
+            let message = format!("axis {axis} is squeezed");
+            let (left, right) = (dim.mul(flag), flag.clone());
+            self.step(Step::Check { left, right, at_least: false, message });
+        }
+        Ok(self.left_over(&old, &flags, rank))
+    }
+
+    /// `Unsqueeze` with axes that only the run knows.
+    fn unsqueezed_extents(&mut self, call: &Call<'_>, rank: usize) -> Result<Vec<Dim>> {
+        let (old, axes) = (self.dims_of(call.operand(0)?), self.integers(call, 1)?);
+        let flags = self.named(&axes, rank)?.flags();
+        Ok(self.spread_out(&old, &flags))
     }
 
     fn range_extent(&mut self, call: &Call<'_>) -> Result<Dim> {
