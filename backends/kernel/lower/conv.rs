@@ -378,7 +378,7 @@ impl Window {
     pub(crate) fn pads(&self, call: &Call<'_>, size: &[Dim]) -> Vec<(Dim, Dim)> {
         let n = self.kernel.len();
         let given = call.attrs.ints("pads");
-        let mode = call.attrs.str("auto_pad");
+        let mode = auto_pad(call);
         // Pooling may also cut elements off.
         let cuts = call.attrs.def.attr("ceil_mode").is_some();
         let pad = |axis: usize| match mode {
@@ -407,7 +407,7 @@ impl Window {
         call: &Call<'_>,
         (size, pads): (&[Dim], &[(Dim, Dim)]),
     ) {
-        if call.attrs.str("auto_pad").starts_with("SAME") {
+        if auto_pad(call).starts_with("SAME") {
             return;
         }
         for (axis, (extent, (before, behind))) in size.iter().zip(pads).enumerate() {
@@ -422,7 +422,7 @@ impl Window {
 
     /// How much of the full result of a transposed convolution is cut off at the start.
     fn transposed_pad(&self, call: &Call<'_>, axis: usize, size: &Dim, result: &Dim) -> Dim {
-        let mode = call.attrs.str("auto_pad");
+        let mode = auto_pad(call);
         let shaped = call.attrs.ints_opt("output_shape").is_some();
         if !shaped && !mode.starts_with("SAME") {
             return Dim::fixed(call.attrs.ints("pads").get(axis).copied().unwrap_or(0));
@@ -433,6 +433,11 @@ impl Window {
         let half = total.div_floor(&Dim::fixed(2));
         if mode == "SAME_UPPER" { half } else { total.sub(&half) }
     }
+}
+
+/// How the pads are found, as the operator may leave open.
+fn auto_pad<'a>(call: &Call<'a>) -> &'a str {
+    if call.attrs.def.attr("auto_pad").is_some() { call.attrs.str("auto_pad") } else { "NOTSET" }
 }
 
 /// Half of a number, cut towards zero.

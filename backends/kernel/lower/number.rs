@@ -10,7 +10,7 @@ use crate::term::{Index, TermId};
 use weft_ir::{DType, Dim};
 
 /// Numbers beyond this (bounds that mean "all") are read as this.
-const FAR: i64 = 1 << 40;
+pub(crate) const FAR: i64 = 1 << 40;
 
 impl Lowering<'_> {
     /// A fresh symbol, set by a step that is still to come.

@@ -1,6 +1,7 @@
 //! Slices and pads.
 use super::movement::place;
 use super::named::either;
+use super::number::FAR;
 use super::{Call, Handle, Lowering, Result, identity};
 use crate::math::Function as F;
 use crate::nest::Scalar;
@@ -57,10 +58,11 @@ impl Lowering<'_> {
     ) -> Result<Vec<Range>> {
         let rank = old.len();
         let named = self.named(axes, rank)?;
+        let [starts, ends, steps] = [starts, ends, steps].map(within_reach);
         let (zero, one) = (Dim::fixed(0), Dim::fixed(1));
-        let starts = named.picked(starts, &vec![zero.clone(); rank]);
-        let ends = named.picked(ends, old);
-        let steps = named.picked(steps, &vec![one.clone(); rank]);
+        let starts = named.picked(&starts, &vec![zero.clone(); rank]);
+        let ends = named.picked(&ends, old);
+        let steps = named.picked(&steps, &vec![one.clone(); rank]);
         let mut ranges = Vec::new();
         for axis in 0..rank {
             let [start, end, step] =
@@ -222,6 +224,15 @@ impl Range {
         let extent = distance.div_ceil(&pace).larger(&zero);
         Ok(Self { axis, start, step: Dim::fixed(step), extent })
     }
+}
+
+/// Numbers that mean "all" as the host reads them, so that sums of them fit.
+fn within_reach(numbers: &[Dim]) -> Vec<Dim> {
+    let near = |number: &Dim| match number.as_fixed() {
+        Some(fixed) => Dim::fixed(fixed.clamp(-FAR, FAR)),
+        None => number.clone(),
+    };
+    numbers.iter().map(near).collect()
 }
 
 fn clamp_end(

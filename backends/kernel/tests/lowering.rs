@@ -1,7 +1,6 @@
 //! Every operator lowered, run, and compared with the reference interpreter.
 //!
 //! Cases stand in `cases/*.weft`: after `=== NAME`, a line `at N=1 H=5 | N=2 H=9` names the sizes to
-//! run at, lines `range %x 0 3` bound what inputs hold, then comes a graph.
 //! run at, lines `range %x 0 3` bound what inputs hold, `shapes only` compares no elements, then comes
 //! a graph.
 use std::collections::BTreeMap;
@@ -230,7 +229,7 @@ macro_rules! families {
 }
 
 families! {
-    argument attention contract control cumulative einsum elementwise empty indexed loss movement norm pool quant random
+    argument attention axes contract control cumulative einsum elementwise empty indexed loss movement norm pool quant random
     recurrent reduce resize row select signal vision
 }
 
