@@ -130,6 +130,8 @@ pub(crate) struct Lowering<'a> {
     placed: BTreeMap<[u8; 32], Memory>,
     /// Symbols whose value the host knows before the first step.
     bound: BTreeSet<String>,
+    /// Symbols with a number that holds only until a node decides the real one.
+    provisional: BTreeSet<String>,
     /// What symbols stand for that follow from the inputs' extents.
     follows: BTreeMap<String, Dim>,
     /// Padded images, by their memory.
@@ -176,6 +178,7 @@ impl<'a> Lowering<'a> {
             prologue: Vec::new(),
             placed: BTreeMap::new(),
             bound: BTreeSet::new(),
+            provisional: BTreeSet::new(),
             follows: BTreeMap::new(),
             padded: BTreeMap::new(),
             sized: BTreeSet::new(),

@@ -41,9 +41,10 @@ pub(crate) fn either(flag: &Dim, set: &Dim, unset: &Dim) -> Dim {
 }
 
 impl Lowering<'_> {
-    /// A number that is not negative, as one symbol: what is computed with it stays short.
+    /// A number that is not negative, as one symbol: what is computed with it stays short. One that
+    /// follows from the inputs' extents stays as it is, so that it may size planned buffers.
     pub(crate) fn noted(&mut self, value: Dim) -> Dim {
-        if value.as_fixed().is_some() || value.as_symbol().is_some() {
+        if value.as_symbol().is_some() || value.symbols().iter().all(|s| self.bound.contains(&**s)) {
             return value;
         }
         let (symbol, name) = self.fresh_symbol("noted");
@@ -53,7 +54,7 @@ impl Lowering<'_> {
 
     /// The same for a number of either sign.
     pub(crate) fn noted_signed(&mut self, value: &Dim) -> Dim {
-        if value.as_fixed().is_some() {
+        if value.symbols().iter().all(|s| self.bound.contains(&**s)) {
             return value.clone();
         }
         let zero = Dim::fixed(0);
