@@ -107,7 +107,12 @@ impl Lowering<'_> {
         let given: Vec<Dim> = plain.iter().zip(&open).map(|(p, o)| self.noted(either(o, &one, p))).collect();
         let others = given.iter().fold(one.clone(), |p, d| self.noted(p.mul(d)));
         let rest = self.noted(total.div_floor(&others.larger(&one)));
-        Ok(open.iter().zip(&given).map(|(open, given)| either(open, &rest, given)).collect())
+        let extents = open.iter().zip(&given).map(|(open, given)| either(open, &rest, given));
+        let extents: Vec<Dim> = extents.map(|extent| self.noted(extent)).collect();
+        let left = extents.iter().fold(one, |p, d| self.noted(p.mul(d)));
+        let message = "the result of `Reshape` has other elements than its operand".to_string();
+        self.step(Step::Check { left, right: total, at_least: false, message });
+        Ok(extents)
     }
 
     /// `Squeeze` with axes that only the run knows, which must have extent 1.
