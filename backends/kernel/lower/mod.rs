@@ -8,11 +8,13 @@
 mod anchor;
 mod argument;
 mod attention;
+mod columns;
 mod contract;
 mod control;
 mod conv;
 mod cumulative;
 mod deform;
+mod determinant;
 mod einsum;
 mod elementwise;
 mod emit;
@@ -298,6 +300,8 @@ impl<'a> Lowering<'a> {
             Self::sampling,
             Self::regional,
             Self::unusual_convolution,
+            Self::columns,
+            Self::determinant,
         ];
         for family in families {
             if let Some(results) = family(self, call) {
