@@ -159,16 +159,18 @@ fn col2im(call: &Call<'_>) -> Results {
     let list = |name: &str, usual: i64, i: usize| call.attrs.ints(name).get(i).copied().unwrap_or(usual);
     let mut along = Vec::new();
     for i in 0..count {
-        let span = (block[i] as i64 - 1) * list("dilations", 1, i) + 1;
-        let room = dims[2 + i] as i64 + list("pads", 0, i) + list("pads", 0, count + i) - span;
+        let span = (block[i] as i64 - 1).saturating_mul(list("dilations", 1, i)).saturating_add(1);
+        let padded = dims[2 + i] as i64 + list("pads", 0, i) + list("pads", 0, count + i);
+        let room = padded.saturating_sub(span);
         if room < 0 {
             return wrong(format!("blocks span {span} elements, more than padded axis {i} of the image has"));
         }
         along.push((room / list("strides", 1, i)) as usize + 1);
     }
-    let (places, columns) = (block.iter().product::<usize>(), along.iter().product::<usize>());
-    if x.dims[1] != dims[1] * places || x.dims[2] != columns {
-        return wrong(format!("found columns {:?}, expected {}, {columns}", &x.dims[1..], dims[1] * places));
+    let product = |counts: &[usize]| counts.iter().try_fold(1usize, |p, n| p.checked_mul(*n));
+    let rows = product(&[&dims[1..2], &block].concat());
+    if Some(x.dims[1]) != rows || Some(x.dims[2]) != product(&along) {
+        return wrong(format!("found columns {:?}, expected {rows:?}, {:?}", &x.dims[1..], product(&along)));
     }
     let mut y = Array::filled(dims.clone(), 0.0);
     let (steps, mut next) = (strides(&dims), x.data.iter());

@@ -220,7 +220,12 @@ fn matmul_n_bits(call: &Call<'_>) -> Results {
 
 fn det(call: &Call<'_>) -> Results {
     let x = call.floats(0)?;
-    let (outer, [n, _]) = split_matrix(&x.dims)?;
+    let (outer, [n, columns]) = split_matrix(&x.dims)?;
+    if n != columns {
+        return wrong(format!(
+            "a determinant is that of a square matrix, found {n} rows and {columns} columns"
+        ));
+    }
     let outer = outer.to_vec();
     let count = outer.iter().product::<usize>();
     let data = (0..count).map(|i| determinant(x.data[i * n * n..(i + 1) * n * n].to_vec(), n)).collect();
