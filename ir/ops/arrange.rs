@@ -166,8 +166,8 @@ fn col2im(cx: &InferCx<'_>) -> Facts {
     let Some(count) = image.length.or(block.length) else {
         return Ok(vec![Fact::of(shaped(x.dtype(), None))]);
     };
-    for other in [image.length, block.length].into_iter().flatten().filter(|n| *n != count) {
-        return fail(format!("the image has {count} axes, its blocks or they {other}, expected as many"));
+    if let Some(other) = block.length.filter(|other| *other != count) {
+        return fail(format!("the image has {count} axes and its blocks {other}, expected as many"));
     }
     let rank = rank_of_length(count as i64 + 2)?;
     checked("pads", cx.attrs().ints("pads"), (2 * count, 0, 0))?;
