@@ -1,5 +1,5 @@
 //! Elements moved or masked within a shape.
-use crate::array::{Elements, axis, extents, strides};
+use crate::array::{Array, Elements, axis, extents, strides};
 use crate::call::{Call, Eval, EvalError, wrong};
 use crate::place::{for_each_index, offset, picked, result_dims};
 use weft_ir::Tensor;
@@ -8,6 +8,7 @@ type Results = Result<Vec<Tensor>, EvalError>;
 
 /// The functions of this family.
 pub(crate) const EVALS: &[(&str, Eval)] = &[
+    ("Col2Im", col2im),
     ("DepthToSpace", depth_to_space),
     ("Pad", pad),
     ("ReverseSequence", reverse_sequence),
@@ -148,4 +149,44 @@ fn reverse_sequence(call: &Call<'_>) -> Results {
         let from = if t < length { length - 1 - t } else { t };
         offset(at, &steps) - t * steps[time] + from * steps[time]
     })?])
+}
+
+fn col2im(call: &Call<'_>) -> Results {
+    let dims = result_dims(call)?;
+    let (x, block) = (call.floats(0)?, call.list(2)?);
+    let block: Vec<usize> = block.iter().map(|b| usize::try_from(*b).unwrap_or(0)).collect();
+    let count = block.len();
+    let list = |name: &str, usual: i64, i: usize| call.attrs.ints(name).get(i).copied().unwrap_or(usual);
+    let mut along = Vec::new();
+    for i in 0..count {
+        let span = (block[i] as i64 - 1).saturating_mul(list("dilations", 1, i)).saturating_add(1);
+        let padded = dims[2 + i] as i64 + list("pads", 0, i) + list("pads", 0, count + i);
+        let room = padded.saturating_sub(span);
+        if room < 0 {
+            return wrong(format!("blocks span {span} elements, more than padded axis {i} of the image has"));
+        }
+        along.push((room / list("strides", 1, i)) as usize + 1);
+    }
+    let product = |counts: &[usize]| counts.iter().try_fold(1usize, |p, n| p.checked_mul(*n));
+    let rows = product(&[&dims[1..2], &block].concat());
+    if Some(x.dims[1]) != rows || Some(x.dims[2]) != product(&along) {
+        return wrong(format!("found columns {:?}, expected {rows:?}, {:?}", &x.dims[1..], product(&along)));
+    }
+    let mut y = Array::filled(dims.clone(), 0.0);
+    let (steps, mut next) = (strides(&dims), x.data.iter());
+    let walk = [&dims[..2], &block, &along].concat();
+    for_each_index(&walk, |at| {
+        let value = next.next().copied().unwrap_or(0.0);
+        let mut to = at[0] * steps[0] + at[1] * steps[1];
+        for i in 0..count {
+            let (tap, window) = (at[2 + i] as i64, at[2 + count + i] as i64);
+            let place = window * list("strides", 1, i) + tap * list("dilations", 1, i) - list("pads", 0, i);
+            match usize::try_from(place).ok().filter(|place| *place < dims[2 + i]) {
+                Some(place) => to += place * steps[2 + i],
+                None => return,
+            }
+        }
+        y.data[to] += value;
+    });
+    Ok(vec![y.store(call.dtype(0)?)?])
 }

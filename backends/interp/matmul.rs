@@ -9,6 +9,7 @@ type Results = Result<Vec<Tensor>, EvalError>;
 
 /// The functions of this family.
 pub(crate) const EVALS: &[(&str, Eval)] = &[
+    ("Det", det),
     ("Gemm", |call| if is_float(call.dtype(0)?) { gemm(call) } else { int_gemm(call) }),
     ("MatMul", |call| if is_float(call.dtype(0)?) { matmul::<f64>(call) } else { matmul::<i64>(call) }),
     ("MatMulInteger", matmul_integer),
@@ -215,4 +216,41 @@ fn matmul_n_bits(call: &Call<'_>) -> Results {
         sum = sum.zip(&bias, |x, bias| x + bias)?;
     }
     Ok(vec![sum.store(call.dtype(0)?)?])
+}
+
+fn det(call: &Call<'_>) -> Results {
+    let x = call.floats(0)?;
+    let (outer, [n, columns]) = split_matrix(&x.dims)?;
+    if n != columns {
+        return wrong(format!(
+            "a determinant is that of a square matrix, found {n} rows and {columns} columns"
+        ));
+    }
+    let outer = outer.to_vec();
+    let count = outer.iter().product::<usize>();
+    let data = (0..count).map(|i| determinant(x.data[i * n * n..(i + 1) * n * n].to_vec(), n)).collect();
+    Ok(vec![Array::new(outer, data).store(call.dtype(0)?)?])
+}
+
+/// By elimination, with the largest element of a column as the pivot.
+fn determinant(mut m: Vec<f64>, n: usize) -> f64 {
+    let mut product = 1.0;
+    for column in 0..n {
+        let larger = |a: &usize, b: &usize| m[a * n + column].abs().total_cmp(&m[b * n + column].abs());
+        let Some(pivot) = (column..n).max_by(larger) else { return product };
+        if m[pivot * n + column] == 0.0 {
+            return 0.0;
+        }
+        if pivot != column {
+            (0..n).for_each(|i| m.swap(pivot * n + i, column * n + i));
+            product = -product;
+        }
+        let head = m[column * n + column];
+        product *= head;
+        for row in column + 1..n {
+            let factor = m[row * n + column] / head;
+            (column..n).for_each(|i| m[row * n + i] -= factor * m[column * n + i]);
+        }
+    }
+    product
 }

@@ -74,14 +74,15 @@ fn average_pool(call: &Call<'_>) -> Results {
 }
 
 fn lp_pool(call: &Call<'_>) -> Results {
-    let (x, dims, slide) = pooled(call, Layout::First)?;
+    let layout = Layout::of(&call.attrs)?;
+    let (x, dims, slide) = pooled(call, layout)?;
     let p = call.attrs.int("p") as f64;
     let y = each_window(&x, &dims, &slide, |plane, at| {
         let mut sum = 0.0;
         for_each_tap(&slide, at, |i| sum += plane[i].abs().powf(p));
         sum.powf(p.recip())
     });
-    Ok(vec![y.store(call.dtype(0)?)?])
+    Ok(vec![channels_back(y, layout).store(call.dtype(0)?)?])
 }
 
 fn max_pool(call: &Call<'_>) -> Results {
@@ -126,8 +127,7 @@ fn ordered(index: usize, dims: &[usize], order: i64) -> usize {
 
 /// Each plane through `f`.
 fn global(call: &Call<'_>, f: impl Fn(&[f64]) -> f64) -> Results {
-    let declared = call.attrs.def.attrs.iter().any(|a| a.name == "layout");
-    let layout = if declared { Layout::of(&call.attrs)? } else { Layout::First };
+    let layout = Layout::of(&call.attrs)?;
     let (batch, channels, spatial) = layout.split(&result_dims(call)?);
     let dims = Layout::First.join(batch, channels, &spatial);
     let x = channels_first(call.floats(0)?, layout);

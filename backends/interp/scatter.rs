@@ -9,7 +9,8 @@ use weft_ir::{DType, Tensor};
 type Results = Result<Vec<Tensor>, EvalError>;
 
 /// The functions of this family.
-pub(crate) const EVALS: &[(&str, Eval)] = &[("ScatterElements", scatter_elements), ("ScatterND", scatter_nd)];
+pub(crate) const EVALS: &[(&str, Eval)] =
+    &[("ScatterElements", scatter_elements), ("ScatterND", scatter_nd), ("TensorScatter", tensor_scatter)];
 
 fn scatter_elements(call: &Call<'_>) -> Results {
     facts(call)?;
@@ -77,4 +78,30 @@ fn scattered(call: &Call<'_>, places: &[usize]) -> Results {
         places.iter().zip(updates).for_each(|(at, u)| data.data[*at] = f(data.data[*at], u));
         data.store(x.dtype())?
     }])
+}
+
+fn tensor_scatter(call: &Call<'_>) -> Results {
+    facts(call)?;
+    let (cache, update) = (call.need(0)?, call.need(1)?);
+    let (own, written) = (extents(cache), extents(update));
+    let along = axis(call.attrs.int("axis"), own.len())?;
+    let begins = call.list_opt(2)?.unwrap_or_else(|| vec![0; own[0]]);
+    let circular = call.attrs.str("mode") == "circular";
+    let (steps, mut data, update) = (strides(&own), Elements::of(cache), Elements::of(update));
+    let (mut next, mut outside) = (0, None);
+    for_each_index(&written, |at| {
+        let place = begins[at[0]].saturating_add(at[along] as i64);
+        let place = if circular { place.rem_euclid(own[along].max(1) as i64) } else { place };
+        match usize::try_from(place).ok().filter(|place| *place < own[along]) {
+            Some(place) => {
+                data.set(offset(at, &steps) - at[along] * steps[along] + place * steps[along], &update, next);
+            }
+            None => outside = Some(place),
+        }
+        next += 1;
+    });
+    match outside {
+        Some(place) => wrong(format!("place {place} is outside an axis of {} elements", own[along])),
+        None => Ok(vec![data.store(&own)?]),
+    }
 }

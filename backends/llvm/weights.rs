@@ -38,6 +38,8 @@ pub(crate) fn write(program: &Program, path: &Path) -> Result<bool, Error> {
     if program.weights.is_empty() {
         return Ok(false);
     }
+    // Code may name weights that are all empty, so there is a place for them.
+    let bytes = bytes.max(1);
     if bytes > MOST {
         return Err(Error::Weights { bytes, most: MOST });
     }
@@ -77,7 +79,7 @@ fn write_elf<W: std::io::Write>(
         e_flags: elf::FileFlags(0),
     })?;
     writer.write_align(ALIGNMENT);
-    write_data(program, begins, &mut writer);
+    write_data(program, begins, bytes, &mut writer);
     writer.write_null_symbol();
     writer.write_symbol(&Sym {
         section: Some(layout.section.0),
@@ -144,7 +146,7 @@ fn write_section_headers(writer: &mut Writer<'_>, layout: &Layout) {
     writer.write_shstrtab_section_header();
 }
 
-fn write_data(program: &Program, begins: &[u64], writer: &mut Writer<'_>) {
+fn write_data(program: &Program, begins: &[u64], bytes: u64, writer: &mut Writer<'_>) {
     let mut end = 0;
     for (weight, begin) in program.weights.iter().zip(begins) {
         writer.write(&[0; ALIGNMENT as usize][..(begin - end) as usize]);
@@ -153,5 +155,8 @@ fn write_data(program: &Program, begins: &[u64], writer: &mut Writer<'_>) {
             WeightData::Packed(_, make) => writer.write(&make()),
         }
         end = begin + weight.data.len() as u64;
+    }
+    if end < bytes {
+        writer.write(&[0]);
     }
 }

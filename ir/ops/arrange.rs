@@ -1,6 +1,9 @@
 //! Operators that move or mask elements within a shape.
-use super::extents::{agree, extent, integers, need_vector, own, ranked, same_dtype, unknown, vector};
-use super::rules::{attr, fail, int, like_first, op, opt, req, shaped, text};
+use super::extents::{
+    agree, extent, integers, need_vector, own, product, rank_of_length, ranked, same_dtype, unknown, vector,
+};
+use super::rules::{attr, fail, int, ints, like_first, op, opt, req, shaped, text};
+use super::window::checked;
 use crate::dim::Dim;
 use crate::infer::Fact;
 use crate::op::{AttrDefault, AttrKind, InferCx, InferError, OpDef};
@@ -52,6 +55,15 @@ pub(crate) const OPS: &[OpDef] = &[
             "Reverses the first `sequence_lens[i]` steps of each sequence `i`.",
             &[req("input"), req("sequence_lens")],
             reverse_sequence,
+        )
+    },
+    OpDef {
+        attrs: &[ints("dilations"), ints("pads"), ints("strides")],
+        ..op(
+            "Col2Im",
+            "Images whose blocks, one a column, are added where they overlap.",
+            &[req("input"), req("image_shape"), req("block_shape")],
+            col2im,
         )
     },
 ];
@@ -146,4 +158,43 @@ fn reverse_sequence(cx: &InferCx<'_>) -> Facts {
         agree(count, &dims[batch as usize], "the number of lengths and the batch")?;
     }
     like_first(cx)
+}
+
+fn col2im(cx: &InferCx<'_>) -> Facts {
+    let x = cx.need(0)?;
+    let (columns, image, block) = (ranked(cx, 0, 3..=3)?, need_vector(cx, 1)?, need_vector(cx, 2)?);
+    let Some(count) = image.length.or(block.length) else {
+        return Ok(vec![Fact::of(shaped(x.dtype(), None))]);
+    };
+    if let Some(other) = block.length.filter(|other| *other != count) {
+        return fail(format!("the image has {count} axes and its blocks {other}, expected as many"));
+    }
+    let rank = rank_of_length(count as i64 + 2)?;
+    checked("pads", cx.attrs().ints("pads"), (2 * count, 0, 0))?;
+    for name in ["dilations", "strides"] {
+        checked(name, cx.attrs().ints(name), (count, 1, 1))?;
+    }
+    let mut dims: Vec<Dim> = (0..rank).map(|axis| own(cx, 0, axis)).collect();
+    if let Some(columns) = columns {
+        dims[0] = columns[0].clone();
+        if let Some(block) = &block.value {
+            dims[1] = channels(&columns[1], block)?;
+        }
+    }
+    for (dim, known) in dims[2..].iter_mut().zip(image.value.into_iter().flatten()) {
+        *dim = extent(known, "`image_shape`")?;
+    }
+    Ok(vec![Fact::of(shaped(x.dtype(), Some(dims)))])
+}
+
+/// How many images the rows of columns are when each has a row for every place in a block.
+fn channels(rows: &Dim, block: &[Dim]) -> Result<Dim, InferError> {
+    let places = product(block);
+    match (rows.as_fixed(), places.as_fixed()) {
+        (_, Some(..=0)) => fail(format!("blocks of {places} elements were found, expected some")),
+        (Some(rows), Some(places)) if rows % places != 0 => {
+            fail(format!("columns of {rows} elements hold no whole blocks of {places}"))
+        }
+        _ => Ok(rows.div_floor(&places)),
+    }
 }

@@ -4,7 +4,7 @@ use super::rules::{attr, broadcast, fail, float, int, op, opt, req, shaped};
 use crate::dim::Dim;
 use crate::infer::Fact;
 use crate::op::{AttrDefault, AttrKind, InferCx, InferError, OpDef, OperandDef, one};
-use crate::types::DType;
+use crate::types::{DType, TensorType};
 
 const AB: &[OperandDef] = &[req("A"), req("B")];
 const QUANTISED: &[OperandDef] = &[
@@ -22,6 +22,7 @@ const PACKED: &[OperandDef] =
 
 /// The table.
 pub(crate) const OPS: &[OpDef] = &[
+    op("Det", "The determinant of each matrix in the last two axes.", &[req("X")], det),
     OpDef {
         attrs: &[float("alpha", 1.0), float("beta", 1.0), int("transA", 0), int("transB", 0)],
         ..op("Gemm", "`alpha * a * b + beta * c` of matrices.", &[req("A"), req("B"), opt("C")], gemm)
@@ -186,4 +187,14 @@ fn matmul_n_bits(cx: &InferCx<'_>) -> Result<Vec<Fact>, InferError> {
     };
     same_extent(last, &Dim::fixed(k), "inner extents")?;
     one(shaped(a.dtype(), Some(batch.iter().cloned().chain([Dim::fixed(n)]).collect())))
+}
+
+fn det(cx: &InferCx<'_>) -> Result<Vec<Fact>, InferError> {
+    let x = operand(cx, 0, Types::Float)?;
+    let Some(dims) = x.dims() else { return one(shaped(x.dtype(), None)) };
+    let [outer @ .., rows, columns] = dims else {
+        return fail(format!("operand 0 `X` has rank {}, expected at least 2", dims.len()));
+    };
+    same_extent(rows, columns, "extents of a square matrix")?;
+    one(TensorType::new(x.dtype(), outer.to_vec()))
 }

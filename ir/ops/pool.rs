@@ -51,6 +51,7 @@ pub(crate) const OPS: &[OpDef] = &[
             int("ceil_mode", 0),
             ints("dilations"),
             KERNEL,
+            text("layout", "nchw"),
             int("p", 2),
             ints("pads"),
             ints("strides"),
@@ -66,7 +67,7 @@ pub(crate) const OPS: &[OpDef] = &[
         ..op("GlobalMaxPool", "The largest element over all spatial axes.", &[req("X")], global)
     },
     OpDef {
-        attrs: &[int("p", 2)],
+        attrs: &[text("layout", "nchw"), int("p", 2)],
         ..op("GlobalLpPool", "The `p`-norm over all spatial axes.", &[req("X")], global_lp)
     },
     OpDef {
@@ -131,7 +132,7 @@ fn positive_p(cx: &InferCx<'_>) -> Result<(), InferError> {
 
 fn lp_pool(cx: &InferCx<'_>) -> Facts {
     positive_p(cx)?;
-    Ok(vec![Fact::of(shaped(cx.need(0)?.dtype(), slid(cx, Layout::First)?))])
+    Ok(vec![Fact::of(shaped(cx.need(0)?.dtype(), slid(cx, Layout::of(&cx.attrs())?)?))])
 }
 
 fn global(cx: &InferCx<'_>) -> Facts {
@@ -140,7 +141,7 @@ fn global(cx: &InferCx<'_>) -> Facts {
 
 fn global_lp(cx: &InferCx<'_>) -> Facts {
     positive_p(cx)?;
-    pooled_away(cx, Layout::First)
+    pooled_away(cx, Layout::of(&cx.attrs())?)
 }
 
 /// All spatial extents become 1.

@@ -1,5 +1,6 @@
 //! Operators that take many elements together along axes.
 use super::check::{Types, operand, typed};
+use super::extents::unknown;
 use super::rules::{self, Infer, int, op, opt, req, shaped};
 use crate::dim::Dim;
 use crate::infer::Fact;
@@ -59,8 +60,8 @@ pub(crate) const OPS: &[OpDef] = &[
 enum Axes {
     /// These, sorted.
     Known(Vec<usize>),
-    /// Nobody knows; where the operand's length is known, that many.
-    Unknown,
+    /// Only the run knows them; so many, where that is known.
+    Unknown(Option<usize>),
 }
 
 fn axes_of(cx: &InferCx<'_>, rank: usize) -> Result<Axes, InferError> {
@@ -69,7 +70,13 @@ fn axes_of(cx: &InferCx<'_>, rank: usize) -> Result<Axes, InferError> {
         false => Axes::Known((0..rank).collect()),
     };
     let Some(operand) = cx.get(1) else { return Ok(empty()) };
-    let Some(axes) = operand.ints() else { return Ok(Axes::Unknown) };
+    let Some(axes) = operand.ints() else {
+        let count = operand.dims().and_then(|dims| dims.first()?.as_fixed());
+        return match count.and_then(|n| usize::try_from(n).ok()) {
+            Some(0) => Ok(empty()),
+            count => Ok(Axes::Unknown(count)),
+        };
+    };
     if axes.is_empty() {
         return Ok(empty());
     }
@@ -88,9 +95,12 @@ fn reduce(
     typed(cx, 1, DType::I64)?;
     let Some(dims) = data.dims() else { return one(shaped(data.dtype(), None)) };
     let keep = cx.attrs().flag("keepdims");
-    let Axes::Known(axes) = axes_of(cx, dims.len())? else {
-        let unknown = keep.then(|| vec![Dim::unknown(); dims.len()]);
-        return one(shaped(data.dtype(), unknown));
+    let axes = match axes_of(cx, dims.len())? {
+        Axes::Known(axes) => axes,
+        Axes::Unknown(count) => {
+            let left = if keep { Some(dims.len()) } else { count.map(|n| dims.len().saturating_sub(n)) };
+            return one(shaped(data.dtype(), left.map(unknown)));
+        }
     };
     let value = match (on_dims, &data.value) {
         (Some(f), Some(value)) if !axes.is_empty() => fold(value, f).map(|d| vec![d]),

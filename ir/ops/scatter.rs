@@ -1,6 +1,7 @@
 //! Operators that put elements where indices say.
 use super::extents::{MAX_RANK, agree_all, integers, ranked, same_dtype};
-use super::rules::{axis, fail, int, like_first, op, req, text};
+use super::rules::{axis, fail, int, like_first, op, opt, req, text};
+use crate::dim::Dim;
 use crate::infer::Fact;
 use crate::op::{InferCx, InferError, OpDef};
 
@@ -24,6 +25,15 @@ pub(crate) const OPS: &[OpDef] = &[
             "The data with each slice of updates put, or reduced into, the place its vector of indices names.",
             &[req("data"), req("indices"), req("updates")],
             scatter_nd,
+        )
+    },
+    OpDef {
+        attrs: &[int("axis", -2), text("mode", "linear")],
+        ..op(
+            "TensorScatter",
+            "The cache with the update written along `axis`, in each batch from its index on; `circular` goes on at the start.",
+            &[req("past_cache"), req("update"), opt("write_indices")],
+            tensor_scatter,
         )
     },
 ];
@@ -68,6 +78,32 @@ fn scatter_nd(cx: &InferCx<'_>) -> Facts {
         }
         let expected = [places, &dims[length as usize..]].concat();
         agree_all(updates, &expected, "extents of the updates and of the slices")?;
+    }
+    like_first(cx)
+}
+
+fn tensor_scatter(cx: &InferCx<'_>) -> Facts {
+    cx.need(1)?;
+    integers(cx, 2)?;
+    same_dtype(cx, 0, 1)?;
+    match cx.attrs().str("mode") {
+        "linear" | "circular" => {}
+        other => return fail(format!("`mode` is `{other}`, expected linear or circular")),
+    }
+    let (cache, update) = (ranked(cx, 0, 2..=MAX_RANK)?, ranked(cx, 1, 2..=MAX_RANK)?);
+    if let Some(cache) = cache {
+        let along = axis(cx.attrs().int("axis"), cache.len())?;
+        if along == 0 {
+            return fail("axis 0 counts batches, expected another one".to_string());
+        }
+        if let Some(update) = update {
+            let mut expected = cache.to_vec();
+            expected[along] = update.get(along).cloned().unwrap_or_else(Dim::unknown);
+            agree_all(update, &expected, "extents of the update and of the cache")?;
+        }
+    }
+    if let (Some(cache), Some(indices)) = (cache, cx.get(2).and_then(|indices| indices.dims())) {
+        agree_all(indices, &cache[..1], "extents of the indices and of the batch")?;
     }
     like_first(cx)
 }

@@ -84,12 +84,14 @@ fn dft(cx: &InferCx<'_>) -> Facts {
         (Some(_), Some(at)) => Some(axis(at, rank)?),
         (Some(_), None) => None,
     };
-    let Some(at) = at.filter(|at| *at + 1 < rank) else {
-        return match at {
-            Some(at) => fail(format!("axis {at} holds the parts of the numbers, expected another one")),
-            None => Ok(vec![Fact::of(shaped(dtype, Some((0..rank).map(|i| own(cx, 0, i)).collect())))]),
-        };
+    let Some(at) = at else {
+        let kept = !onesided && cx.get(1).is_none();
+        (0..rank - 1).filter(|_| !kept).for_each(|i| result[i] = own(cx, 0, i));
+        return Ok(vec![Fact::of(shaped(dtype, Some(result)))]);
     };
+    if at + 1 == rank {
+        return fail(format!("axis {at} holds the parts of the numbers, expected another one"));
+    }
     let length = match (integers(cx, 1)?.is_some(), inverse && onesided) {
         (true, _) => single(cx, 1)?,
         (false, true) => Some(dims[at].plus(-1).scale(2)),

@@ -9,7 +9,7 @@
 //! Weights keep their order of axes: backends pack them anyway. `sink-transposes` and
 //! `cancel-transposes` then remove the transposes between neighbours. A `MaxPool` that also gives
 //! indices is left alone, as those count elements in the order of the first layout.
-use weft_ir::{Attr, NodeId, Stage};
+use weft_ir::{Attr, AttrKind, NodeId, Stage};
 use weft_passes::{
     Declined, Editor, OptionInfo, Outcome, Pass, PassContext, PassError, PassInfo, PassKind, Perm, Rewriter,
     node,
@@ -36,26 +36,17 @@ impl Pass for ChannelsLast {
     fn run(&self, edit: &mut Editor<'_>, _: &PassContext<'_>) -> Result<Outcome, PassError> {
         edit.each_node(|g, id| {
             let op = g.node(id).op.as_str();
-            let turns = OPS.contains(&op) || (self.norms && NORMS.contains(&op));
+            let knows_layout = g
+                .ops()
+                .get(op)
+                .is_some_and(|def| def.attr("layout").is_some_and(|a| a.kind == AttrKind::Str));
+            let turns = knows_layout && (self.norms || !NORMS.contains(&op));
             if turns && !g.node(id).attrs.contains_key("layout") { turn(g, id) } else { Ok(()) }
         })
     }
 }
 
-/// The operators whose definitions have a `layout`.
-const OPS: [&str; 9] = [
-    "AveragePool",
-    "Conv",
-    "ConvTranspose",
-    "GlobalAveragePool",
-    "GlobalLpPool",
-    "GlobalMaxPool",
-    "LpPool",
-    "MaxPool",
-    "Resize",
-];
-
-/// Those among the normalisations.
+/// Operators whose definitions have a `layout` but that turn only when asked.
 const NORMS: [&str; 2] = ["GroupNormalization", "InstanceNormalization"];
 
 fn turn(g: &mut Rewriter<'_>, id: NodeId) -> Result<(), Declined> {

@@ -52,6 +52,7 @@ impl Lowering<'_> {
         let window = Window::new(call, &shape[2..])?;
         let size = self.dims_of(image)[1..=spatial].to_vec();
         let pads = window.pads(call, &size);
+        window.must_fit(self, call, (&size, &pads));
         let image = self.padded_image(image, &pads);
         let groups = call.attrs.int("group").max(1);
         let weights = self.force(w);
@@ -377,15 +378,18 @@ impl Window {
     pub(crate) fn pads(&self, call: &Call<'_>, size: &[Dim]) -> Vec<(Dim, Dim)> {
         let n = self.kernel.len();
         let given = call.attrs.ints("pads");
-        let mode = call.attrs.str("auto_pad");
+        let mode = auto_pad(call);
+        // Pooling may also cut elements off.
+        let cuts = call.attrs.def.attr("ceil_mode").is_some();
         let pad = |axis: usize| match mode {
             "SAME_UPPER" | "SAME_LOWER" => {
                 let step = Dim::fixed(self.strides[axis]);
                 let last = size[axis].div_ceil(&step).plus(-1).mul(&step);
-                let total = last.plus(self.reach(axis)).sub(&size[axis]).larger(&Dim::fixed(0));
-                let half = total.div_floor(&Dim::fixed(2));
-                let rest = total.sub(&half);
-                if mode == "SAME_UPPER" { (half, rest) } else { (rest, half) }
+                let total = last.plus(self.reach(axis)).sub(&size[axis]);
+                let total = if cuts { total } else { total.larger(&Dim::fixed(0)) };
+                let before = half(&if mode == "SAME_UPPER" { total.clone() } else { total.plus(1) });
+                let behind = total.sub(&before);
+                (before, behind)
             }
             "VALID" => (Dim::fixed(0), Dim::fixed(0)),
             _ => {
@@ -396,9 +400,29 @@ impl Window {
         (0..n).map(pad).collect()
     }
 
+    /// Fails the run where the window spans more than an axis of extents `size` has with its pads.
+    pub(crate) fn must_fit(
+        &self,
+        cx: &mut Lowering<'_>,
+        call: &Call<'_>,
+        (size, pads): (&[Dim], &[(Dim, Dim)]),
+    ) {
+        if auto_pad(call).starts_with("SAME") {
+            return;
+        }
+        for (axis, (extent, (before, behind))) in size.iter().zip(pads).enumerate() {
+            let (whole, span) = (extent.add(before).add(behind), self.reach(axis));
+            if whole.at_least().is_none_or(|least| least < span) {
+                let name = call.graph.name_of(call.result(0));
+                let message = format!("the window of `%{name}` is larger than padded spatial axis {axis}");
+                cx.at_least(whole, Dim::fixed(span), &message);
+            }
+        }
+    }
+
     /// How much of the full result of a transposed convolution is cut off at the start.
     fn transposed_pad(&self, call: &Call<'_>, axis: usize, size: &Dim, result: &Dim) -> Dim {
-        let mode = call.attrs.str("auto_pad");
+        let mode = auto_pad(call);
         let shaped = call.attrs.ints_opt("output_shape").is_some();
         if !shaped && !mode.starts_with("SAME") {
             return Dim::fixed(call.attrs.ints("pads").get(axis).copied().unwrap_or(0));
@@ -409,6 +433,17 @@ impl Window {
         let half = total.div_floor(&Dim::fixed(2));
         if mode == "SAME_UPPER" { half } else { total.sub(&half) }
     }
+}
+
+/// How the pads are found, as the operator may leave open.
+fn auto_pad<'a>(call: &Call<'a>) -> &'a str {
+    if call.attrs.def.attr("auto_pad").is_some() { call.attrs.str("auto_pad") } else { "NOTSET" }
+}
+
+/// Half of a number, cut towards zero.
+fn half(number: &Dim) -> Dim {
+    let (two, zero) = (Dim::fixed(2), Dim::fixed(0));
+    number.larger(&zero).div_floor(&two).sub(&number.scale(-1).larger(&zero).div_floor(&two))
 }
 
 /// `[N, C, spatial..]` as `[N, spatial.., C]`.

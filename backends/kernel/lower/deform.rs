@@ -57,6 +57,7 @@ impl Lowering<'_> {
         let (x, moves, dims) = (call.operand(0)?, call.operand(2)?, call.dims(0)?);
         let (size, axes) = (self.dims_of(x), dims.len() - 2);
         let window = Window::new(call, &shape[2..])?;
+        window.must_fit(self, call, (&size[2..], &window.pads(call, &size[2..])));
         let taps: i64 = window.kernel.iter().product();
         let parts = call.attrs.int("offset_group").max(1);
         let per_part = size[1].div_floor(&Dim::fixed(parts));

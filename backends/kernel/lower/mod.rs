@@ -8,11 +8,13 @@
 mod anchor;
 mod argument;
 mod attention;
+mod columns;
 mod contract;
 mod control;
 mod conv;
 mod cumulative;
 mod deform;
+mod determinant;
 mod einsum;
 mod elementwise;
 mod emit;
@@ -24,6 +26,7 @@ mod linear_attention;
 mod loss;
 mod memory;
 mod movement;
+mod named;
 mod norm;
 mod number;
 mod packed;
@@ -131,6 +134,8 @@ pub(crate) struct Lowering<'a> {
     placed: BTreeMap<[u8; 32], Memory>,
     /// Symbols whose value the host knows before the first step.
     bound: BTreeSet<String>,
+    /// Symbols with a number that holds only until a node decides the real one.
+    provisional: BTreeSet<String>,
     /// What symbols stand for that follow from the inputs' extents.
     follows: BTreeMap<String, Dim>,
     /// Padded images, by their memory.
@@ -177,6 +182,7 @@ impl<'a> Lowering<'a> {
             prologue: Vec::new(),
             placed: BTreeMap::new(),
             bound: BTreeSet::new(),
+            provisional: BTreeSet::new(),
             follows: BTreeMap::new(),
             padded: BTreeMap::new(),
             sized: BTreeSet::new(),
@@ -297,6 +303,8 @@ impl<'a> Lowering<'a> {
             Self::sampling,
             Self::regional,
             Self::unusual_convolution,
+            Self::columns,
+            Self::determinant,
         ];
         for family in families {
             if let Some(results) = family(self, call) {

@@ -4,6 +4,7 @@ use super::tensor::row_major;
 use super::{Call, Handle, Lowering, Result, State, View, identity};
 use crate::math::Function as F;
 use crate::nest::Scalar;
+use crate::program::Step;
 use crate::term::{Index, Term, TermId};
 use weft_ir::{Attr, DType, Dim};
 
@@ -112,9 +113,9 @@ impl Lowering<'_> {
     }
 
     fn split(&mut self, call: &Call<'_>) -> Result<Vec<Handle>> {
-        self.define_symbols(call)?;
         let from = call.operand(0)?;
         let axis = place(call.attrs.int("axis"), self.dims_of(from).len())?;
+        self.define_parts(call, axis)?;
         let (mut start, mut parts) = (Dim::fixed(0), Vec::new());
         for slot in 0..call.attrs.node.results.len() as u32 {
             let dims = call.dims(slot)?;
@@ -123,6 +124,28 @@ impl Lowering<'_> {
             start = next;
         }
         Ok(parts)
+    }
+
+    /// The extents of the parts of a `Split`, where the run decides them.
+    fn define_parts(&mut self, call: &Call<'_>, axis: usize) -> Result<()> {
+        let slots = 0..call.attrs.node.results.len() as u32;
+        let parts = slots.map(|slot| call.dims(slot)).collect::<Result<Vec<_>>>()?;
+        if !parts.iter().any(|dims| self.is_open(dims)) || call.optional(1).is_none() {
+            return Ok(());
+        }
+        let (old, sizes) = (self.dims_of(call.operand(0)?), self.sizes(call, 1)?);
+        if sizes.len() != parts.len() {
+            return Err(format!("it splits into {} parts, found {} results", sizes.len(), parts.len()));
+        }
+        let left = sizes.iter().fold(Dim::fixed(0), |sum, size| sum.add(size));
+        let message = format!("the parts that axis {axis} is split into");
+        self.step(Step::Check { left, right: old[axis].clone(), at_least: false, message });
+        for (dims, size) in parts.iter().zip(&sizes) {
+            let mut computed = old.clone();
+            computed[axis] = size.clone();
+            self.define_extents(dims, &computed);
+        }
+        Ok(())
     }
 
     /// Every `step`th element on one axis, from `start` on.

@@ -10,7 +10,7 @@ use crate::term::{Index, TermId};
 use weft_ir::{DType, Dim};
 
 /// Numbers beyond this (bounds that mean "all") are read as this.
-const FAR: i64 = 1 << 40;
+pub(crate) const FAR: i64 = 1 << 40;
 
 impl Lowering<'_> {
     /// A fresh symbol, set by a step that is still to come.
@@ -25,7 +25,9 @@ impl Lowering<'_> {
             Ok(known) => return Ok(known),
             Err(vector) => vector,
         };
-        let value = self.here(values);
+        let (value, least) = (self.here(values), self.integer(-FAR));
+        // The least number of all has no opposite.
+        let value = self.apply(F::Max, &[value, least]);
         let (value, minus) = (value, self.apply(F::Neg, &[value]));
         let (above, below) = (self.learned(value, count)?, self.learned(minus, count)?);
         Ok(above.iter().zip(&below).map(|(a, b)| a.sub(b)).collect())
@@ -58,6 +60,9 @@ impl Lowering<'_> {
         let count = dims.first().map_or(Some(1), Dim::as_fixed);
         let count =
             count.ok_or_else(|| format!("the length of operand {operand} is known only at run time"))?;
+        if count == 0 {
+            return Ok(Ok(Vec::new()));
+        }
         let wide = self.cast(handle, DType::I64);
         let vector = if dims.is_empty() { self.reshaped(wide, &[Dim::fixed(1)]) } else { wide };
         self.no_anchor(vector);

@@ -6,6 +6,7 @@ use super::{Call, Handle, Lowering, Result, identity};
 use crate::math::Function as F;
 use crate::schedule::Combine;
 use crate::term::{Index, TermId};
+use weft_ir::ops::window::Layout;
 use weft_ir::{DType, Dim};
 
 /// A window over an image in memory.
@@ -36,12 +37,12 @@ struct Tap {
 impl Pool {
     fn new(cx: &mut Lowering<'_>, call: &Call<'_>) -> Result<Self> {
         let (image, dims) = (call.operand(0)?, call.dims(0)?);
-        let declared = |name: &str| call.attrs.def.attrs.iter().any(|a| a.name == name);
-        let last = declared("layout") && call.attrs.str("layout") == "nhwc";
         let size = cx.dims_of(image);
-        let first = if last { 1 } else { 2 };
+        let first = Layout::of(&call.attrs).map_err(|e| e.0)?.spatial();
         let window = Window::new(call, call.attrs.ints("kernel_shape"))?;
-        let pads = window.pads(call, &size[first..first + window.kernel.len()]);
+        let spatial = &size[first..first + window.kernel.len()];
+        let pads = window.pads(call, spatial);
+        window.must_fit(cx, call, (spatial, &pads));
         cx.force(image);
         Ok(Self { image, size, dims, first, window, pads, ceil: call.attrs.flag("ceil_mode") })
     }
@@ -256,7 +257,8 @@ impl Lowering<'_> {
 
     fn global_lp_pool(&mut self, call: &Call<'_>) -> Result<Handle> {
         let (from, p) = (call.operand(0)?, call.attrs.int("p"));
-        let axes: Vec<usize> = (2..self.dims_of(from).len()).collect();
+        let (first, rank) = (Layout::of(&call.attrs).map_err(|e| e.0)?.spatial(), self.dims_of(from).len());
+        let axes: Vec<usize> = (first..first + rank - 2).collect();
         let x = self.here(from);
         let x = self.cast_term(x, wide(call.dtype(0)));
         let input = self.power_of_size(x, p);

@@ -1,7 +1,8 @@
 //! Reductions, and what is made of reductions.
 use super::anchor::Kind;
+use super::formula::wide;
 use super::movement::place;
-use super::runtime::known_integers;
+use super::named::{either, flags_of};
 use super::{Call, Handle, Lowering, Result, identity};
 use crate::math::Function as F;
 use crate::schedule::Combine;
@@ -19,25 +20,27 @@ impl Lowering<'_> {
         })
     }
 
-    /// Which axes a reduction removes.
-    fn reduced_axes(&mut self, call: &Call<'_>, rank: usize) -> Result<Vec<usize>> {
+    /// For each axis whether a reduction removes it.
+    fn reduced_axes(&mut self, call: &Call<'_>, rank: usize) -> Result<Vec<Dim>> {
         let axes = match call.optional(1) {
-            Some(_) => {
-                let axes = known_integers(call, 1).ok_or("the axes are known only at run time")?;
-                axes.iter()
-                    .map(|a| place(a.as_fixed().unwrap_or(i64::MAX), rank))
-                    .collect::<Result<Vec<_>>>()?
-            }
+            Some(_) => self.integers(call, 1)?,
             None => Vec::new(),
         };
-        let all = axes.is_empty() && !call.attrs.flag("noop_with_empty_axes");
-        Ok(if all { (0..rank).collect() } else { axes })
+        if axes.is_empty() {
+            let all = i64::from(!call.attrs.flag("noop_with_empty_axes"));
+            return Ok(vec![Dim::fixed(all); rank]);
+        }
+        match axes.iter().map(|axis| place(axis.as_fixed()?, rank).ok()).collect::<Option<Vec<_>>>() {
+            Some(axes) => Ok(flags_of(&axes, rank)),
+            None => Ok(self.named(&axes, rank)?.flags()),
+        }
     }
 
     fn reduce(&mut self, call: &Call<'_>) -> Result<Handle> {
         let from = call.operand(0)?;
         let rank = self.dims_of(from).len();
-        let axes = self.reduced_axes(call, rank)?;
+        let taken = self.reduced_axes(call, rank)?;
+        self.define_reduced(call, from, &taken)?;
         let bool = call.dtype(0) == DType::Bool;
         let (before, combine, after): (Option<F>, Combine, Option<F>) = match call.op() {
             "ReduceSum" | "ReduceMean" => (None, Combine::Sum, None),
@@ -48,7 +51,7 @@ impl Lowering<'_> {
             "ReduceL2" => (Some(F::Mul), Combine::Sum, Some(F::Sqrt)),
             "ReduceSumSquare" => (Some(F::Mul), Combine::Sum, None),
             "ReduceLogSum" => (None, Combine::Sum, Some(F::Log)),
-            "ReduceLogSumExp" => return self.log_sum_exp(call, &axes),
+            "ReduceLogSumExp" => return self.log_sum_exp(call, &taken),
             op => return Err(format!("`{op}` is not a reduction that compiled code knows")),
         };
         let term = self.read(from, &identity(rank));
@@ -57,8 +60,8 @@ impl Lowering<'_> {
             Some(f) => self.terms.call(self.terms.dtype(term), f, &[term]),
             None => term,
         };
-        let total = self.combined(from, term, &axes, combine)?;
-        let divisor = (call.op() == "ReduceMean").then(|| self.count(from, &axes));
+        let total = self.combined_where(from, term, &taken, combine)?;
+        let divisor = (call.op() == "ReduceMean").then(|| self.count(from, &taken));
         let dims = call.dims(0)?;
         self.finished(call, total, after, divisor, dims)
     }
@@ -94,10 +97,26 @@ impl Lowering<'_> {
         if self.dims_of(total).len() == dims.len() { total } else { self.reshaped(total, dims) }
     }
 
+    /// Gives extents of the result that hang on axes known only at run time their values.
+    fn define_reduced(&mut self, call: &Call<'_>, from: Handle, taken: &[Dim]) -> Result<()> {
+        let dims = call.dims(0)?;
+        if !self.is_open(&dims) {
+            return Ok(());
+        }
+        let (old, one) = (self.dims_of(from), Dim::fixed(1));
+        let computed = if dims.len() == old.len() {
+            taken.iter().zip(&old).map(|(flag, dim)| either(flag, &one, dim)).collect()
+        } else {
+            self.left_over(&old, taken, dims.len())
+        };
+        self.define_extents(&dims, &computed);
+        Ok(())
+    }
+
     /// How many elements are reduced to one.
-    fn count(&self, from: Handle, axes: &[usize]) -> Dim {
-        let dims = self.dims_of(from);
-        axes.iter().fold(Dim::fixed(1), |p, a| p.mul(&dims[*a]))
+    fn count(&self, from: Handle, taken: &[Dim]) -> Dim {
+        let (dims, one) = (self.dims_of(from), Dim::fixed(1));
+        taken.iter().zip(&dims).fold(one.clone(), |p, (flag, dim)| p.mul(&either(flag, dim, &one)))
     }
 
     /// Combines a term over the axes of `from`; the reduced axes stay with extent 1.
@@ -108,30 +127,43 @@ impl Lowering<'_> {
         axes: &[usize],
         combine: Combine,
     ) -> Result<Handle> {
-        let dims = self.dims_of(from);
-        let rank = dims.len();
-        let place = |axis: u32| match axes.iter().position(|a| *a == axis as usize) {
-            Some(i) => Index::axis((rank + i) as u32),
-            None => Index::axis(axis),
-        };
-        let input = self.terms.at(term, &place);
-        let wide = match self.terms.dtype(input) {
-            DType::F16 | DType::Bf16 => DType::F32,
-            same => same,
-        };
-        let input = self.cast_term(input, wide);
-        let inner: Vec<Dim> = axes.iter().map(|a| dims[*a].clone()).collect();
-        let mut kept = dims;
-        for axis in axes {
-            kept[*axis] = Dim::fixed(1);
+        let taken = flags_of(axes, self.dims_of(from).len());
+        self.combined_where(from, term, &taken, combine)
+    }
+
+    /// The same for axes by their flags. An axis of which only the run says whether it is reduced is
+    /// both, with extent 1 where it is not what it turns out to be.
+    fn combined_where(
+        &mut self,
+        from: Handle,
+        term: TermId,
+        taken: &[Dim],
+        combine: Combine,
+    ) -> Result<Handle> {
+        let (dims, one) = (self.dims_of(from), Dim::fixed(1));
+        let (mut inner, mut kept, mut places) = (Vec::new(), Vec::new(), Vec::new());
+        for (axis, (flag, dim)) in taken.iter().zip(&dims).enumerate() {
+            let (own, reduced) = (Index::axis(axis as u32), Index::axis((dims.len() + inner.len()) as u32));
+            places.push(match flag.as_fixed() {
+                Some(0) => own,
+                Some(_) => reduced,
+                None => own.add(&reduced),
+            });
+            kept.push(self.noted(either(flag, &one, dim)));
+            if flag.as_fixed() != Some(0) {
+                inner.push(self.noted(either(flag, dim, &one)));
+            }
         }
+        let input = self.terms.at(term, &|axis| places[axis as usize].clone());
+        let wide = wide(self.terms.dtype(input));
+        let input = self.cast_term(input, wide);
         Ok(self.anchor(Kind::Reduce { inner, input, combine }, wide, kept))
     }
 
-    fn log_sum_exp(&mut self, call: &Call<'_>, axes: &[usize]) -> Result<Handle> {
+    fn log_sum_exp(&mut self, call: &Call<'_>, taken: &[Dim]) -> Result<Handle> {
         let from = call.operand(0)?;
         self.force(from);
-        let (max, sum) = self.max_and_sum(from, axes)?;
+        let (max, sum) = self.max_and_sum_where(from, taken)?;
         let dims = self.dims_of(sum);
         let (max, sum) = (self.read(max, &identity(dims.len())), self.read(sum, &identity(dims.len())));
         let dtype = self.terms.dtype(sum);
@@ -145,30 +177,33 @@ impl Lowering<'_> {
 
     /// The greatest element, and the sum of `exp(x - greatest)`, along axes.
     pub(crate) fn max_and_sum(&mut self, from: Handle, axes: &[usize]) -> Result<(Handle, Handle)> {
-        let rank = self.dims_of(from).len();
-        let x = self.read(from, &identity(rank));
-        let max = self.combined(from, x, axes, Combine::Max)?;
+        let taken = flags_of(axes, self.dims_of(from).len());
+        self.max_and_sum_where(from, &taken)
+    }
+
+    fn max_and_sum_where(&mut self, from: Handle, taken: &[Dim]) -> Result<(Handle, Handle)> {
+        let x = self.here(from);
+        let max = self.combined_where(from, x, taken, Combine::Max)?;
         self.force(max);
-        let shifted = self.shifted_exp(from, max, axes);
-        let sum = self.combined(from, shifted, axes, Combine::Sum)?;
+        let difference = self.difference_where(from, max, taken);
+        let shifted = self.apply(F::Exp, &[difference]);
+        let sum = self.combined_where(from, shifted, taken, Combine::Sum)?;
         Ok((max, sum))
     }
 
-    /// `exp(x - max)`, where infinities of the maximum count as zero.
-    fn shifted_exp(&mut self, from: Handle, max: Handle, axes: &[usize]) -> TermId {
-        let difference = self.difference(from, max, axes);
-        self.terms.call(self.terms.dtype(difference), F::Exp, &[difference])
+    /// `x - max` at every element, where `max` has extent 1 on the axes.
+    pub(crate) fn difference(&mut self, from: Handle, max: Handle, axes: &[usize]) -> TermId {
+        let taken = flags_of(axes, self.dims_of(from).len());
+        self.difference_where(from, max, &taken)
     }
 
-    pub(crate) fn difference(&mut self, from: Handle, max: Handle, axes: &[usize]) -> TermId {
-        let rank = self.dims_of(from).len();
-        let x = self.read(from, &identity(rank));
-        let mut at = identity(rank);
-        axes.iter().for_each(|a| at[*a] = Index::fixed(0));
+    fn difference_where(&mut self, from: Handle, max: Handle, taken: &[Dim]) -> TermId {
+        let (x, one) = (self.here(from), Dim::fixed(1));
+        let place = |(axis, flag): (usize, &Dim)| Index::axis(axis as u32).scale(&one.sub(flag));
+        let at: Vec<Index> = taken.iter().enumerate().map(place).collect();
         let max = self.read(max, &at);
-        let dtype = self.terms.dtype(max);
-        let x = self.cast_term(x, dtype);
-        self.terms.call(dtype, F::Sub, &[x, max])
+        let x = self.cast_term(x, self.terms.dtype(max));
+        self.minus(x, max)
     }
 
     fn global_pool(&mut self, call: &Call<'_>) -> Result<Handle> {
@@ -180,7 +215,7 @@ impl Lowering<'_> {
         let average = call.op() == "GlobalAveragePool";
         let combine = if average { Combine::Sum } else { Combine::Max };
         let total = self.combined(from, term, &axes, combine)?;
-        let divisor = average.then(|| self.count(from, &axes));
+        let divisor = average.then(|| self.count(from, &flags_of(&axes, rank)));
         self.finished(call, total, None, divisor, dims)
     }
 }

@@ -53,10 +53,14 @@ impl Lowering<'_> {
         }
     }
 
+    /// Whether a symbol has its number already.
+    pub(crate) fn is_decided(&self, name: &str) -> bool {
+        self.program.symbols.iter().any(|s| s == name) && !self.provisional.contains(name)
+    }
+
     /// Whether the run has not decided an extent yet.
     pub(crate) fn is_open(&self, dims: &[Dim]) -> bool {
-        let known = |name: &str| self.program.symbols.iter().any(|s| s == name);
-        dims.iter().any(|d| d.symbols().iter().any(|s| !known(s)))
+        dims.iter().any(|d| d.symbols().iter().any(|s| !self.is_decided(s)))
     }
 
     /// Gives the symbols of extents that nobody has decided the values that `found` has.
@@ -64,6 +68,7 @@ impl Lowering<'_> {
         for (dim, value) in dims.iter().zip(found) {
             let Some(name) = dim.as_symbol().filter(|name| open.contains(*name)) else { continue };
             let symbol = self.symbol(name);
+            self.provisional.remove(name);
             self.step(Step::Set { symbol, value: value.clone() });
         }
     }

@@ -164,6 +164,7 @@ impl Lowering<'_> {
             let symbol = self.symbol(name);
             self.step(Step::Set { symbol, value: Dim::fixed(0) });
         }
+        self.provisional.extend(open.iter().cloned());
         let mut room = part_dims.clone();
         room.insert(axis, round.trips.clone());
         let whole = if open.is_empty() && dims == room {
@@ -274,6 +275,7 @@ impl Lowering<'_> {
             results.push(self.view(value.dtype, dims, View { strides, ..value.view.clone() }));
         }
         for parts in &round.parts {
+            self.provisional.retain(|name| !parts.open.contains(name));
             let mut found: Vec<Dim> = round.part_dims(parts);
             found.insert(parts.axis, round.count.clone());
             self.define_extents(&parts.dims, &found);

@@ -26,7 +26,7 @@ struct Axis {
 /// The neighbours of each element of a resized axis: tensors `[neighbours, extent]` in memory.
 struct Table {
     at: usize,
-    neighbours: i64,
+    neighbours: Dim,
     /// Where they are.
     places: Handle,
     /// What they weigh, unless there is one only.
@@ -36,6 +36,19 @@ struct Table {
 }
 
 const F32: DType = DType::F32;
+
+/// So many neighbours of an element are summed in one term.
+const FEW: i64 = 8;
+
+/// How much narrower than elements of the result the filter is.
+struct Shrink {
+    /// The factor, in the type of the weights.
+    by: TermId,
+    /// Whether it is 1 whatever the scale.
+    is_one: bool,
+    /// How many neighbours there are on each side.
+    side: Dim,
+}
 
 impl Lowering<'_> {
     /// Lowers `Resize`.
@@ -52,11 +65,10 @@ impl Lowering<'_> {
         for axis in &axes {
             tables.push(self.table(call, axis)?);
         }
-        let few = tables.iter().map(|t| t.neighbours).product::<i64>() <= 8;
-        let value = if few {
-            self.blended_at_once(from, &tables)
-        } else {
-            self.blended_in_turn(from, &tables, &dims)
+        let counts: Option<Vec<i64>> = tables.iter().map(|t| t.neighbours.as_fixed()).collect();
+        let value = match counts.filter(|counts| counts.iter().product::<i64>() <= FEW) {
+            Some(counts) => self.blended_at_once(from, &tables, &counts),
+            None => self.blended_in_turn(from, &tables, &dims),
         };
         let value = self.extrapolated(call, value, &tables);
         let term = self.cut(value, call.dtype(0));
@@ -209,8 +221,9 @@ impl Lowering<'_> {
             let nearest = self.nearest(call.attrs.str("nearest_mode"), x);
             let nearest = self.cast_term(nearest, DType::I64);
             let place = self.clamped(nearest, &axis.from);
-            let places = self.tabled(place, 1, &axis.to);
-            return Ok(Table { at, neighbours: 1, places, weights: None, outside });
+            let one = Dim::fixed(1);
+            let places = self.tabled(place, &one, &axis.to);
+            return Ok(Table { at, neighbours: one, places, weights: None, outside });
         }
         let (neighbours, places, weights) = self.weighted_neighbours(call, axis, x)?;
         Ok(Table { at, neighbours, places, weights: Some(weights), outside })
@@ -222,24 +235,21 @@ impl Lowering<'_> {
         call: &Call<'_>,
         axis: &Axis,
         x: TermId,
-    ) -> Result<(i64, Handle, Handle)> {
+    ) -> Result<(Dim, Handle, Handle)> {
         let dtype = match call.dtype(0) {
             DType::F64 => DType::F64,
             _ => F32,
         };
         let cubic = call.attrs.str("mode") == "cubic";
-        let shrink = self.shrink(call, axis)?;
-        let reach = if cubic { 2.0 } else { 1.0 };
-        let first = (-reach / shrink).floor() as i64 + 1;
-        let neighbours = 2 - 2 * first;
+        let shrink = self.shrink(call, axis, dtype)?;
+        let (first, neighbours) = (Dim::fixed(1).sub(&shrink.side), shrink.side.scale(2));
         let low = self.apply(F::Floor, &[x]);
         let ratio = self.minus(x, low);
         let ratio = self.cast_term(ratio, dtype);
-        let number = self.position(Index::axis(0).plus(&Dim::fixed(first)));
+        let number = self.position(Index::axis(0).plus(&first));
         let float = self.cast_term(number, dtype);
         let distance = self.minus(float, ratio);
-        let shrink_by = self.value(dtype, shrink);
-        let distance = self.times(distance, shrink_by);
+        let distance = if shrink.is_one { distance } else { self.times(distance, shrink.by) };
         let mut weight = if cubic {
             self.cubic_weight(distance, call.attrs.float("cubic_coeff_a").into())
         } else {
@@ -252,27 +262,39 @@ impl Lowering<'_> {
             let (inside, zero) = (self.within(place, &axis.from), self.zero(dtype));
             weight = self.choose(inside, weight, zero);
         }
-        let mut weights = self.tabled(weight, neighbours, &axis.to);
-        if exclude || shrink < 1.0 {
+        let mut weights = self.tabled(weight, &neighbours, &axis.to);
+        if exclude || !shrink.is_one {
             weights = self.in_parts_of_one(weights)?;
         }
         let place = self.clamped(place, &axis.from);
-        let places = self.tabled(place, neighbours, &axis.to);
+        let places = self.tabled(place, &neighbours, &axis.to);
         Ok((neighbours, places, weights))
     }
 
-    /// How much narrower than elements of the result the filter is: 1 unless antialiasing downwards.
-    fn shrink(&self, call: &Call<'_>, axis: &Axis) -> Result<f64> {
-        if !call.attrs.flag("antialias") {
-            return Ok(1.0);
+    /// The filter is as wide as an element of the operand, or of the result when antialiasing downwards.
+    fn shrink(&mut self, call: &Call<'_>, axis: &Axis, dtype: DType) -> Result<Shrink> {
+        let reach = if call.attrs.str("mode") == "cubic" { 2.0 } else { 1.0 };
+        let factor = if call.attrs.flag("antialias") { axis.factor } else { Some(1.0) };
+        if let Some(factor) = factor {
+            let by = f64::from(factor).min(1.0);
+            let side = Dim::fixed((reach / by).ceil() as i64);
+            return Ok(Shrink { by: self.value(dtype, by), is_one: by == 1.0, side });
         }
-        let factor = axis.factor.ok_or("the scale of an antialiased axis is known only at run time")?;
-        Ok(f64::from(factor).min(1.0))
+        let (scale, one, reach) = (
+            self.cast_term(axis.scale, DType::F64),
+            self.value(DType::F64, 1.0),
+            self.value(DType::F64, reach),
+        );
+        let by = self.apply(F::Min, &[scale, one]);
+        let side = self.over(reach, by);
+        let side = self.apply(F::Ceil, &[side]);
+        let side = self.measured_term(side)?;
+        Ok(Shrink { by: self.cast_term(by, dtype), is_one: false, side })
     }
 
     /// A term over neighbours and elements, in memory.
-    fn tabled(&mut self, term: TermId, neighbours: i64, extent: &Dim) -> Handle {
-        let table = self.lazy(vec![Dim::fixed(neighbours), extent.clone()], term);
+    fn tabled(&mut self, term: TermId, neighbours: &Dim, extent: &Dim) -> Handle {
+        let table = self.lazy(vec![neighbours.clone(), extent.clone()], term);
         self.settled(table)
     }
 
@@ -280,7 +302,7 @@ impl Lowering<'_> {
         let (zero, last) = (self.value(F32, 0.0), self.extent_as_float(&axis.from.plus(-1)));
         let (below, above) = (self.test(F::Lt, x, zero), self.test(F::Lt, last, x));
         let outside = self.test(F::Or, below, above);
-        self.tabled(outside, 1, &axis.to)
+        self.tabled(outside, &Dim::fixed(1), &axis.to)
     }
 
     fn nearest(&mut self, mode: &str, x: TermId) -> TermId {
@@ -342,12 +364,11 @@ impl Lowering<'_> {
     }
 
     /// The sum over all neighbours on all axes, in one term.
-    fn blended_at_once(&mut self, from: Handle, tables: &[Table]) -> TermId {
+    fn blended_at_once(&mut self, from: Handle, tables: &[Table], counts: &[i64]) -> TermId {
         let rank = self.dims_of(from).len();
         let mut places = vec![identity(rank)];
-        for table in tables {
-            let choices =
-                |at: &Vec<Index>| (0..table.neighbours).map(|n| (at.clone(), n)).collect::<Vec<_>>();
+        for (table, count) in tables.iter().zip(counts) {
+            let choices = |at: &Vec<Index>| (0..*count).map(|n| (at.clone(), n)).collect::<Vec<_>>();
             let all: Vec<_> = places.iter().flat_map(choices).collect();
             places = Vec::new();
             for (mut at, n) in all {
@@ -364,9 +385,9 @@ impl Lowering<'_> {
                 value
             });
         }
-        for table in tables.iter().rev() {
+        for (table, count) in tables.iter().zip(counts).rev() {
             let groups: Vec<Vec<TermId>> =
-                values.chunks(table.neighbours.max(1) as usize).map(<[_]>::to_vec).collect();
+                values.chunks((*count).max(1) as usize).map(<[_]>::to_vec).collect();
             values = groups.into_iter().map(|group| self.weighted_sum(table, &group)).collect();
         }
         values[0]
@@ -411,7 +432,7 @@ impl Lowering<'_> {
                 input = self.times(input, weight);
             }
             let dtype = self.terms.dtype(input);
-            let inner = vec![Dim::fixed(table.neighbours)];
+            let inner = vec![table.neighbours.clone()];
             let sum =
                 self.anchor(Kind::Reduce { inner, input, combine: Combine::Sum }, dtype, extents.clone());
             now = self.settled(sum);

@@ -1,4 +1,5 @@
 //! What only a run finds out: extents that depend on data.
+use super::named::either;
 use super::slice::is_negative;
 use super::{Call, Lowering, Result};
 use crate::math::Function as F;
@@ -10,10 +11,11 @@ impl Lowering<'_> {
     pub(crate) fn define_extents(&mut self, dims: &[Dim], computed: &[Dim]) {
         for (dim, value) in dims.iter().zip(computed) {
             let Some(name) = dim.as_symbol() else { continue };
-            if self.program.symbols.iter().any(|s| s == name) {
+            if self.is_decided(name) {
                 continue;
             }
             let symbol = self.symbol(name);
+            self.provisional.remove(name);
             self.step(Step::Set { symbol, value: value.clone() });
             if value.symbols().iter().all(|s| self.bound.contains(&**s)) {
                 self.early(name, value);
@@ -35,8 +37,7 @@ impl Lowering<'_> {
     /// The extents that a run gives the first result, where its type leaves them open.
     pub(crate) fn define_symbols(&mut self, call: &Call<'_>) -> Result<()> {
         let dims = call.dims(0)?;
-        let open =
-            |d: &Dim| d.as_symbol().is_some_and(|s| !self.program.symbols.iter().any(|known| known == s));
+        let open = |d: &Dim| d.as_symbol().is_some_and(|s| !self.is_decided(s));
         if !dims.iter().any(open) {
             return Ok(());
         }
@@ -53,6 +54,8 @@ impl Lowering<'_> {
                 self.dims_of(call.operand(0)?).iter().zip(&repeats).map(|(d, r)| d.mul(r)).collect()
             }
             "Range" => vec![self.range_extent(call)?],
+            "Squeeze" => self.squeezed_extents(call, dims.len())?,
+            "Unsqueeze" => self.unsqueezed_extents(call, dims.len())?,
             _ => {
                 let shapes: Vec<Vec<Dim>> =
                     call.operands.iter().flatten().map(|h| self.dims_of(*h)).collect();
@@ -80,8 +83,8 @@ impl Lowering<'_> {
                     let message = "extents do not broadcast".to_string();
                     self.step(Step::Check { left, right: Dim::fixed(0), at_least: false, message });
                 }
-                result[axis + skip] =
-                    if before.as_fixed() == Some(1) { dim.clone() } else { before.larger(dim) };
+                let larger = if before.as_fixed() == Some(1) { dim.clone() } else { before.larger(dim) };
+                result[axis + skip] = self.noted(larger);
             }
         }
         result
@@ -91,21 +94,44 @@ impl Lowering<'_> {
     fn reshape_extents(&mut self, call: &Call<'_>) -> Result<Vec<Dim>> {
         let (old, wanted) = (self.dims_of(call.operand(0)?), self.integers(call, 1)?);
         let one = Dim::fixed(1);
-        let total = old.iter().fold(one.clone(), |p, d| p.mul(d));
+        let wanted: Vec<Dim> = wanted.iter().map(|w| self.noted_signed(w)).collect();
+        let total = old.iter().fold(one.clone(), |p, d| self.noted(p.mul(d)));
         let keep = !call.attrs.flag("allowzero");
         let with_zero = |(i, w): (usize, &Dim)| match old.get(i) {
             Some(dim) if keep => w.add(&dim.mul(&one.sub(&w.larger(&w.scale(-1)).smaller(&one)))),
             _ => w.clone(),
         };
         let plain: Vec<Dim> = wanted.iter().enumerate().map(with_zero).collect();
-        let rest = |i: usize| {
-            plain.iter().enumerate().filter(|(j, _)| *j != i).fold(one.clone(), |p, (_, d)| p.mul(d))
-        };
-        let extent = |(i, p): (usize, &Dim)| {
-            let open = is_negative(p);
-            p.mul(&one.sub(&open)).add(&open.mul(&total.div_floor(&rest(i).larger(&one))))
-        };
-        Ok(plain.iter().enumerate().map(extent).collect())
+        // Each with 1 for -1, of which there is one at most: the product is what that one divides by.
+        let open: Vec<Dim> = plain.iter().map(|p| self.noted(is_negative(p))).collect();
+        let given: Vec<Dim> = plain.iter().zip(&open).map(|(p, o)| self.noted(either(o, &one, p))).collect();
+        let others = given.iter().fold(one.clone(), |p, d| self.noted(p.mul(d)));
+        let rest = self.noted(total.div_floor(&others.larger(&one)));
+        let extents = open.iter().zip(&given).map(|(open, given)| either(open, &rest, given));
+        let extents: Vec<Dim> = extents.map(|extent| self.noted(extent)).collect();
+        let left = extents.iter().fold(one, |p, d| self.noted(p.mul(d)));
+        let message = "the result of `Reshape` has other elements than its operand".to_string();
+        self.step(Step::Check { left, right: total, at_least: false, message });
+        Ok(extents)
+    }
+
+    /// `Squeeze` with axes that only the run knows, which must have extent 1.
+    fn squeezed_extents(&mut self, call: &Call<'_>, rank: usize) -> Result<Vec<Dim>> {
+        let (old, axes) = (self.dims_of(call.operand(0)?), self.integers(call, 1)?);
+        let flags = self.named(&axes, old.len())?.flags();
+        for (axis, (dim, flag)) in old.iter().zip(&flags).enumerate() {
+            let message = format!("axis {axis} is squeezed");
+            let (left, right) = (dim.mul(flag), flag.clone());
+            self.step(Step::Check { left, right, at_least: false, message });
+        }
+        Ok(self.left_over(&old, &flags, rank))
+    }
+
+    /// `Unsqueeze` with axes that only the run knows.
+    fn unsqueezed_extents(&mut self, call: &Call<'_>, rank: usize) -> Result<Vec<Dim>> {
+        let (old, axes) = (self.dims_of(call.operand(0)?), self.integers(call, 1)?);
+        let flags = self.named(&axes, rank)?.flags();
+        Ok(self.spread_out(&old, &flags))
     }
 
     fn range_extent(&mut self, call: &Call<'_>) -> Result<Dim> {

@@ -5,7 +5,7 @@ use super::{Call, Handle, Lowering, Result, View, identity};
 use crate::math::Function as F;
 use crate::program::Step;
 use crate::term::Index;
-use weft_ir::Dim;
+use weft_ir::{DType, Dim};
 
 impl Lowering<'_> {
     /// Lowers operators that write elsewhere.
@@ -13,6 +13,7 @@ impl Lowering<'_> {
         Some(match call.op() {
             "ScatterElements" => self.scatter_elements(call).map(|h| vec![h]),
             "ScatterND" => self.scatter_nd(call).map(|h| vec![h]),
+            "TensorScatter" => self.tensor_scatter(call).map(|h| vec![h]),
             "MaxUnpool" => self.max_unpool(call).map(|h| vec![h]),
             _ => return None,
         })
@@ -56,6 +57,36 @@ impl Lowering<'_> {
         let args = vec![self.room_for(&to, dtype), self.argument_of(indices), self.argument_of(updates)];
         self.step(Step::Call { function: "weft_rt_scatter_nd", args, dims: numbers, results: Vec::new() });
         self.stored(call, 0, to)
+    }
+
+    /// `TensorScatter`: each element from the update where that was written, else from the cache.
+    fn tensor_scatter(&mut self, call: &Call<'_>) -> Result<Handle> {
+        let (cache, update, dims) = (call.operand(0)?, call.operand(1)?, call.dims(0)?);
+        let axis = place(call.attrs.int("axis"), dims.len())?;
+        let length = self.dims_of(update)[axis].clone();
+        self.at_least(dims[axis].clone(), length.clone(), "the update is longer than the cache");
+        self.force(cache);
+        self.force(update);
+        let begin = match call.optional(2) {
+            Some(indices) => {
+                self.force(indices);
+                let begin = self.read(indices, &[Index::axis(0)]);
+                self.cast_term(begin, DType::I64)
+            }
+            None => self.integer(0),
+        };
+        let here = self.place_on(axis);
+        let mut step = self.minus(here, begin);
+        if call.attrs.str("mode") == "circular" {
+            let whole = self.number(&dims[axis]);
+            step = self.apply(F::Mod, &[step, whole]);
+        }
+        let (inside, clamped) = (self.within(step, &length), self.clamped(step, &length));
+        let mut at = identity(dims.len());
+        at[axis] = self.terms.as_index(clamped);
+        let (new, old) = (self.read(update, &at), self.here(cache));
+        let term = self.choose(inside, new, old);
+        Ok(self.lazy(dims, term))
     }
 
     /// `MaxUnpool`: zeros with the elements put where the indices say, in the shape they speak of.

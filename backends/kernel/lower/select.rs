@@ -63,7 +63,10 @@ impl Lowering<'_> {
     /// The symbol of an extent that a node decides.
     fn decided(&mut self, dim: &Dim) -> u32 {
         match dim.as_symbol() {
-            Some(name) => self.symbol(name),
+            Some(name) => {
+                self.provisional.remove(name);
+                self.symbol(name)
+            }
             None => self.fresh_symbol("count").0,
         }
     }

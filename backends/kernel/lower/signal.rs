@@ -1,6 +1,7 @@
 //! Fourier transforms by their definition, windows, and mel filters.
 use super::anchor::Kind;
 use super::movement::place;
+use super::named::either;
 use super::runtime::known_integers;
 use super::{Call, Handle, Lowering, Result, identity};
 use crate::math::Function as F;
@@ -119,25 +120,57 @@ impl Lowering<'_> {
 
     fn dft(&mut self, call: &Call<'_>) -> Result<Handle> {
         let (x, dims) = (call.operand(0)?, call.dims(0)?);
-        let old = self.dims_of(x);
-        let rank = old.len();
+        let rank = dims.len();
         let axis = match call.optional(2) {
-            Some(_) => {
-                let axis = known_integers(call, 2).and_then(|a| a.first()?.as_fixed());
-                place(axis.ok_or("the axis is known only at run time")?, rank)?
-            }
-            None => rank - 2,
+            Some(_) => self.integers(call, 2)?.pop().ok_or("the axis is missing")?,
+            None => Dim::fixed(rank as i64 - 2),
         };
+        match axis.as_fixed() {
+            Some(axis) => self.dft_along(call, x, place(axis, rank)?, &dims),
+            None => self.dft_along_named(call, x, &axis, &dims),
+        }
+    }
+
+    /// A transform along an axis that only the run knows: the signal is a block of rows along it.
+    fn dft_along_named(&mut self, call: &Call<'_>, x: Handle, axis: &Dim, dims: &[Dim]) -> Result<Handle> {
+        let old = self.dims_of(x);
+        let (parts, signals) = old.split_last().ok_or("a scalar has no axis")?;
+        // Axes count from the end of all of them, the parts of the numbers included.
+        let mut flags = self.named(std::slice::from_ref(axis), old.len())?.flags();
+        let among_parts = flags.pop().unwrap_or_else(|| Dim::fixed(0));
+        self.at_least(Dim::fixed(0), among_parts, "the axis holds the parts of the numbers");
+        let mut block = self.around_named(signals, &flags).to_vec();
+        block.push(parts.clone());
+        let x = self.reshaped(x, &block);
+        let length = self.transform_length(call, &block[1])?;
+        let bins = self.noted(result_bins(call, &length));
+        let computed: Vec<Dim> =
+            signals.iter().zip(&flags).map(|(dim, flag)| either(flag, &bins, dim)).collect();
+        self.define_extents(dims, &computed);
+        block[1] = bins;
+        block[3] = dims.last().cloned().ok_or("a scalar has no axis")?;
+        let transformed = self.dft_along(call, x, 1, &block)?;
+        Ok(self.reshaped(transformed, dims))
+    }
+
+    /// How many elements are transformed.
+    fn transform_length(&mut self, call: &Call<'_>, extent: &Dim) -> Result<Dim> {
+        let real = call.attrs.flag("inverse") && call.attrs.flag("onesided");
+        match call.optional(1) {
+            Some(_) => self.only_integer(call, 1),
+            None if real => Ok(extent.plus(-1).scale(2)),
+            None => Ok(extent.clone()),
+        }
+    }
+
+    fn dft_along(&mut self, call: &Call<'_>, x: Handle, axis: usize, dims: &[Dim]) -> Result<Handle> {
+        let (old, dims) = (self.dims_of(x), dims.to_vec());
+        let rank = old.len();
         let (inverse, onesided) = (call.attrs.flag("inverse"), call.attrs.flag("onesided"));
         let real = inverse && onesided;
-        let length = match call.optional(1) {
-            Some(_) => self.only_integer(call, 1)?,
-            None if real => old[axis].plus(-1).scale(2),
-            None => old[axis].clone(),
-        };
+        let length = self.transform_length(call, &old[axis])?;
         let mut computed = dims.clone();
-        let bins = length.div_floor(&Dim::fixed(2)).plus(1);
-        computed[axis] = if onesided && !inverse { bins } else { length.clone() };
+        computed[axis] = result_bins(call, &length);
         self.define_extents(&dims, &computed);
         self.force(x);
         let parts = old[rank - 1].as_fixed().ok_or("the number of parts is known only at run time")?;
@@ -302,5 +335,13 @@ impl Lowering<'_> {
         let sides = self.choose(left, rising, rest);
         let top = self.test(F::Eq, here, centre);
         self.choose(top, one, sides)
+    }
+}
+
+/// How many numbers a transform of that length gives.
+fn result_bins(call: &Call<'_>, length: &Dim) -> Dim {
+    match call.attrs.flag("onesided") && !call.attrs.flag("inverse") {
+        true => length.div_floor(&Dim::fixed(2)).plus(1),
+        false => length.clone(),
     }
 }

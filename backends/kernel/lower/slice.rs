@@ -1,5 +1,7 @@
 //! Slices and pads.
 use super::movement::place;
+use super::named::either;
+use super::number::FAR;
 use super::{Call, Handle, Lowering, Result, identity};
 use crate::math::Function as F;
 use crate::nest::Scalar;
@@ -17,7 +19,7 @@ impl Lowering<'_> {
         let mut view = self.force(from);
         for range in &ranges {
             view.offset = view.offset.add(&view.strides[range.axis].mul(&range.start));
-            view.strides[range.axis] = view.strides[range.axis].scale(range.step);
+            view.strides[range.axis] = view.strides[range.axis].mul(&range.step);
         }
         Ok(self.view(dtype, dims, view))
     }
@@ -27,19 +29,57 @@ impl Lowering<'_> {
         let old = self.dims_of(call.operand(0)?);
         let (starts, ends) = (self.integers(call, 1)?, self.integers(call, 2)?);
         let count = starts.len();
-        let fixed = |dims: Vec<Dim>| dims.iter().map(Dim::as_fixed).collect::<Option<Vec<i64>>>();
         let axes = match call.optional(3) {
-            Some(_) => fixed(self.integers(call, 3)?).ok_or("the axes are known only at run time")?,
-            None => (0..count as i64).collect(),
+            Some(_) => self.integers(call, 3)?,
+            None => (0..count as i64).map(Dim::fixed).collect(),
         };
         let steps = match call.optional(4) {
-            Some(_) => fixed(self.integers(call, 4)?).ok_or("the steps are known only at run time")?,
-            None => vec![1; count],
+            Some(_) => self.integers(call, 4)?,
+            None => vec![Dim::fixed(1); count],
+        };
+        let fixed = |dims: &[Dim]| dims.iter().map(Dim::as_fixed).collect::<Option<Vec<i64>>>();
+        let (Some(axes), Some(steps)) = (fixed(&axes), fixed(&steps)) else {
+            return self.open_ranges(&old, [&starts, &ends, &steps], &axes);
         };
         let mut ranges = Vec::new();
         for (((start, end), axis), step) in starts.iter().zip(&ends).zip(axes).zip(steps) {
             let axis = place(axis, old.len())?;
             ranges.push(Range::new(axis, &old[axis], (start, end), step)?);
+        }
+        Ok(ranges)
+    }
+
+    /// The same where only a run knows the axes or the steps: a range on every axis.
+    fn open_ranges(
+        &mut self,
+        old: &[Dim],
+        [starts, ends, steps]: [&[Dim]; 3],
+        axes: &[Dim],
+    ) -> Result<Vec<Range>> {
+        let rank = old.len();
+        let named = self.named(axes, rank)?;
+        let [starts, ends, steps] = [starts, ends, steps].map(within_reach);
+        let (zero, one) = (Dim::fixed(0), Dim::fixed(1));
+        let starts = named.picked(&starts, &vec![zero.clone(); rank]);
+        let ends = named.picked(&ends, old);
+        let steps = named.picked(&steps, &vec![one.clone(); rank]);
+        let mut ranges = Vec::new();
+        for axis in 0..rank {
+            let [start, end, step] =
+                [&starts[axis], &ends[axis], &steps[axis]].map(|number| self.noted_signed(number));
+            let down = self.noted(is_negative(&step));
+            let pace = self.noted(step.larger(&step.scale(-1)));
+            self.at_least(pace.clone(), one.clone(), "a step is 0");
+            // Upwards both ends are kept in `0..=extent`, downwards one lower.
+            let counted = |x: &Dim| x.add(&old[axis].mul(&is_negative(x))).add(&down);
+            let inside = |x: Dim, high: &Dim| x.larger(&zero).smaller(high);
+            let highest = self.noted(old[axis].sub(&down).larger(&zero));
+            let start = self.noted(inside(counted(&start).sub(&down), &highest));
+            let end = self.noted(inside(counted(&end), &old[axis]));
+            let distance = either(&down, &start.plus(1).sub(&end), &end.sub(&start));
+            let distance = self.noted(distance.larger(&zero).smaller(&old[axis]));
+            let extent = self.noted(distance.div_ceil(&pace));
+            ranges.push(Range { axis, start, step, extent });
         }
         Ok(ranges)
     }
@@ -79,22 +119,20 @@ impl Lowering<'_> {
     fn pad_widths(&mut self, call: &Call<'_>, old: &[Dim]) -> Result<(Vec<Dim>, Vec<Dim>)> {
         let rank = old.len();
         let pads = self.integers(call, 1)?;
-        let axes: Vec<usize> = match call.optional(3) {
-            Some(_) => {
-                let axes = self.integers(call, 3)?;
-                let fixed: Option<Vec<i64>> = axes.iter().map(Dim::as_fixed).collect();
-                let fixed = fixed.ok_or("the axes are known only at run time")?;
-                fixed.into_iter().map(|a| place(a, rank)).collect::<Result<_>>()?
-            }
-            None => (0..rank).collect(),
+        let axes = match call.optional(3) {
+            Some(_) => self.integers(call, 3)?,
+            None => (0..rank as i64).map(Dim::fixed).collect(),
         };
-        let (mut before, mut computed) = (vec![Dim::fixed(0); rank], old.to_vec());
-        for (i, axis) in axes.iter().enumerate() {
-            let (start, end) = (pads.get(i), pads.get(i + axes.len()));
-            let (start, end) = start.zip(end).ok_or("there are too few pads")?;
-            before[*axis] = start.clone();
-            computed[*axis] = old[*axis].add(start).add(end);
-        }
+        let count = axes.len();
+        let (Some(starts), Some(ends)) = (pads.get(..count), pads.get(count..2 * count)) else {
+            return Err("there are too few pads".to_string());
+        };
+        let named = self.named(&axes, rank)?;
+        let nothing = vec![Dim::fixed(0); rank];
+        let (before, behind) = (named.picked(starts, &nothing), named.picked(ends, &nothing));
+        let before: Vec<Dim> = before.iter().map(|pad| self.noted_signed(pad)).collect();
+        let computed = old.iter().zip(&before).zip(&behind).map(|((d, b), e)| d.add(b).add(e));
+        let computed = computed.collect();
         Ok((before, computed))
     }
 
@@ -151,8 +189,9 @@ impl Lowering<'_> {
 struct Range {
     axis: usize,
     start: Dim,
-    end: Dim,
-    step: i64,
+    step: Dim,
+    /// How many elements.
+    extent: Dim,
 }
 
 impl Range {
@@ -164,30 +203,36 @@ impl Range {
             None if x.as_fixed().is_some_and(|x| x >= i64::from(i32::MAX)) => high.clone(),
             _ => x.larger(low).smaller(high),
         };
-        match step {
-            0 => Err("a step is 0".to_string()),
-            1.. => Ok(Self {
-                axis,
-                start: clamp(&counted(start), &zero, extent),
-                end: clamp_end(end, extent, &counted, &clamp),
-                step,
-            }),
+        let (start, distance) = match step {
+            0 => return Err("a step is 0".to_string()),
+            1.. => {
+                let start = clamp(&counted(start), &zero, extent);
+                let distance = clamp_end(end, extent, &counted, &clamp).sub(&start);
+                (start, distance)
+            }
             _ => {
                 let last = extent.plus(-1);
                 let far = end.as_fixed().is_some_and(|e| e <= -i64::from(i32::MAX));
                 let end =
                     if far { Dim::fixed(-1) } else { counted(end).larger(&Dim::fixed(-1)).smaller(&last) };
-                Ok(Self { axis, start: clamp(&counted(start), &zero, &last), end, step })
+                let start = clamp(&counted(start), &zero, &last);
+                let distance = start.sub(&end);
+                (start, distance)
             }
-        }
+        };
+        let pace = Dim::fixed(step.saturating_abs());
+        let extent = distance.div_ceil(&pace).larger(&zero);
+        Ok(Self { axis, start, step: Dim::fixed(step), extent })
     }
+}
 
-    fn extent(&self) -> Dim {
-        let distance = self.end.sub(&self.start);
-        let (distance, step) =
-            if self.step < 0 { (distance.scale(-1), -self.step) } else { (distance, self.step) };
-        distance.div_ceil(&Dim::fixed(step)).larger(&Dim::fixed(0))
-    }
+/// Numbers that mean "all" as the host reads them, so that sums of them fit.
+fn within_reach(numbers: &[Dim]) -> Vec<Dim> {
+    let near = |number: &Dim| match number.as_fixed() {
+        Some(fixed) => Dim::fixed(fixed.clamp(-FAR, FAR)),
+        None => number.clone(),
+    };
+    numbers.iter().map(near).collect()
 }
 
 fn clamp_end(
@@ -213,7 +258,7 @@ pub(crate) fn is_negative(x: &Dim) -> Dim {
 fn sliced(old: &[Dim], ranges: &[Range]) -> Vec<Dim> {
     let mut dims = old.to_vec();
     for range in ranges {
-        dims[range.axis] = range.extent();
+        dims[range.axis] = range.extent.clone();
     }
     dims
 }

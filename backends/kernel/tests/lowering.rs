@@ -1,9 +1,8 @@
 //! Every operator lowered, run, and compared with the reference interpreter.
 //!
 //! Cases stand in `cases/*.weft`: after `=== NAME`, a line `at N=1 H=5 | N=2 H=9` names the sizes to
-//! run at, lines `range %x 0 3` bound what inputs hold, then comes a graph.
-//! run at, lines `range %x 0 3` bound what inputs hold, `shapes only` compares no elements, then comes
-//! a graph.
+//! run at, lines `range %x 0 3` bound what inputs hold, `shapes only` compares no elements, `fails TEXT`
+//! wants every run to fail with that text, then comes a graph.
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -21,6 +20,8 @@ struct Case {
     ranges: BTreeMap<String, (f64, f64)>,
     /// Random numbers differ, so nothing but their number is compared.
     shapes_only: bool,
+    /// What the message of every run holds, if none may succeed.
+    fails: Option<String>,
     text: String,
 }
 
@@ -36,6 +37,8 @@ fn cases(text: &str) -> Vec<Case> {
             case.sizes.extend(sizes.split('|').map(bindings));
         } else if line == "shapes only" {
             case.shapes_only = true;
+        } else if let Some(text) = line.strip_prefix("fails ") {
+            case.fails = Some(text.to_string());
         } else if let Some(range) = line.strip_prefix("range ") {
             let parts: Vec<&str> = range.split_whitespace().collect();
             let name = parts[0].trim_start_matches('%').to_string();
@@ -147,6 +150,13 @@ fn check(case: &Case) -> Result<(), String> {
     let runner = Runner::new(&program)?;
     for sizes in &case.sizes {
         let inputs = inputs(&module, case, sizes);
+        if let Some(text) = &case.fails {
+            assert!(Interpreter::default().run(&module, &inputs).is_err(), "{}: {sizes:?}", case.name);
+            let ends = [runner.run(&inputs).map(drop), interpreted(&program, &inputs).map(drop)];
+            let wrong = ends.iter().find(|end| !end.as_ref().is_err_and(|message| message.contains(text)));
+            wrong.map_or(Ok(()), |end| Err(format!("{sizes:?}: found {end:?}, expected `{text}`")))?;
+            continue;
+        }
         let expected =
             Interpreter::default().run(&module, &inputs).map_err(|e| format!("interpreter: {e}"))?;
         let found = runner.run(&inputs).map_err(|e| format!("{sizes:?}: {e}"))?;
@@ -230,7 +240,7 @@ macro_rules! families {
 }
 
 families! {
-    argument attention contract control cumulative einsum elementwise empty indexed loss movement norm pool quant random
+    argument attention axes contract control cumulative einsum elementwise empty indexed loss movement norm pool quant random
     recurrent reduce resize row select signal vision
 }
 
