@@ -38,7 +38,6 @@ pub(crate) fn write(program: &Program, path: &Path) -> Result<bool, Error> {
     if program.weights.is_empty() {
         return Ok(false);
     }
-    // Code may name weights that are all empty, so there is a place for them.
     let bytes = bytes.max(1);
     if bytes > MOST {
         return Err(Error::Weights { bytes, most: MOST });
