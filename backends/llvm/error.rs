@@ -29,14 +29,6 @@ pub enum Error {
         /// Why.
         reason: String,
     },
-    /// The weights are more than the code can reach.
-    #[error("the weights take {bytes} bytes, an artifact holds at most {most}")]
-    Weights {
-        /// How many there are.
-        bytes: u64,
-        /// How many fit.
-        most: u64,
-    },
     /// LLVM itself failed.
     #[error("llvm: {0}")]
     Llvm(String),

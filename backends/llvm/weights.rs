@@ -14,8 +14,11 @@ pub(crate) const SYMBOL: &str = "weft_weights";
 /// Every piece begins at a multiple of this.
 const ALIGNMENT: u64 = 64;
 
-/// Code reaches two gigabytes around itself, and the code has to lie there too.
-const MOST: u64 = (2 << 30) - (64 << 20);
+/// The section of large data of the x86-64 ABI: linkers lay it behind everything else, so that code
+/// and small data stay within two gigabytes of each other however many weights there are.
+const SECTION: &[u8] = b".lrodata.weft_weights";
+/// `SHF_X86_64_LARGE`: the flag of such sections.
+const LARGE: elf::SectionFlags = elf::SectionFlags(0x1000_0000);
 
 /// Where each weight begins, and how many bytes there are in all.
 pub(crate) fn layout(program: &Program) -> (Vec<u64>, u64) {
@@ -39,9 +42,6 @@ pub(crate) fn write(program: &Program, path: &Path) -> Result<bool, Error> {
         return Ok(false);
     }
     let bytes = bytes.max(1);
-    if bytes > MOST {
-        return Err(Error::Weights { bytes, most: MOST });
-    }
     let failed = |source| Error::File { path: path.to_path_buf(), source };
     let file = File::create(path).map_err(failed)?;
     let mut buffer = StreamingBuffer::new(BufWriter::new(file));
@@ -97,7 +97,7 @@ fn write_elf<W: std::io::Write>(
 
 fn reserve(writer: &mut Writer<'_>, bytes: u64) -> object::write::Result<Layout> {
     let symbol = writer.add_string(SYMBOL.as_bytes());
-    let data = writer.add_section_name(b".rodata.weft_weights");
+    let data = writer.add_section_name(SECTION);
     let stack = writer.add_section_name(b".note.GNU-stack");
     writer.reserve_file_header();
     writer.reserve_null_section_index();
@@ -120,7 +120,7 @@ fn write_section_headers(writer: &mut Writer<'_>, layout: &Layout) {
     let data = SectionHeader {
         sh_name: writer.section_name_offset(Some(layout.data)),
         sh_type: elf::SHT_PROGBITS,
-        sh_flags: elf::SHF_ALLOC,
+        sh_flags: elf::SHF_ALLOC | LARGE,
         sh_addr: 0,
         sh_offset: layout.offset,
         sh_size: layout.bytes,

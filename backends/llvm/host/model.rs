@@ -135,7 +135,7 @@ impl<'c> Host<'_, 'c> {
     }
 
     /// Where the weights begin; they lie in an object of their own.
-    pub(super) fn weights_symbol(&self) -> PointerValue<'c> {
+    fn weights_symbol(&self) -> PointerValue<'c> {
         let declared = self.module.get_global(weights::SYMBOL).unwrap_or_else(|| {
             let global = self.module.add_global(self.context.i8_type(), None, weights::SYMBOL);
             emit::hide(global);
@@ -144,6 +144,20 @@ impl<'c> Host<'_, 'c> {
             global
         });
         declared.as_pointer_value()
+    }
+
+    /// Where the weights begin, for code. They may lie farther away than code reaches, so the address
+    /// is read from memory, and LLVM must not see which one it is.
+    pub(super) fn weights_base(&self, builder: &Builder<'c>) -> Result<PointerValue<'c>> {
+        let name = "weft_weights_base";
+        let held = self.module.get_global(name).unwrap_or_else(|| {
+            let global = self.module.add_global(self.pointer(), None, name);
+            global.set_initializer(&self.weights_symbol());
+            global.set_externally_initialized(true);
+            emit::hide(global);
+            global
+        });
+        Ok(builder.build_load(self.pointer(), held.as_pointer_value(), "")?.into_pointer_value())
     }
 
     /// The function that computes a kernel.

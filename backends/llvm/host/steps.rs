@@ -179,7 +179,8 @@ impl<'h, 'a, 'c> Run<'h, 'a, 'c> {
     fn weight(&self, number: u32, offset: &Dim) -> Result<PointerValue<'c>> {
         let begin = *self.host.weights.get(number as usize).ok_or(EmitError::Missing(number))?;
         let begin = i64::try_from(begin).map_err(|_| EmitError::Missing(number))?;
-        self.bytes_on(self.host.weights_symbol(), &offset.plus(begin))
+        let base = self.host.weights_base(self.builder)?;
+        self.bytes_on(base, &offset.plus(begin))
     }
 
     fn bytes_on(&self, base: PointerValue<'c>, offset: &Dim) -> Result<PointerValue<'c>> {
