@@ -67,6 +67,9 @@ pub(crate) struct Compiling {
     /// One more pass, run when the graph has been cleaned
     #[arg(long = "pass", value_name = "NAME{OPTION=VALUE,...}")]
     pub(crate) passes: Vec<String>,
+    /// A file with rules, run when the graph has been cleaned
+    #[arg(long = "rules", value_name = "FILE")]
+    pub(crate) rules: Vec<PathBuf>,
     /// Check the graph after every pass
     #[arg(long)]
     pub(crate) verify_each: bool,
@@ -226,9 +229,12 @@ pub(crate) struct BenchArgs {
 pub(crate) struct OptArgs {
     /// The model: an `.onnx` or `.weft` file
     pub(crate) model: PathBuf,
-    /// The passes to run, as `canonicalize,fold-constants,O2`
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) pipeline: String,
+    /// The passes to run, as `canonicalize,fold-constants,O2`; the rules of the files unless given
+    #[arg(long, value_name = "TEXT", required_unless_present = "rules")]
+    pub(crate) pipeline: Option<String>,
+    /// A file with rules, which `rewrite{rules=NAME}` can name
+    #[arg(long = "rules", value_name = "FILE")]
+    pub(crate) rules: Vec<PathBuf>,
     /// What is written
     #[arg(long, value_enum, default_value_t = OptEmit::Weft)]
     pub(crate) emit: OptEmit,
