@@ -43,6 +43,8 @@ pub(crate) enum Command {
     Inspect(InspectArgs),
     /// List the passes and pipelines, or explain one
     Passes(NameArgs),
+    /// List the rules, explain one, or check that they are true
+    Rules(RulesArgs),
     /// List the operators, or explain one
     Ops(NameArgs),
     /// List the processors that can be compiled for
@@ -281,6 +283,24 @@ pub(crate) struct InspectArgs {
     pub(crate) pipeline: String,
     #[command(flatten)]
     pub(crate) dims: DimArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RulesArgs {
+    /// The rule, family, function or condition to explain
+    pub(crate) name: Option<String>,
+    /// Compute both sides of the rules of FILE, or of all there are, on random graphs
+    #[arg(long, value_name = "FILE", num_args = 0..=1)]
+    pub(crate) check: Option<Option<PathBuf>>,
+    /// On how many graphs each rule is checked
+    #[arg(long, value_name = "N", default_value_t = 64, requires = "check")]
+    pub(crate) instances: usize,
+    /// Where the random numbers begin
+    #[arg(long, value_name = "SEED", default_value_t = 1, requires = "check")]
+    pub(crate) seed: u64,
+    /// A file with more rules
+    #[arg(long = "rules", value_name = "FILE")]
+    pub(crate) rules: Vec<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -49,7 +49,7 @@ pub use model::Model;
 pub use outputs::{plain_names, write_outputs};
 pub use ports::{Port, Ports};
 pub use progress::{Phase, Progress, Quiet};
-pub use rules::family_of;
+pub use rules::{check_rule, family_of};
 pub use runner::Runner;
 pub use statistics::Statistics;
 pub use weights::weights_path;

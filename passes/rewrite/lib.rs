@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod binding;
+pub mod check;
 
 mod greedy;
 mod nodes;
