@@ -10,6 +10,17 @@ macro_rules! families {
     };
 }
 families! {
+    "broadcast"
+    "cast"
+    "concat"
+    "conv"
+    "elementwise"
+    "logic"
+    "matmul"
+    "pool"
+    "quant"
+    "reduce"
+    "reshape"
     "transpose"
 }
 

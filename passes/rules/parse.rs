@@ -14,7 +14,7 @@ type Parsed<T> = Result<T, Slip>;
 
 /// What a text says, and everything that is wrong with it. A rule with a slip is left out.
 pub fn parse(text: &str) -> (RuleFile, Vec<Slip>) {
-    let mut reader = Reader { lexer: Lexer::new(text), depth: 0, size: 0 };
+    let mut reader = Reader { lexer: Lexer::new(text), depth: 0, size: 0, comparing: false };
     let (mut file, mut slips) = (RuleFile::default(), Vec::new());
     if let Err(slip) = reader.head(&mut file) {
         slips.push(slip);
@@ -36,6 +36,8 @@ struct Reader<'t> {
     lexer: Lexer<'t>,
     depth: usize,
     size: usize,
+    /// Whether a condition is read.
+    comparing: bool,
 }
 
 impl<'t> Reader<'t> {
@@ -57,7 +59,7 @@ impl<'t> Reader<'t> {
     }
 
     fn rule(&mut self) -> Parsed<RuleText> {
-        (self.depth, self.size) = (0, 0);
+        (self.depth, self.size, self.comparing) = (0, 0, false);
         let mut doc = Vec::new();
         while let Token::Doc(line) = *self.lexer.token() {
             doc.push(line.to_string());
@@ -78,7 +80,9 @@ impl<'t> Reader<'t> {
             self.mark("=")?;
             lets.push((name, self.expr()?));
         }
+        self.comparing = true;
         let conditions = if self.word("where")? { self.conditions()? } else { Vec::new() };
+        self.comparing = false;
         let ways = if self.eat("<=>")? { Ways::ThereAndBack } else { Ways::There };
         if ways == Ways::There && !self.word("rewrite")? {
             return Err(self.expected("`rewrite`, `<=>`, `where`, `let` or `,`"));
@@ -164,8 +168,8 @@ impl<'t> Reader<'t> {
         let start = self.lexer.at();
         self.lexer.advance()?;
         let span = Span(start..self.lexer.before());
-        // Outside of operands `=` compares.
-        if self.depth > 1 && self.eat("=")? {
+        // Within a condition `=` compares, unless it stands among operands.
+        if (self.depth > 1 || !self.comparing) && self.eat("=")? {
             return Ok(What::Named(Name { text, span }, Box::new(self.expr()?)));
         }
         Ok(What::Var(text))

@@ -12,6 +12,9 @@ use weft_rewrite::check::{Effort, Verdict};
 
 type Rule = Arc<dyn RewriteRule>;
 
+/// How many of the reasons why a rule never fired are told.
+const REASONS: usize = 8;
+
 pub(crate) fn run(args: &RulesArgs, talk: Talk) -> Result<(), Failure> {
     let file = args.check.clone().flatten();
     let files: Vec<_> = args.rules.iter().chain(&file).cloned().collect();
@@ -151,9 +154,11 @@ fn verdict_text(rule: &Rule, verdict: &Verdict) -> String {
     if verdict.agreed > 0 {
         return format!("{}: holds on {} graphs of {}\n", info.name, verdict.agreed, verdict.tried);
     }
-    let often = verdict.declined.iter().max_by_key(|(_, times)| **times);
-    let why = often.map(|(why, _)| format!(", mostly because {why}")).unwrap_or_default();
-    format!("{}: {} never fired on {} graphs{why}\n", info.origin, info.name, verdict.tried)
+    let mut reasons: Vec<(&String, &usize)> = verdict.declined.iter().collect();
+    reasons.sort_by_key(|(why, times)| (std::cmp::Reverse(**times), *why));
+    let reasons: String =
+        reasons.iter().take(REASONS).map(|(why, times)| format!("  {times} times: {why}\n")).collect();
+    format!("{}: {} never fired on {} graphs\n{reasons}", info.origin, info.name, verdict.tried)
 }
 
 /// The elements of an input, if there are not too many.

@@ -308,13 +308,13 @@ impl Grower<'_> {
         integers(proposal.dtype, &proposal.dims, &elements)
     }
 
+    /// One number everywhere, often one that has a meaning.
     fn uniform(&mut self, proposal: &Proposal) -> Option<Tensor> {
         let count = proposal.dims.iter().product::<u64>() as usize;
-        if let Some(one) = self.real(proposal, 1).and_then(|one| one.first().copied()) {
-            return floats(proposal.dtype, &proposal.dims, &vec![one; count]);
-        }
-        let one = self.whole(proposal);
-        integers(proposal.dtype, &proposal.dims, &vec![one; count])
+        let number: f64 = self.dice.pick(&[1.0, 2.0, 3.0, 4.0, 6.0, 0.5, 0.25, -1.5, -1.0, 0.0])?;
+        let number = if proposal.positive { number.abs() + 0.125 } else { number };
+        let of_integers = || integers(proposal.dtype, &proposal.dims, &vec![number as i64; count]);
+        floats(proposal.dtype, &proposal.dims, &vec![number; count]).or_else(of_integers)
     }
 
     /// Floats around zero, some of them zero or whole.

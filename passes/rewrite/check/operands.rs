@@ -14,6 +14,21 @@ pub(crate) fn extent(dice: &mut Dice) -> u64 {
     dice.pick(&[1, 1, 2, 2, 2, 3, 3, 4]).unwrap_or(2)
 }
 
+/// Operators whose operands behind the first are axes, places and the like.
+const PLACES: &[&str] = &[
+    "CumProd",
+    "CumSum",
+    "Expand",
+    "Gather",
+    "Pad",
+    "Reshape",
+    "Slice",
+    "Split",
+    "Squeeze",
+    "Tile",
+    "Unsqueeze",
+];
+
 /// An operand for place `at` of an operator.
 pub(crate) fn propose(
     g: &mut Grower<'_>,
@@ -22,7 +37,9 @@ pub(crate) fn propose(
     beside: &[Option<Value>],
     attrs: &BTreeMap<String, Attr>,
 ) -> Option<Proposal> {
-    let context = (beside, attrs);
+    // What stands beside the data of these operators says where, not what.
+    let about_places = at == 0 && (op.starts_with("Reduce") || PLACES.contains(&op));
+    let context = (if about_places { &[] } else { beside }, attrs);
     match (op, at) {
         ("And" | "Or" | "Xor" | "Not", _) | ("Where", 0) => {
             let shape = like(g, context);

@@ -66,6 +66,18 @@ pub(super) const FUNCTIONS: &[Function] = &[
         |given| of(given, |x| Ok(Datum::Truth(x.fact.constant.is_some()))),
     ),
     function(
+        "variable",
+        "Whether the elements are not known before the program runs.",
+        (VALUE, Kind::Truth),
+        |given| of(given, |x| Ok(Datum::Truth(x.fact.constant.is_none()))),
+    ),
+    function(
+        "unsigned",
+        "Whether the elements are integers that cannot be negative.",
+        (VALUE, Kind::Truth),
+        |given| of(given, |x| Ok(Datum::Truth(x.fact.dtype().kind() == Numbers::Unsigned))),
+    ),
+    function(
         "uniform",
         "Whether it is a constant that is the same number everywhere.",
         (VALUE, Kind::Truth),

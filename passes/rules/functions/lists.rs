@@ -185,6 +185,30 @@ pub(super) const FUNCTIONS: &[Function] = &[
         _ => Err("a list is not so long".into()),
     }),
     function(
+        "spatial_pads",
+        "What a `Pad` of all axes adds around the spatial ones, if it adds nothing around batch and channels.",
+        (&[INTS], INTS),
+        spatial_pads,
+    ),
+    function("least", "The smallest number of a list.", (&[INTS], INT), |given| match given {
+        [Datum::Ints(list)] => {
+            let least = list.iter().copied().min();
+            Ok(Datum::Int(least.ok_or("the list is empty")?))
+        }
+        _ => misused(),
+    }),
+    function(
+        "below",
+        "Whether each number of a list is smaller than the one at its place in the other.",
+        (&[INTS, INTS], Kind::Truth),
+        |given| match given {
+            [Datum::Ints(a), Datum::Ints(b)] => {
+                Ok(Datum::Truth(a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a < b)))
+            }
+            _ => misused(),
+        },
+    ),
+    function(
         "disjoint",
         "Whether two lists have no number in common.",
         (&[INTS, INTS], Kind::Truth),
@@ -263,4 +287,16 @@ fn swap_last<'a>(given: Given<'_, 'a>) -> Answer<'a> {
     let [.., a, b] = axes.as_mut_slice() else { return Err("there are no two axes".into()) };
     std::mem::swap(a, b);
     Ok(Datum::Ints(axes))
+}
+
+fn spatial_pads<'a>(given: Given<'_, 'a>) -> Answer<'a> {
+    let [Datum::Ints(pads)] = given else { return misused() };
+    let (before, behind) = pads.split_at(pads.len() / 2);
+    let ([0, 0, before @ ..], [0, 0, behind @ ..]) = (before, behind) else {
+        return Err("batch or channels are padded".into());
+    };
+    if before.len() != behind.len() || pads.iter().any(|pad| *pad < 0) {
+        return Err("elements are cut off".into());
+    }
+    Ok(Datum::Ints([before, behind].concat()))
 }
