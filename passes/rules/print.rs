@@ -35,17 +35,33 @@ impl Display for RuleText {
         f.write_str(&doc)?;
         let explore = if self.aim == Aim::Explore { "explore " } else { "" };
         writeln!(f, "{explore}rule {} {{", self.name.text)?;
-        writeln!(f, "    match   {}", Joined(&self.find))?;
+        writeln!(f, "    match   {}", lines(&self.find))?;
         for (name, term) in &self.lets {
             writeln!(f, "    let     ?{} = {term}", name.text)?;
         }
         if !self.conditions.is_empty() {
-            writeln!(f, "    where   {}", Joined(&self.conditions))?;
+            writeln!(f, "    where   {}", lines(&self.conditions))?;
         }
         let word = if self.ways == Ways::There { "rewrite" } else { "<=>    " };
-        writeln!(f, "    {word} {}\n}}", Joined(&self.put))
+        writeln!(f, "    {word} {}\n}}", lines(&self.put))
     }
 }
+
+/// Lines are not longer than this if they hold several things.
+const WIDEST: usize = 100;
+
+/// Items with commas between them, each on a line of its own if one line would be too long.
+fn lines<T: Display>(items: &[T]) -> String {
+    let line = Joined(items).to_string();
+    if line.chars().count() + INDENT.len() <= WIDEST {
+        return line;
+    }
+    let items: Vec<String> = items.iter().map(ToString::to_string).collect();
+    items.join(&format!(",\n{INDENT}"))
+}
+
+/// As wide as the words that lines begin with.
+const INDENT: &str = "            ";
 
 /// Items with commas between them.
 struct Joined<'a, T>(&'a [T]);
