@@ -82,11 +82,12 @@ pub fn check(rule: &Arc<dyn RewriteRule>, ops: &OpSet, effort: Effort, run: Run<
         match trial::run(rule, &instance, ops, run) {
             Trial::Declined(Some(why)) => *verdict.declined.entry(why).or_default() += 1,
             Trial::Declined(None) => {}
-            Trial::Agreed { before, after } => {
+            Trial::Agreed(after) => {
                 good.push(dice.tape().to_vec());
+                let before = trial::text(&instance.module, ops);
                 if before.len() < size {
                     size = before.len();
-                    verdict.example = Some((before.clone(), after));
+                    verdict.example = Some((before.clone(), trial::text(&after, ops)));
                 }
                 verdict.agreed += usize::from(seen.insert(before));
             }

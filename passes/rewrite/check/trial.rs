@@ -14,8 +14,8 @@ use weft_passes::{
 pub(crate) enum Trial {
     /// The rule did not fire, for the reason it gave.
     Declined(Option<String>),
-    /// Both sides computed the same.
-    Agreed { before: String, after: String },
+    /// Both sides computed the same; the graph that the rule made.
+    Agreed(Module),
     /// They did not.
     Wrong(Counterexample),
 }
@@ -56,7 +56,7 @@ pub(crate) fn run(rule: &Arc<dyn RewriteRule>, instance: &Instance, ops: &OpSet,
     };
     match difference {
         Some(difference) => Trial::Wrong(counterexample(instance, &after, ops, difference)),
-        None => Trial::Agreed { before: text(&instance.module, ops), after: text(&after, ops) },
+        None => Trial::Agreed(after),
     }
 }
 
@@ -82,7 +82,7 @@ fn rewritten(
     Ok(Some(module))
 }
 
-fn text(module: &Module, ops: &OpSet) -> String {
+pub(crate) fn text(module: &Module, ops: &OpSet) -> String {
     print(module, ops, Style::default())
 }
 
