@@ -42,8 +42,10 @@ const INFO: PassInfo = PassInfo {
 pub(crate) fn run(rule: &Arc<dyn RewriteRule>, instance: &Instance, ops: &OpSet, run: Run<'_>) -> Trial {
     let mut reasons = Reasons::default();
     let after = match rewritten(rule, instance, ops, &mut reasons) {
-        Ok(Some(after)) => after,
         Ok(None) => return Trial::Declined(reasons.0),
+        // What was made up must be a graph before it can prove anything.
+        _ if verify::verify(&instance.module, ops).is_err() => return Trial::Declined(None),
+        Ok(Some(after)) => after,
         Err(message) => return Trial::Wrong(counterexample(instance, &instance.module, ops, message)),
     };
     let Ok(expected) = run(&instance.module, &instance.inputs) else {
