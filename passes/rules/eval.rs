@@ -40,7 +40,7 @@ impl Term {
             }
             Term::Call(function, arguments) => {
                 let arguments = arguments.iter().map(|a| a.eval(found)).collect::<Result<Vec<_>, _>>()?;
-                (function.apply)(&arguments)
+                function.call(&arguments)
             }
             Term::As(kind, term) => Ok(converted(term.eval(found)?, *kind)),
         }

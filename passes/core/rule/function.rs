@@ -104,7 +104,7 @@ impl From<&Attr> for Datum<'_> {
 }
 
 /// A function or, if its result is [`Kind::Truth`], a condition that rules can be written with.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Function {
     /// Its name, in snake case.
     pub name: &'static str,
@@ -115,5 +115,36 @@ pub struct Function {
     /// What it gives.
     pub result: Kind,
     /// Computes it, or says why it has no value here.
-    pub apply: for<'a> fn(&[Datum<'a>]) -> Result<Datum<'a>, Declined>,
+    pub apply: Apply,
+}
+
+/// How a function is computed.
+#[derive(Clone)]
+pub enum Apply {
+    /// By a function of Rust.
+    Plain(for<'a> fn(&[Datum<'a>]) -> Result<Datum<'a>, Declined>),
+    /// By what a plugin lends.
+    Lent(Arc<Lent>),
+}
+
+/// A function that a plugin lends.
+pub type Lent = dyn for<'a> Fn(&[Datum<'a>]) -> Result<Datum<'a>, Declined> + Send + Sync;
+
+impl fmt::Debug for Apply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Apply::Plain(_) => "Plain",
+            Apply::Lent(_) => "Lent",
+        })
+    }
+}
+
+impl Function {
+    /// What it gives for these arguments.
+    pub fn call<'a>(&self, arguments: &[Datum<'a>]) -> Result<Datum<'a>, Declined> {
+        match &self.apply {
+            Apply::Plain(apply) => apply(arguments),
+            Apply::Lent(apply) => apply(arguments),
+        }
+    }
 }

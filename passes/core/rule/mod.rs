@@ -14,7 +14,7 @@ use crate::pass::Declined;
 use std::fmt;
 
 pub use found::{Bound, Match};
-pub use function::{Datum, Function, Kind};
+pub use function::{Apply, Datum, Function, Kind, Lent};
 pub use pattern::{AttrPattern, Made, Pattern, Var};
 pub use replacement::{NewNode, Replacement, Source};
 pub use set::Rules;

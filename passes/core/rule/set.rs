@@ -37,10 +37,11 @@ impl Rules {
 
     /// Takes a function or a condition in.
     pub fn add_function(&mut self, function: Function) -> Result<(), RegisterError> {
-        match Arc::make_mut(&mut self.0).functions.insert(function.name, function) {
-            None => Ok(()),
-            Some(_) => Err(RegisterError::Function(function.name.to_string())),
+        if self.function(function.name).is_some() {
+            return Err(RegisterError::Function(function.name.to_string()));
         }
+        Arc::make_mut(&mut self.0).functions.insert(function.name, function);
+        Ok(())
     }
 
     /// The rule of that name.

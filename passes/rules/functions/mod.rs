@@ -7,13 +7,13 @@ mod facts;
 mod lists;
 
 use weft_ir::Dim;
-use weft_passes::rule::{Datum, Function, Kind, Rules};
+use weft_passes::rule::{Apply, Datum, Function, Kind, Rules};
 use weft_passes::{Declined, RegisterError};
 
 /// Adds every function and condition that comes with weft.
 pub fn add_functions(rules: &mut Rules) -> Result<(), RegisterError> {
     let all = facts::FUNCTIONS.iter().chain(lists::FUNCTIONS).chain(extents::FUNCTIONS);
-    all.copied().try_for_each(|function| rules.add_function(function))
+    all.cloned().try_for_each(|function| rules.add_function(function))
 }
 
 type Given<'d, 'a> = &'d [Datum<'a>];
@@ -26,7 +26,7 @@ const fn function(
     (params, result): (&'static [Kind], Kind),
     apply: for<'d, 'a> fn(Given<'d, 'a>) -> Answer<'a>,
 ) -> Function {
-    Function { name, doc, params, result, apply }
+    Function { name, doc, params, result, apply: Apply::Plain(apply) }
 }
 
 /// Engines call functions with what they take; for callers that do not.

@@ -83,7 +83,7 @@ impl Scope<'_> {
     }
 
     fn function(&mut self, call: &Call, at: usize) -> Option<Typed> {
-        let Some(function) = self.known.rules.function(&call.name).copied() else {
+        let Some(function) = self.known.rules.function(&call.name).cloned() else {
             return self.no_function(&call.name, at);
         };
         if !call.attrs.is_empty() || call.others.is_some() || call.result > 0 {
@@ -107,7 +107,8 @@ impl Scope<'_> {
                 }
             }
         }
-        Some((Term::Call(function, terms), function.result))
+        let result = function.result;
+        Some((Term::Call(function, terms), result))
     }
 
     fn no_function(&mut self, name: &str, at: usize) -> Option<Typed> {
