@@ -1,4 +1,5 @@
 //! Whether the rules are true, and whether wrong ones are found.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -46,6 +46,15 @@ impl Term {
         }
     }
 
+    /// Of how many parts it is made.
+    pub(crate) fn size(&self) -> usize {
+        match self {
+            Term::List(_, terms) | Term::Call(_, terms) => 1 + terms.iter().map(Term::size).sum::<usize>(),
+            Term::As(_, term) => 1 + term.size(),
+            _ => 1,
+        }
+    }
+
     /// Every variable in it.
     pub(crate) fn variables<'t>(&'t self, into: &mut Vec<&'t Var>) {
         match self {

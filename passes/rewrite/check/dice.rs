@@ -17,12 +17,12 @@ impl Dice {
     pub(crate) fn begin(&mut self, good: &[Vec<u64>]) {
         self.tape.clear();
         self.again.clear();
-        if good.is_empty() || self.raw() % 3 == 0 {
+        if good.is_empty() || self.raw().is_multiple_of(3) {
             return;
         }
         let pick = (self.raw() % good.len() as u64) as usize;
         let odds = [4, 8, 16][(self.raw() % 3) as usize];
-        let kept: Vec<bool> = good[pick].iter().map(|_| self.raw() % odds != 0).collect();
+        let kept: Vec<bool> = good[pick].iter().map(|_| !self.raw().is_multiple_of(odds)).collect();
         self.again = good[pick].iter().zip(kept).map(|(throw, keep)| keep.then_some(*throw)).collect();
     }
 

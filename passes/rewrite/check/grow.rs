@@ -30,6 +30,9 @@ impl Proposal {
     }
 }
 
+/// Operator, attributes and operands of a node.
+type Key = (String, BTreeMap<String, Attr>, Vec<Option<Value>>);
+
 /// A graph that grows.
 pub(crate) struct Grower<'g> {
     ops: &'g OpSet,
@@ -42,7 +45,7 @@ pub(crate) struct Grower<'g> {
     others: BTreeMap<Var, BTreeMap<String, Attr>>,
     inputs: Vec<Arc<Tensor>>,
     /// Nodes by what they are, so that what two patterns have in common is one node.
-    made: BTreeMap<(String, BTreeMap<String, Attr>, Vec<Option<Value>>), NodeId>,
+    made: BTreeMap<Key, NodeId>,
     /// The shape and the element type that most values have.
     pub(crate) dims: Vec<u64>,
     pub(crate) dtype: DType,

@@ -45,6 +45,7 @@ pub fn load(
         }
     }
     slips.sort_by_key(|slip| slip.at);
+    slips.dedup();
     let errors = slips.into_iter().map(|slip| RuleError::at(file, text, slip.at, slip.message));
     let errors: Vec<RuleError> = errors.collect();
     if errors.is_empty() { Ok(found) } else { Err(errors) }

@@ -13,6 +13,7 @@ use weft_passes::rule::{Kind, Var};
 impl Scope<'_> {
     /// A value that takes the place of another; `roots` are names of what is replaced.
     pub(crate) fn value(&mut self, expr: &Expr, roots: &[&str]) -> Option<Template> {
+        self.begin();
         let template = self.template(expr, roots)?;
         match template {
             Template::Found(_) | Template::Made(_) => Some(template),
@@ -22,6 +23,7 @@ impl Scope<'_> {
 
     fn template(&mut self, expr: &Expr, roots: &[&str]) -> Option<Template> {
         let at = expr.span.0.start;
+        self.count(1, at)?;
         match &expr.what {
             What::Absent => Some(Template::Absent),
             What::Int(x) => Some(Template::Number(Term::Int(*x))),
@@ -52,7 +54,9 @@ impl Scope<'_> {
             self.parts.insert(name.to_string(), part);
             return template;
         }
-        if let Some((term, kind)) = self.terms.get(name).cloned() {
+        if let Some(size) = self.terms.get(name).map(|(term, _)| term.size()) {
+            self.count(size, at)?;
+            let (term, kind) = self.terms.get(name).cloned()?;
             return self.data(term, kind, at);
         }
         match self.variables.get(name).copied() {

@@ -10,6 +10,10 @@ use weft_ir::OpDef;
 use weft_passes::nearest;
 use weft_passes::rule::{Kind, Var};
 
+/// Of how many parts a condition or a value that is put in may be made; what is named counts each
+/// time.
+const LARGEST: usize = 512;
+
 /// The names of one rule, and what is wrong with it so far.
 pub(crate) struct Scope<'k> {
     pub(crate) known: Known<'k>,
@@ -26,6 +30,8 @@ pub(crate) struct Scope<'k> {
     /// Whether every variable that the patterns hold is known; not if there are slips in them.
     pub(crate) all_known: bool,
     pub(crate) slips: Vec<Slip>,
+    /// Of how many parts the current condition or value is made so far.
+    size: usize,
 }
 
 /// An attribute that is to be what a term says.
@@ -49,6 +55,7 @@ impl<'k> Scope<'k> {
             wanted: Vec::new(),
             all_known: true,
             slips: Vec::new(),
+            size: 0,
         }
     }
 
@@ -56,6 +63,20 @@ impl<'k> Scope<'k> {
     pub(crate) fn wrong<T>(&mut self, at: usize, message: impl Into<String>) -> Option<T> {
         self.slips.push(Slip::new(at, message));
         None
+    }
+
+    /// Begins a condition or a value that is put in.
+    pub(crate) fn begin(&mut self) {
+        self.size = 0;
+    }
+
+    /// Counts parts, of which there must not be too many.
+    pub(crate) fn count(&mut self, parts: usize, at: usize) -> Option<()> {
+        self.size = self.size.saturating_add(parts);
+        match self.size > LARGEST {
+            true => self.wrong(at, format!("it is made of more than {LARGEST} parts")),
+            false => Some(()),
+        }
     }
 
     /// The operator that a call applies.
@@ -85,6 +106,7 @@ impl<'k> Scope<'k> {
 
     /// Takes in a `let`.
     pub(crate) fn define(&mut self, name: &Name, expr: &Expr) {
+        self.begin();
         let taken = self.variables.contains_key(&name.text)
             || self.others.contains_key(&name.text)
             || self.terms.contains_key(&name.text)
@@ -105,6 +127,7 @@ impl<'k> Scope<'k> {
     pub(crate) fn implied(&mut self) -> Vec<Condition> {
         let wanted = std::mem::take(&mut self.wanted);
         let conditions = wanted.into_iter().filter_map(|Wanted { name, var, kind, term: expr }| {
+            self.begin();
             let at = expr.span.0.start;
             let (right, found) = self.term(&expr)?;
             let Some(right) = super::term::converted(right, found, kind) else {
@@ -121,6 +144,7 @@ impl<'k> Scope<'k> {
 
     /// A condition, typed.
     pub(crate) fn condition(&mut self, text: &ConditionText) -> Option<Condition> {
+        self.begin();
         let at = text.left.span.0.start;
         let shown = text.to_string();
         let Some((comparison, right)) = &text.right else {

@@ -21,6 +21,7 @@ impl Scope<'_> {
     /// A term, resolved and typed.
     pub(crate) fn term(&mut self, expr: &Expr) -> Option<Typed> {
         let at = expr.span.0.start;
+        self.count(1, at)?;
         match &expr.what {
             What::Int(x) => Some((Term::Int(*x), Kind::Int)),
             What::Float(x) => Some((Term::Float(*x), Kind::Float)),
@@ -36,8 +37,9 @@ impl Scope<'_> {
     }
 
     fn variable(&mut self, name: &str, at: usize) -> Option<Typed> {
-        if let Some(typed) = self.terms.get(name) {
-            return Some(typed.clone());
+        if let Some(size) = self.terms.get(name).map(|(term, _)| term.size()) {
+            self.count(size, at)?;
+            return self.terms.get(name).cloned();
         }
         if self.parts.contains_key(name) {
             return self
