@@ -8,15 +8,17 @@ const INTS: Kind = Kind::Ints;
 const TWO: &[Kind] = &[INT, INT];
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    function("add", "The sum.", (TWO, INT), |given| two(given, i64::checked_add)),
-    function("sub", "The difference.", (TWO, INT), |given| two(given, i64::checked_sub)),
-    function("mul", "The product.", (TWO, INT), |given| two(given, i64::checked_mul)),
-    function("div", "The quotient, rounded down.", (TWO, INT), |given| two(given, i64::checked_div_euclid)),
+    function("add", "The sum of two integers.", (TWO, INT), |given| two(given, i64::checked_add)),
+    function("sub", "The difference of two integers.", (TWO, INT), |given| two(given, i64::checked_sub)),
+    function("mul", "The product of two integers.", (TWO, INT), |given| two(given, i64::checked_mul)),
+    function("div", "The quotient of two integers, rounded down.", (TWO, INT), |given| {
+        two(given, i64::checked_div_euclid)
+    }),
     function("mod", "What a quotient rounded down leaves.", (TWO, INT), |given| {
         two(given, i64::checked_rem_euclid)
     }),
-    function("min", "The smaller one.", (TWO, INT), |given| two(given, |a, b| Some(a.min(b)))),
-    function("max", "The larger one.", (TWO, INT), |given| two(given, |a, b| Some(a.max(b)))),
+    function("min", "The smaller of two integers.", (TWO, INT), |given| two(given, |a, b| Some(a.min(b)))),
+    function("max", "The larger of two integers.", (TWO, INT), |given| two(given, |a, b| Some(a.max(b)))),
     function("plus", "The sum of two numbers.", (&[Kind::Float, Kind::Float], Kind::Float), |given| {
         real(given, |a, b| a + b)
     }),
