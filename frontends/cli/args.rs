@@ -43,6 +43,8 @@ pub(crate) enum Command {
     Inspect(InspectArgs),
     /// List the passes and pipelines, or explain one
     Passes(NameArgs),
+    /// List the rules, explain one, or check that they are true
+    Rules(RulesArgs),
     /// List the operators, or explain one
     Ops(NameArgs),
     /// List the processors that can be compiled for
@@ -67,6 +69,9 @@ pub(crate) struct Compiling {
     /// One more pass, run when the graph has been cleaned
     #[arg(long = "pass", value_name = "NAME{OPTION=VALUE,...}")]
     pub(crate) passes: Vec<String>,
+    /// A file with rules, run when the graph has been cleaned
+    #[arg(long = "rules", value_name = "FILE")]
+    pub(crate) rules: Vec<PathBuf>,
     /// Check the graph after every pass
     #[arg(long)]
     pub(crate) verify_each: bool,
@@ -226,9 +231,12 @@ pub(crate) struct BenchArgs {
 pub(crate) struct OptArgs {
     /// The model: an `.onnx` or `.weft` file
     pub(crate) model: PathBuf,
-    /// The passes to run, as `canonicalize,fold-constants,O2`
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) pipeline: String,
+    /// The passes to run, as `canonicalize,fold-constants,O2`; the rules of the files unless given
+    #[arg(long, value_name = "TEXT", required_unless_present = "rules")]
+    pub(crate) pipeline: Option<String>,
+    /// A file with rules, which `rewrite{rules=NAME}` can name
+    #[arg(long = "rules", value_name = "FILE")]
+    pub(crate) rules: Vec<PathBuf>,
     /// What is written
     #[arg(long, value_enum, default_value_t = OptEmit::Weft)]
     pub(crate) emit: OptEmit,
@@ -275,6 +283,24 @@ pub(crate) struct InspectArgs {
     pub(crate) pipeline: String,
     #[command(flatten)]
     pub(crate) dims: DimArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RulesArgs {
+    /// The rule, family, function or condition to explain
+    pub(crate) name: Option<String>,
+    /// Compute both sides of the rules of FILE, or of all there are, on random graphs
+    #[arg(long, value_name = "FILE", num_args = 0..=1)]
+    pub(crate) check: Option<Option<PathBuf>>,
+    /// On how many graphs each rule is checked
+    #[arg(long, value_name = "N", default_value_t = 64, requires = "check")]
+    pub(crate) instances: usize,
+    /// Where the random numbers begin
+    #[arg(long, value_name = "SEED", default_value_t = 1, requires = "check")]
+    pub(crate) seed: u64,
+    /// A file with more rules
+    #[arg(long = "rules", value_name = "FILE")]
+    pub(crate) rules: Vec<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::evaluate::Interpreted;
 use crate::model::{self, Model};
 use crate::progress::{Phase, Progress};
-use crate::{files, weights};
+use crate::{files, rules, weights};
 use std::path::{Path, PathBuf};
 use weft_frontend::Frontend;
 use weft_ir::{Module, OpSet};
@@ -47,6 +47,13 @@ impl Driver {
     /// The passes and pipelines there are.
     pub fn registry(&self) -> &Registry {
         &self.registry
+    }
+
+    /// Takes in the rules of a file, a family that is named like the file; see [`family_of`].
+    ///
+    /// [`family_of`]: crate::family_of
+    pub fn add_rules(&mut self, file: &Path) -> Result<(), Error> {
+        rules::add(&mut self.registry, self.ops, file)
     }
 
     /// The operators there are.

@@ -9,6 +9,7 @@ use weft_interp::EvalError;
 use weft_ir::text::ParseError;
 use weft_kernel::lower::LowerError;
 use weft_passes::{PipelineError, RegisterError, RunError};
+use weft_rules::RuleError;
 
 /// Why the work could not be done.
 #[derive(Debug, Error)]
@@ -28,6 +29,14 @@ pub enum Error {
         text: String,
         /// What is wrong and where.
         error: ParseError,
+    },
+    /// A rule file says what means nothing.
+    #[error("`{}` is wrong in {} places:{}", .file.display(), .errors.len(), listed(.errors))]
+    Rules {
+        /// The file.
+        file: PathBuf,
+        /// Everything that is wrong with it.
+        errors: Vec<RuleError>,
     },
     /// The file is of no form that is known.
     #[error("`{}` is no model: {reason}", .file.display())]
@@ -114,7 +123,10 @@ pub enum Error {
 impl Error {
     /// Whether what was asked for is wrong, and not the work.
     pub fn is_misuse(&self) -> bool {
-        matches!(self, Error::Pipeline { .. } | Error::Dim(_) | Error::Cpu(_) | Error::Inputs(_))
+        matches!(
+            self,
+            Error::Pipeline { .. } | Error::Rules { .. } | Error::Dim(_) | Error::Cpu(_) | Error::Inputs(_)
+        )
     }
 
     /// The same, with the names that the operators have in the model's file where those differ.
@@ -132,6 +144,7 @@ impl Error {
     pub fn advice(&self) -> Option<&'static str> {
         Some(match self {
             Error::Pipeline { .. } => "`weft passes` lists what there is",
+            Error::Rules { .. } => "`weft rules` lists the functions and conditions that there are",
             Error::Cpu(_) => "`weft targets` lists what there is",
             Error::Lower(_) => "`weft run --backend interp` runs the model without compiling it",
             Error::Format { .. } => "models are `.onnx` and `.weft` files",

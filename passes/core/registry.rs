@@ -1,6 +1,7 @@
-//! The passes and pipelines there are, by name.
+//! The passes, pipelines and rules there are, by name.
 use crate::pass::PassInfo;
 use crate::pipeline::{Pipeline, PipelineError};
+use crate::rule::Rules;
 use std::collections::BTreeMap;
 use thiserror::Error;
 
@@ -21,6 +22,15 @@ pub enum RegisterError {
     /// The name is taken.
     #[error("two passes or pipelines are named `{0}`")]
     Duplicate(String),
+    /// The name is taken by a rule or a family of rules.
+    #[error("two rules or families of rules are named `{0}`")]
+    Rule(String),
+    /// The name is taken by a function or a condition.
+    #[error("two functions or conditions are named `{0}`")]
+    Function(String),
+    /// A rule file of our own is wrong.
+    #[error("rules:{0}")]
+    RuleFile(String),
     /// A pipeline does not parse, or names what is not registered before it.
     #[error("pipeline `{name}`: {error}")]
     Broken {
@@ -31,11 +41,12 @@ pub enum RegisterError {
     },
 }
 
-/// All passes and pipelines by name.
+/// All passes, pipelines and rules by name.
 #[derive(Debug, Default)]
 pub struct Registry {
     passes: BTreeMap<&'static str, PassInfo>,
     pipelines: BTreeMap<&'static str, PipelineInfo>,
+    rules: Rules,
 }
 
 impl Registry {
@@ -74,6 +85,16 @@ impl Registry {
     /// The pipeline of that name.
     pub fn pipeline(&self, name: &str) -> Option<&PipelineInfo> {
         self.pipelines.get(name)
+    }
+
+    /// The rules, and the functions and conditions they are written with.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// The rules, to take more in.
+    pub fn rules_mut(&mut self) -> &mut Rules {
+        &mut self.rules
     }
 
     /// All passes, by name.

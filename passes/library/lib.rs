@@ -7,6 +7,7 @@ mod capture_constants;
 mod channels_last;
 mod common_subexpressions;
 mod dead_code;
+pub mod families;
 mod fold_batch_norm;
 mod fold_constants;
 mod fold_scale_and_bias;
@@ -23,6 +24,7 @@ mod recognise_hard_swish;
 mod recognise_layer_norm;
 mod recognise_rms_norm;
 mod recognise_silu;
+mod rewrite;
 mod sink_transposes;
 
 use weft_passes::{PassInfo, RegisterError, Registry};
@@ -57,6 +59,7 @@ register! {
     recognise_layer_norm
     recognise_rms_norm
     recognise_silu
+    rewrite
     sink_transposes
 }
 
@@ -68,8 +71,9 @@ pub fn explanation(pass: &str) -> Option<String> {
     Some(lines.map(|line| format!("{}\n", line.strip_prefix(' ').unwrap_or(line))).collect())
 }
 
-/// Adds every built-in pass and pipeline.
+/// Adds every built-in rule, pass and pipeline.
 pub fn register(registry: &mut Registry) -> Result<(), RegisterError> {
+    families::register(registry)?;
     PASSES.iter().try_for_each(|pass| registry.add(*pass))?;
     pipelines::ALL.iter().try_for_each(|pipeline| registry.add_pipeline(*pipeline))
 }

@@ -6,6 +6,7 @@ mod compile;
 mod describe;
 mod errors;
 mod opt;
+mod rules;
 mod run;
 mod verdicts;
 mod weft;

@@ -5,6 +5,7 @@ mod inspect;
 mod ops;
 mod opt;
 mod passes;
+mod rules;
 mod run;
 mod targets;
 mod test;
@@ -23,6 +24,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Opt(args) => opt::run(&args, talk),
         Command::Inspect(args) => inspect::run(&args, talk),
         Command::Passes(args) => passes::run(args.name.as_deref(), talk),
+        Command::Rules(args) => rules::run(&args, talk),
         Command::Ops(args) => ops::run(args.name.as_deref(), talk),
         Command::Targets => targets::run(talk),
     }
