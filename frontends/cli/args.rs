@@ -43,10 +43,20 @@ pub(crate) enum Command {
     Inspect(InspectArgs),
     /// List the passes and pipelines, or explain one
     Passes(NameArgs),
+    /// List the plugins and what each added
+    Plugins(Extensions),
     /// List the operators, or explain one
     Ops(NameArgs),
     /// List the processors that can be compiled for
     Targets,
+}
+
+/// What weft is to have besides what it comes with.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Extensions {
+    /// A plugin library, whose passes can then be named
+    #[arg(long = "plugin", value_name = "FILE")]
+    pub(crate) plugins: Vec<PathBuf>,
 }
 
 /// How a model is compiled.
@@ -70,6 +80,8 @@ pub(crate) struct Compiling {
     /// Check the graph after every pass
     #[arg(long)]
     pub(crate) verify_each: bool,
+    #[command(flatten)]
+    pub(crate) extensions: Extensions,
 }
 
 /// What is compiled for.
@@ -252,6 +264,8 @@ pub(crate) struct OptArgs {
     pub(crate) explain: bool,
     #[command(flatten)]
     pub(crate) dims: DimArgs,
+    #[command(flatten)]
+    pub(crate) extensions: Extensions,
 }
 
 /// What `weft opt` writes.
@@ -275,12 +289,16 @@ pub(crate) struct InspectArgs {
     pub(crate) pipeline: String,
     #[command(flatten)]
     pub(crate) dims: DimArgs,
+    #[command(flatten)]
+    pub(crate) extensions: Extensions,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct NameArgs {
     /// What to explain
     pub(crate) name: Option<String>,
+    #[command(flatten)]
+    pub(crate) extensions: Extensions,
 }
 
 /// `NAME=VALUE`; names may hold `=`.

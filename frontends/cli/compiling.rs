@@ -1,7 +1,7 @@
-//! From flags to how a model is compiled.
-use crate::args::{Compiling, DimArgs};
+//! From flags to a driver, and to how a model is compiled.
+use crate::args::{Compiling, DimArgs, Extensions};
 use crate::failure::Failure;
-use weft::{CompileOptions, Dims, PassOptions};
+use weft::{CompileOptions, Dims, Driver, PassOptions};
 use weft_backend::OptLevel;
 use weft_passes::VerifyEach;
 
@@ -27,6 +27,15 @@ impl Compiling {
             (None, true) => format!("O{}", self.level),
             (None, false) => format!("O{},{passes},O{}", self.level.min(1), self.level),
         }
+    }
+}
+
+impl Extensions {
+    /// A driver that has them.
+    pub(crate) fn driver(&self) -> Result<Driver, Failure> {
+        let mut driver = Driver::new()?;
+        self.plugins.iter().try_for_each(|file| driver.load(file))?;
+        Ok(driver)
     }
 }
 

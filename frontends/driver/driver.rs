@@ -8,9 +8,10 @@ use crate::{files, weights};
 use std::path::{Path, PathBuf};
 use weft_frontend::Frontend;
 use weft_ir::{Module, OpSet};
+use weft_library::Library;
 use weft_onnx::Onnx;
 use weft_passes::{
-    Budget, Manager, Outcome, PassContext, Pipeline, PipelineError, Plan, Registry, VerifyEach,
+    Budget, Manager, Outcome, PassContext, Pipeline, PipelineError, Plan, Plugin, Registry, VerifyEach,
 };
 
 /// Knows every frontend, pass and backend, and brings models through them.
@@ -34,7 +35,7 @@ impl Driver {
     /// A driver with everything that weft comes with.
     pub fn new() -> Result<Self, Error> {
         let mut registry = Registry::default();
-        weft_library::register(&mut registry)?;
+        registry.install(&Library)?;
         Ok(Self::with(registry))
     }
 
@@ -44,7 +45,17 @@ impl Driver {
         Self { registry, ops: OpSet::builtin(), frontends, evaluate: Interpreted::default() }
     }
 
-    /// The passes and pipelines there are.
+    /// Takes in everything a plugin has, or nothing of it.
+    pub fn add(&mut self, plugin: &dyn Plugin) -> Result<(), Error> {
+        Ok(self.registry.install(plugin)?)
+    }
+
+    /// Opens a plugin library and takes in everything it has.
+    pub fn load(&mut self, file: &Path) -> Result<(), Error> {
+        self.add(&weft_host::Library::open(file)?)
+    }
+
+    /// The passes and pipelines there are, and the plugins they are from.
     pub fn registry(&self) -> &Registry {
         &self.registry
     }

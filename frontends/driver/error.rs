@@ -3,6 +3,7 @@ use std::io;
 use std::path::PathBuf;
 use thiserror::Error;
 use weft_frontend::{ImportError, SourceError};
+use weft_host::LoadError;
 use weft_interp::EvalError;
 use weft_ir::text::ParseError;
 use weft_kernel::lower::LowerError;
@@ -46,6 +47,9 @@ pub enum Error {
     /// Passes or pipelines clash.
     #[error(transparent)]
     Register(#[from] RegisterError),
+    /// A library cannot be used as a plugin.
+    #[error(transparent)]
+    Plugin(#[from] LoadError),
     /// A pipeline does not mean anything.
     #[error("pipeline `{text}`:{}", listed(.errors))]
     Pipeline {
@@ -119,6 +123,7 @@ impl Error {
     pub fn advice(&self) -> Option<&'static str> {
         Some(match self {
             Error::Pipeline { .. } => "`weft passes` lists what there is",
+            Error::Plugin(LoadError::NotAPlugin { .. }) => "`weft new plugin NAME` makes one to begin with",
             Error::Cpu(_) => "`weft targets` lists what there is",
             Error::Lower(_) => "`weft run --backend interp` runs the model without compiling it",
             Error::Format { .. } => "models are `.onnx` and `.weft` files",

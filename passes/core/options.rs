@@ -36,6 +36,9 @@ pub enum OptionError {
         /// What may be written.
         expected: &'static str,
     },
+    /// The pass takes none of it, for a reason of its own.
+    #[error("{0}")]
+    Refused(String),
 }
 
 /// ", did you mean `x`?" where there is an x.
@@ -60,6 +63,11 @@ impl Options {
             slot.clone_from(value);
         }
         Ok(Self(all))
+    }
+
+    /// All of them, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// The text of an option; empty if it was never declared.

@@ -1,7 +1,10 @@
-//! The passes and pipelines there are, by name.
+//! The passes and pipelines there are, by name, and the plugins they are from.
+use crate::parse::is_name;
 use crate::pass::PassInfo;
-use crate::pipeline::{Pipeline, PipelineError};
+use crate::pipeline::{FIXPOINT, Pipeline, PipelineError};
+use crate::plugin::{Added, Installed, Item, Plugin, Registrar};
 use std::collections::BTreeMap;
+use std::path::Path;
 use thiserror::Error;
 
 /// A pipeline with a name, which can stand in other pipelines like a pass.
@@ -18,9 +21,29 @@ pub struct PipelineInfo {
 /// Why something cannot be registered.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum RegisterError {
-    /// The name is taken.
-    #[error("two passes or pipelines are named `{0}`")]
-    Duplicate(String),
+    /// The name of a pass or pipeline is taken.
+    #[error(
+        "plugin `{plugin}` adds `{name}`, a name that `{owner}` has taken; every pass and pipeline has a name of its own"
+    )]
+    Duplicate {
+        /// The name.
+        name: String,
+        /// Who wants it.
+        plugin: String,
+        /// Who has it.
+        owner: String,
+    },
+    /// There is a plugin of that name.
+    #[error("two plugins are named `{0}`, version {1} and version {2}; one of them has to go")]
+    Plugin(String, String, String),
+    /// A name that no pipeline can spell.
+    #[error("plugin `{plugin}` adds `{name}`, expected a name of letters, digits, `-`, `_` and `.`")]
+    Name {
+        /// The name.
+        name: String,
+        /// Who wants it.
+        plugin: String,
+    },
     /// A pipeline does not parse, or names what is not registered before it.
     #[error("pipeline `{name}`: {error}")]
     Broken {
@@ -32,38 +55,70 @@ pub enum RegisterError {
 }
 
 /// All passes and pipelines by name.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Registry {
     passes: BTreeMap<&'static str, PassInfo>,
     pipelines: BTreeMap<&'static str, PipelineInfo>,
+    explanations: BTreeMap<&'static str, String>,
+    plugins: Vec<Installed>,
 }
 
 impl Registry {
-    /// Takes a pass in.
-    pub fn add(&mut self, pass: PassInfo) -> Result<(), RegisterError> {
-        self.claim(pass.name)?;
-        self.passes.insert(pass.name, pass);
+    /// Takes in everything a plugin has, or nothing of it.
+    pub fn install(&mut self, plugin: &dyn Plugin) -> Result<(), RegisterError> {
+        let info = plugin.info();
+        if let Some(Installed { info: other, .. }) = self.plugins.iter().find(|p| p.info.name == info.name) {
+            let [name, a, b] = [info.name, other.version, info.version].map(str::to_string);
+            return Err(RegisterError::Plugin(name, a, b));
+        }
+        let mut grown = self.clone();
+        let file = plugin.file().map(Path::to_path_buf);
+        let mut installed = Installed { info, file, added: Vec::new() };
+        for item in Registrar::items(plugin)? {
+            let added = item.added();
+            grown.admits(&installed, added)?;
+            grown.take(item)?;
+            installed.added.push(added);
+        }
+        grown.plugins.push(installed);
+        *self = grown;
         Ok(())
     }
 
-    /// Takes a pipeline in. What it is made of must be there already, so none contains itself.
-    pub fn add_pipeline(&mut self, pipeline: PipelineInfo) -> Result<(), RegisterError> {
-        self.claim(pipeline.name)?;
+    /// Whether `plugin`, which is being installed, may add this.
+    fn admits(&self, plugin: &Installed, Added { name, .. }: Added) -> Result<(), RegisterError> {
+        let (plugin_name, text) = (plugin.info.name.to_string(), name.to_string());
+        if !is_name(name) {
+            return Err(RegisterError::Name { name: text, plugin: plugin_name });
+        }
+        let mut all = self.plugins.iter().chain([plugin]);
+        let owner = all.find(|p| p.added.iter().any(|added| added.name == name)).map(|p| p.info.name);
+        let reserved = (name == FIXPOINT).then_some("the grammar of pipelines");
+        match owner.or(reserved).map(str::to_string) {
+            Some(owner) => Err(RegisterError::Duplicate { name: text, plugin: plugin_name, owner }),
+            None => Ok(()),
+        }
+    }
+
+    fn take(&mut self, item: Item) -> Result<(), RegisterError> {
+        match item {
+            Item::Pass(pass, explanation) => {
+                self.passes.insert(pass.name, pass);
+                self.explanations.insert(pass.name, explanation);
+            }
+            Item::Pipeline(pipeline) => {
+                self.check(&pipeline)?;
+                self.pipelines.insert(pipeline.name, pipeline);
+            }
+        }
+        Ok(())
+    }
+
+    fn check(&self, pipeline: &PipelineInfo) -> Result<(), RegisterError> {
         let broken = |error| RegisterError::Broken { name: pipeline.name.to_string(), error };
         let steps: Pipeline = pipeline.steps.join(",").parse().map_err(broken)?;
         let errors = steps.resolve(self).err().and_then(|errors| errors.into_iter().next());
-        if let Some(error) = errors {
-            return Err(broken(error));
-        }
-        self.pipelines.insert(pipeline.name, pipeline);
-        Ok(())
-    }
-
-    fn claim(&self, name: &str) -> Result<(), RegisterError> {
-        match self.passes.contains_key(name) || self.pipelines.contains_key(name) {
-            true => Err(RegisterError::Duplicate(name.to_string())),
-            false => Ok(()),
-        }
+        errors.map_or(Ok(()), |error| Err(broken(error)))
     }
 
     /// The pass of that name.
@@ -76,6 +131,11 @@ impl Registry {
         self.pipelines.get(name)
     }
 
+    /// What its author says of a pass: what it does, before and after, what it leaves alone.
+    pub fn explanation(&self, pass: &str) -> Option<&str> {
+        self.explanations.get(pass).map(String::as_str)
+    }
+
     /// All passes, by name.
     pub fn passes(&self) -> impl Iterator<Item = &PassInfo> {
         self.passes.values()
@@ -84,5 +144,10 @@ impl Registry {
     /// All pipelines, by name.
     pub fn pipelines(&self) -> impl Iterator<Item = &PipelineInfo> {
         self.pipelines.values()
+    }
+
+    /// All plugins, in the order they came, with what each added.
+    pub fn plugins(&self) -> &[Installed] {
+        &self.plugins
     }
 }

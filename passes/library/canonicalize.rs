@@ -15,7 +15,7 @@ pub(crate) const INFO: PassInfo = PassInfo {
     options: &[],
     kind: PassKind::Required,
     accepts: (Stage::Imported, Stage::Lowered),
-    build: |_| Ok(Box::new(Canonicalize)),
+    build: &|_| Ok(Box::new(Canonicalize)),
 };
 
 struct Canonicalize;

@@ -5,6 +5,7 @@ mod inspect;
 mod ops;
 mod opt;
 mod passes;
+mod plugins;
 mod run;
 mod targets;
 mod test;
@@ -22,8 +23,9 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Bench(args) => bench::run(&args, talk),
         Command::Opt(args) => opt::run(&args, talk),
         Command::Inspect(args) => inspect::run(&args, talk),
-        Command::Passes(args) => passes::run(args.name.as_deref(), talk),
-        Command::Ops(args) => ops::run(args.name.as_deref(), talk),
+        Command::Passes(args) => passes::run(&args, talk),
+        Command::Plugins(extensions) => plugins::run(&extensions, talk),
+        Command::Ops(args) => ops::run(&args, talk),
         Command::Targets => targets::run(talk),
     }
 }

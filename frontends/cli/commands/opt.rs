@@ -12,7 +12,7 @@ use weft_ir::{Module, OpSet};
 use weft_passes::{Budget, Declined, Observer, Outcome, PassInfo, VerifyEach};
 
 pub(crate) fn run(args: &OptArgs, talk: Talk) -> Result<(), Failure> {
-    let driver = Driver::new()?;
+    let driver = args.extensions.driver()?;
     check(args, &driver)?;
     let plan = driver.plan(&args.pipeline)?;
     let mut watch = Watch::new(args, talk, driver.ops());

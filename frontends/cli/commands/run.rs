@@ -7,9 +7,7 @@ use serde_json::json;
 use std::path::Path;
 use std::process::Command;
 use weft::tensors::{TensorForm, read_tensor, tensor_bytes};
-use weft::{
-    Driver, Error, FileKind, InputSources, Port, Runner, Statistics, file_kind, files, write_outputs,
-};
+use weft::{Error, FileKind, InputSources, Port, Runner, Statistics, file_kind, files, write_outputs};
 use weft_ir::{Tensor, TensorType};
 use weft_load::Options;
 
@@ -49,7 +47,7 @@ fn runner(args: &RunArgs, kind: FileKind, teller: &mut Teller) -> Result<Runner,
     if kind == FileKind::Library {
         return Ok(Runner::open(&args.file, options)?);
     }
-    let driver = Driver::new()?;
+    let driver = args.compiling.extensions.driver()?;
     // One artifact is for all extents: `--dim` only says how large random inputs are.
     let model = driver.read(&args.file, &weft::Dims::new(), teller)?;
     Ok(match args.backend {

@@ -5,16 +5,14 @@ use crate::out;
 use crate::talk::Teller;
 use serde_json::{Value, json};
 use std::path::Path;
-use weft::{
-    CompileOptions, Dims, Driver, InputSources, Ports, Runner, Tolerance, check_set, data_sets, layers,
-};
+use weft::{CompileOptions, Dims, InputSources, Ports, Runner, Tolerance, check_set, data_sets, layers};
 use weft_load::Options;
 
 pub(crate) fn run(args: &TestArgs, talk: Talk) -> Result<(), Failure> {
     if let Some(seed) = args.random {
         return random(args, seed, talk);
     }
-    let driver = Driver::new()?;
+    let driver = args.compiling.extensions.driver()?;
     let mut teller = Teller::new(talk);
     let sets = if args.data.is_empty() { data_sets(&args.model)? } else { args.data.clone() };
     if sets.is_empty() {
@@ -64,7 +62,7 @@ fn as_json(set: &Path, wrong: &[String]) -> Value {
 
 /// Compiled code against the interpreter on the model as it was read, on random inputs.
 fn random(args: &TestArgs, seed: u64, talk: Talk) -> Result<(), Failure> {
-    let driver = Driver::new()?;
+    let driver = args.compiling.extensions.driver()?;
     let mut teller = Teller::new(talk);
     let mut model = driver.read(&args.model, &Dims::new(), &mut teller)?;
     let ports = Ports::of_graph(&model.module.graph);

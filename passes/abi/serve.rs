@@ -1,0 +1,77 @@
+//! The plugin's side of a call: parse, run the pass, print.
+use crate::lent::{Lent, Weights};
+use crate::panics::guarded;
+use crate::table::{Call, Status};
+use std::ffi::c_void;
+use weft_ir::text::{Style, print, weights};
+use weft_ir::{Module, OpSet};
+use weft_passes::{
+    Budget, Manager, Options, Outcome, Pass, PassContext, PassInfo, Plan, PlanStep, RunError, VerifyEach,
+};
+
+/// Whether the settings of a call make sense.
+///
+/// # Safety
+/// `data` is that of an entry made by [`crate::table`], `call` what the host lends.
+pub(crate) unsafe extern "C" fn check(data: *const c_void, call: *const Call) -> i32 {
+    // SAFETY: the caller's promise.
+    unsafe { answered(data, call, |info, lent| built(info, lent).map(|_| Status::Unchanged)) }
+}
+
+/// Runs a pass.
+///
+/// # Safety
+/// As for [`check`].
+pub(crate) unsafe extern "C" fn run(data: *const c_void, call: *const Call) -> i32 {
+    // SAFETY: the caller's promise.
+    unsafe { answered(data, call, rewrite) }
+}
+
+/// # Safety
+/// As for [`check`].
+unsafe fn answered(
+    data: *const c_void,
+    call: *const Call,
+    work: impl FnOnce(&PassInfo, Lent<'_>) -> Result<Status, String>,
+) -> i32 {
+    // SAFETY: the caller's promise; the information about a pass is never freed.
+    let (info, lent) = unsafe { (data.cast::<PassInfo>().as_ref(), Lent::of(call)) };
+    let (Some(info), Some(lent)) = (info, lent) else { return Status::Failed as i32 };
+    let done = guarded(|| work(info, lent)).unwrap_or_else(Err);
+    let status = done.unwrap_or_else(|message| {
+        lent.fail(&message);
+        Status::Failed
+    });
+    status as i32
+}
+
+fn built(info: &PassInfo, lent: Lent<'_>) -> Result<Box<dyn Pass>, String> {
+    let options = Options::new(info.options, &lent.settings()).map_err(|error| error.to_string())?;
+    (info.build)(&options).map_err(|error| error.to_string())
+}
+
+fn rewrite(info: &PassInfo, lent: Lent<'_>) -> Result<Status, String> {
+    let ops = OpSet::builtin();
+    let source = Weights::new(lent);
+    let module = Module::parse(lent.module()?, ops, &source);
+    let mut module = module.map_err(|error| format!("the module does not parse here: {error}"))?;
+    let plan = Plan { steps: vec![PlanStep::Pass(*info, built(info, lent)?)] };
+    let mut manager = Manager {
+        context: PassContext { ops, evaluate: None, legality: None },
+        observer: &mut lent.clone(),
+        budget: lent.rewrites_left().map_or_else(Budget::default, Budget::at_most),
+        verify_each: VerifyEach::No,
+    };
+    let outcome = manager.run(&mut module, &plan).map_err(|error| match error {
+        // The host says which pass it was.
+        RunError::Pass { error, .. } => error.to_string(),
+        other => other.to_string(),
+    })?;
+    if outcome == Outcome::Unchanged {
+        return Ok(Status::Unchanged);
+    }
+    let new = weights(&module).into_iter().filter(|(_, tensor)| !source.knows(tensor));
+    new.map(|(_, tensor)| lent.add_weight(&tensor)).collect::<Result<(), _>>()?;
+    lent.answer(&print(&module, ops, Style::default()));
+    Ok(Status::Changed)
+}

@@ -1,0 +1,128 @@
+//! Plugins: what brings passes and pipelines in, and the record of who brought what.
+use crate::pass::PassInfo;
+use crate::registry::{PipelineInfo, RegisterError};
+use std::path::{Path, PathBuf};
+
+/// Brings passes and pipelines in under names of its own. What weft comes with is a plugin, too.
+///
+/// A plugin adds names and never changes what a pipeline does that was there before it.
+pub trait Plugin: Send + Sync {
+    /// Who it is.
+    fn info(&self) -> PluginInfo;
+    /// Adds everything it has.
+    fn register(&self, registrar: &mut Registrar) -> Result<(), RegisterError>;
+    /// The library it was opened from; none if it was linked in.
+    fn file(&self) -> Option<&Path> {
+        None
+    }
+}
+
+/// Who a plugin is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PluginInfo {
+    /// Its name; no two plugins share one.
+    pub name: &'static str,
+    /// Its version.
+    pub version: &'static str,
+    /// One sentence.
+    pub summary: &'static str,
+}
+
+/// A plugin that is there, and what it added.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Installed {
+    /// Who it is.
+    pub info: PluginInfo,
+    /// The library it was opened from; none if it was linked in.
+    pub file: Option<PathBuf>,
+    /// The names it added, in its order.
+    pub added: Vec<Added>,
+}
+
+/// One thing that a plugin added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Added {
+    /// What it is.
+    pub kind: Kind,
+    /// Its name.
+    pub name: &'static str,
+}
+
+/// What a plugin can add.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// A pass.
+    Pass,
+    /// A pipeline.
+    Pipeline,
+}
+
+impl Kind {
+    /// What one is called.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Pass => "pass",
+            Kind::Pipeline => "pipeline",
+        }
+    }
+}
+
+/// One thing that a plugin adds, as it hands it over.
+#[derive(Debug, Clone)]
+pub enum Item {
+    /// A pass, and what its author says of it.
+    Pass(PassInfo, String),
+    /// A pipeline.
+    Pipeline(PipelineInfo),
+}
+
+impl Item {
+    /// What it is, and its name.
+    pub fn added(&self) -> Added {
+        match self {
+            Item::Pass(pass, _) => Added { kind: Kind::Pass, name: pass.name },
+            Item::Pipeline(pipeline) => Added { kind: Kind::Pipeline, name: pipeline.name },
+        }
+    }
+}
+
+/// Collects what one plugin adds.
+#[derive(Debug, Clone, Default)]
+pub struct Registrar {
+    items: Vec<Item>,
+}
+
+impl Registrar {
+    /// Everything that a plugin adds, in its order.
+    pub fn items(plugin: &dyn Plugin) -> Result<Vec<Item>, RegisterError> {
+        let mut registrar = Self::default();
+        plugin.register(&mut registrar)?;
+        Ok(registrar.items)
+    }
+
+    /// Adds a pass. It is explained by the `//!` lines at the top of its `source`, or by a text
+    /// that has none.
+    pub fn pass(&mut self, pass: PassInfo, source: &str) {
+        self.add(Item::Pass(pass, explanation(source)));
+    }
+
+    /// Adds a pipeline. What it is made of must be there already, so none contains itself.
+    pub fn pipeline(&mut self, pipeline: PipelineInfo) {
+        self.add(Item::Pipeline(pipeline));
+    }
+
+    /// Adds what was collected elsewhere.
+    pub fn add(&mut self, item: Item) {
+        self.items.push(item);
+    }
+}
+
+/// The `//!` lines at the top of a source file, or the whole of a text without any.
+fn explanation(source: &str) -> String {
+    let head = source.lines().map_while(|line| line.strip_prefix("//!"));
+    let lines: String = head.map(|line| format!("{}\n", line.strip_prefix(' ').unwrap_or(line))).collect();
+    match lines.is_empty() {
+        true => format!("{}\n", source.trim()),
+        false => lines,
+    }
+}
