@@ -49,6 +49,27 @@ pub(crate) enum Command {
     Ops(NameArgs),
     /// List the processors that can be compiled for
     Targets,
+    /// Begin a plugin or a pass: a project that builds and tests green
+    #[command(subcommand)]
+    New(New),
+}
+
+/// What can be begun.
+#[derive(Debug, Subcommand)]
+pub(crate) enum New {
+    /// A plugin with one pass, in a folder of its own
+    Plugin(NewArgs),
+    /// A pass: one more for the plugin in this folder, or a plugin for it
+    Pass(NewArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NewArgs {
+    /// What it is called, like `fold-this`
+    pub(crate) name: String,
+    /// The checkout of weft that it is built with; the one this program is from unless given
+    #[arg(long, value_name = "DIR")]
+    pub(crate) weft: Option<PathBuf>,
 }
 
 /// What weft is to have besides what it comes with.

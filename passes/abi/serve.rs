@@ -70,8 +70,8 @@ fn rewrite(info: &PassInfo, lent: Lent<'_>) -> Result<Status, String> {
     if outcome == Outcome::Unchanged {
         return Ok(Status::Unchanged);
     }
-    let new = weights(&module).into_iter().filter(|(_, tensor)| !source.knows(tensor));
-    new.map(|(_, tensor)| lent.add_weight(&tensor)).collect::<Result<(), _>>()?;
+    let mut new = weights(&module).into_iter().filter(|(_, tensor)| !source.knows(tensor));
+    new.try_for_each(|(_, tensor)| lent.add_weight(&tensor))?;
     lent.answer(&print(&module, ops, Style::default()));
     Ok(Status::Changed)
 }

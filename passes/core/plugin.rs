@@ -106,6 +106,11 @@ impl Registrar {
         self.add(Item::Pass(pass, explanation(source)));
     }
 
+    /// Adds all passes of a list; see [`crate::passes`].
+    pub fn passes(&mut self, passes: &[(PassInfo, &str)]) {
+        passes.iter().for_each(|(pass, source)| self.pass(*pass, source));
+    }
+
     /// Adds a pipeline. What it is made of must be there already, so none contains itself.
     pub fn pipeline(&mut self, pipeline: PipelineInfo) {
         self.add(Item::Pipeline(pipeline));
@@ -115,6 +120,24 @@ impl Registrar {
     pub fn add(&mut self, item: Item) {
         self.items.push(item);
     }
+}
+
+/// Lists passes, one module and file each: `PASSES` holds for each what the module calls `INFO`,
+/// and the text of the file.
+///
+/// ```text
+/// mod fold_this;
+/// mod unroll_that;
+///
+/// weft_passes::passes! { fold_this unroll_that }
+/// ```
+#[macro_export]
+macro_rules! passes {
+    ($($file:ident)*) => {
+        /// Every pass, and the file it is in.
+        pub const PASSES: &[($crate::PassInfo, &str)] =
+            &[$(($file::INFO, include_str!(concat!(stringify!($file), ".rs"))),)*];
+    };
 }
 
 /// The `//!` lines at the top of a source file, or the whole of a text without any.

@@ -25,17 +25,9 @@ mod recognise_rms_norm;
 mod recognise_silu;
 mod sink_transposes;
 
-use weft_passes::{PassInfo, Plugin, PluginInfo, RegisterError, Registrar};
+use weft_passes::{Plugin, PluginInfo, RegisterError, Registrar};
 
-macro_rules! register {
-    ($($file:ident)*) => {
-        /// Every built-in pass, by name.
-        pub const PASSES: &[PassInfo] = &[$($file::INFO,)*];
-        /// The files of the passes, in the same order.
-        const FILES: &[&str] = &[$(include_str!(concat!(stringify!($file), ".rs")),)*];
-    };
-}
-register! {
+weft_passes::passes! {
     cancel_transposes
     canonicalize
     capture_constants
@@ -71,7 +63,7 @@ impl Plugin for Library {
     }
 
     fn register(&self, registrar: &mut Registrar) -> Result<(), RegisterError> {
-        PASSES.iter().zip(FILES).for_each(|(pass, file)| registrar.pass(*pass, file));
+        registrar.passes(PASSES);
         pipelines::ALL.iter().for_each(|pipeline| registrar.pipeline(*pipeline));
         Ok(())
     }

@@ -2,13 +2,10 @@
 //! with the same diffs.
 use crate::built;
 use weft::Driver;
-use weft::testing::filetests;
+use weft::testing::assert_filetests;
 
 fn check(driver: &Driver) {
-    let folder = built::root().join("examples/plugins/filetests");
-    let failures = filetests(driver, &folder, "").unwrap();
-    let shown: Vec<_> = failures.iter().map(ToString::to_string).collect();
-    assert!(failures.is_empty(), "{} files fail\n\n{}", failures.len(), shown.join("\n\n"));
+    assert_filetests(driver, &built::root().join("examples/plugins/filetests"));
 }
 
 #[test]

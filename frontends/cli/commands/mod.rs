@@ -2,6 +2,7 @@
 mod bench;
 mod compile;
 mod inspect;
+mod new;
 mod ops;
 mod opt;
 mod passes;
@@ -27,5 +28,6 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Plugins(extensions) => plugins::run(&extensions, talk),
         Command::Ops(args) => ops::run(&args, talk),
         Command::Targets => targets::run(talk),
+        Command::New(what) => new::run(&what, talk),
     }
 }

@@ -34,6 +34,15 @@ pub fn filetests(driver: &Driver, folder: &Path, only: &str) -> io::Result<Vec<F
     Ok(failures)
 }
 
+/// Panics with everything that fails among the filetests under `folder`.
+#[track_caller]
+pub fn assert_filetests(driver: &Driver, folder: &Path) {
+    let failures = filetests(driver, folder, "");
+    let failures = failures.unwrap_or_else(|error| panic!("`{}`: {error}", folder.display()));
+    let shown: Vec<_> = failures.iter().map(ToString::to_string).collect();
+    assert!(failures.is_empty(), "{} files fail\n\n{}", failures.len(), shown.join("\n\n"));
+}
+
 fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let (mut found, mut open) = (Vec::new(), vec![folder.to_path_buf()]);
     while let Some(folder) = open.pop() {

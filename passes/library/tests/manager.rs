@@ -96,7 +96,7 @@ impl Plugin for Guest {
 /// A guest of these names; its pipeline consists of `step`.
 fn guest(plugin: &'static str, pass: &'static str, step: &'static [&'static str]) -> Guest {
     let info = PluginInfo { name: plugin, version: "1.0", summary: "a guest." };
-    let mut renamed = weft_library::PASSES[0];
+    let (mut renamed, _) = weft_library::PASSES[0];
     renamed.name = pass;
     Guest(info, renamed, PipelineInfo { name: "own", summary: "its own.", steps: step })
 }
@@ -136,7 +136,7 @@ fn plugins_add_names_and_take_none() {
 
 #[test]
 fn passes_are_listed_by_name_and_named_like_their_files() {
-    let names: Vec<&str> = weft_library::PASSES.iter().map(|pass| pass.name).collect();
+    let names: Vec<&str> = weft_library::PASSES.iter().map(|(pass, _)| pass.name).collect();
     assert!(names.is_sorted(), "{names:?}");
     for name in names {
         let file = format!("{}/{}.rs", env!("CARGO_MANIFEST_DIR"), name.replace('-', "_"));
