@@ -4,6 +4,7 @@ use crate::error::Error;
 use crate::evaluate::Interpreted;
 use crate::model::{self, Model};
 use crate::progress::{Phase, Progress};
+use crate::runner::Runner;
 use crate::{files, weights};
 use std::path::{Path, PathBuf};
 use weft_frontend::Frontend;
@@ -41,13 +42,32 @@ impl Driver {
 
     /// A driver with passes and pipelines of your own choice.
     pub fn with(registry: Registry) -> Self {
-        let frontends: Vec<Box<dyn Frontend>> = vec![Box::new(Onnx)];
-        Self { registry, ops: OpSet::builtin(), frontends, evaluate: Interpreted::default() }
+        let mut driver = Self {
+            registry,
+            ops: OpSet::builtin(),
+            frontends: Vec::new(),
+            evaluate: Interpreted::new(OpSet::builtin()),
+        };
+        driver.compose();
+        driver
+    }
+
+    /// Tells everybody of the operators there are.
+    fn compose(&mut self) {
+        if self.registry.operators().next().is_some() {
+            let all = OpSet::builtin().iter().chain(self.registry.operators()).copied();
+            // Definitions are known until the process ends, as all that plugins name.
+            self.ops = Box::leak(Box::new(OpSet::new(all)));
+        }
+        self.frontends = vec![Box::new(Onnx::with_ops(self.ops))];
+        self.evaluate = Interpreted::new(self.ops);
     }
 
     /// Takes in everything a plugin has, or nothing of it.
     pub fn add(&mut self, plugin: &dyn Plugin) -> Result<(), Error> {
-        Ok(self.registry.install(plugin)?)
+        self.registry.install(plugin)?;
+        self.compose();
+        Ok(())
     }
 
     /// Opens a plugin library and takes in everything it has.
@@ -63,6 +83,11 @@ impl Driver {
     /// The operators there are.
     pub fn ops(&self) -> &'static OpSet {
         self.ops
+    }
+
+    /// Makes a module ready to run node by node.
+    pub fn interpret(&self, module: Module) -> Runner {
+        Runner::interpret(module, self.ops)
     }
 
     /// Reads a model, whatever its form, and fixes symbolic extents.

@@ -6,6 +6,7 @@ use weft_frontend::{ImportError, SourceError};
 use weft_host::LoadError;
 use weft_interp::EvalError;
 use weft_ir::text::ParseError;
+#[cfg(feature = "llvm")]
 use weft_kernel::lower::LowerError;
 use weft_passes::{PipelineError, RegisterError, RunError};
 
@@ -65,6 +66,7 @@ pub enum Error {
     #[error("{0}")]
     Dim(String),
     /// The graph holds what cannot be compiled.
+    #[cfg(feature = "llvm")]
     #[error("the model cannot be compiled:{}", listed(&.0.problems))]
     Lower(LowerError),
     /// No machine code could be made.
@@ -125,6 +127,7 @@ impl Error {
             Error::Pipeline { .. } => "`weft passes` lists what there is",
             Error::Plugin(LoadError::NotAPlugin { .. }) => "`weft new plugin NAME` makes one to begin with",
             Error::Cpu(_) => "`weft targets` lists what there is",
+            #[cfg(feature = "llvm")]
             Error::Lower(_) => "`weft run --backend interp` runs the model without compiling it",
             Error::Format { .. } => "models are `.onnx` and `.weft` files",
             Error::Inputs(_) => "`weft inspect` shows the inputs of a model",
@@ -143,6 +146,7 @@ impl From<weft_llvm::Error> for Error {
     }
 }
 
+#[cfg(feature = "llvm")]
 impl From<LowerError> for Error {
     fn from(error: LowerError) -> Self {
         Error::Lower(error)

@@ -26,16 +26,18 @@ fn empty() -> PluginTable {
         pass_count: 0,
         pipelines: std::ptr::null(),
         pipeline_count: 0,
+        operators: Text::NONE,
     }
 }
 
 fn filled(plugin: &dyn Plugin) -> Result<PluginTable, String> {
     let PluginInfo { name, version, summary } = plugin.info();
-    let (mut passes, mut pipelines) = (Vec::new(), Vec::new());
+    let (mut passes, mut pipelines, mut operators) = (Vec::new(), Vec::new(), String::new());
     for item in Registrar::items(plugin).map_err(|error| error.to_string())? {
         match item {
             Item::Pass(pass, explanation) => passes.push(pass_entry(pass, explanation)),
             Item::Pipeline(pipeline) => pipelines.push(pipeline_entry(pipeline)),
+            Item::Operator(def) => operators += def.body.map_or("", |body| &body.text),
         }
     }
     let (passes, pipelines) = (passes.leak(), pipelines.leak());
@@ -47,6 +49,7 @@ fn filled(plugin: &dyn Plugin) -> Result<PluginTable, String> {
         pass_count: passes.len(),
         pipelines: pipelines.as_ptr(),
         pipeline_count: pipelines.len(),
+        operators: kept(operators),
         ..empty()
     })
 }

@@ -24,6 +24,11 @@ impl<'c> Lent<'c> {
         unsafe { self.0.module.read() }.map_err(|error| format!("the module is not UTF-8: {error}"))
     }
 
+    pub(crate) fn operators(self) -> Result<&'c str, String> {
+        // SAFETY: the host lends the text for the time of the call.
+        unsafe { self.0.operators.read() }.map_err(|error| format!("the operators are not UTF-8: {error}"))
+    }
+
     pub(crate) fn settings(self) -> Vec<(String, String)> {
         if self.0.settings.is_null() {
             return Vec::new();

@@ -2,8 +2,10 @@
 use crate::lent::{Lent, Weights};
 use crate::panics::guarded;
 use crate::table::{Call, Status};
+use std::collections::BTreeMap;
 use std::ffi::c_void;
-use weft_ir::text::{Style, print, weights};
+use std::sync::{Mutex, PoisonError};
+use weft_ir::text::{Style, parse_operators, print, weights};
 use weft_ir::{Module, OpSet};
 use weft_passes::{
     Budget, Manager, Options, Outcome, Pass, PassContext, PassInfo, Plan, PlanStep, RunError, VerifyEach,
@@ -50,8 +52,26 @@ fn built(info: &PassInfo, lent: Lent<'_>) -> Result<Box<dyn Pass>, String> {
     (info.build)(&options).map_err(|error| error.to_string())
 }
 
+/// The operators of a module: those weft comes with and those of these definitions, which are read
+/// once.
+fn ops(definitions: &str) -> Result<&'static OpSet, String> {
+    static KNOWN: Mutex<BTreeMap<String, &'static OpSet>> = Mutex::new(BTreeMap::new());
+    if definitions.is_empty() {
+        return Ok(OpSet::builtin());
+    }
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(ops) = known.get(definitions) {
+        return Ok(ops);
+    }
+    let defs = parse_operators(definitions).map_err(|error| format!("the operators: line {error}"))?;
+    let ops = OpSet::new(OpSet::builtin().iter().copied().chain(defs));
+    let ops: &'static OpSet = Box::leak(Box::new(ops));
+    known.insert(definitions.to_string(), ops);
+    Ok(ops)
+}
+
 fn rewrite(info: &PassInfo, lent: Lent<'_>) -> Result<Status, String> {
-    let ops = OpSet::builtin();
+    let ops = ops(lent.operators()?)?;
     let source = Weights::new(lent);
     let module = Module::parse(lent.module()?, ops, &source);
     let mut module = module.map_err(|error| format!("the module does not parse here: {error}"))?;

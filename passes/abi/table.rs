@@ -88,6 +88,7 @@ pub struct Call {
     pub declined: unsafe extern "C" fn(host: *mut c_void, at: Text, why: Text),
     pub weight: unsafe extern "C" fn(host: *mut c_void, digest: *const u8) -> Text,
     pub add_weight: unsafe extern "C" fn(host: *mut c_void, ty: Text, bytes: Text, digest: *mut u8) -> i32,
+    pub operators: Text,
 }
 
 /// A function of a pass: its data and what the host lends; gives a [`Status`].
@@ -137,6 +138,7 @@ pub struct PluginTable {
     pub pass_count: usize,
     pub pipelines: *const PipelineEntry,
     pub pipeline_count: usize,
+    pub operators: Text,
 }
 
 // SAFETY: a table and all that it points to stay as they are until the process ends.

@@ -1,9 +1,10 @@
-//! Plugins: what brings passes and pipelines in, and the record of who brought what.
+//! Plugins: what brings passes, pipelines and operators in, and the record of who brought what.
 use crate::pass::PassInfo;
 use crate::registry::{PipelineInfo, RegisterError};
 use std::path::{Path, PathBuf};
+use weft_ir::OpDef;
 
-/// Brings passes and pipelines in under names of its own. What weft comes with is a plugin, too.
+/// Brings passes, pipelines and operators in under names of its own. What weft comes with is a plugin, too.
 ///
 /// A plugin adds names and never changes what a pipeline does that was there before it.
 pub trait Plugin: Send + Sync {
@@ -55,6 +56,8 @@ pub enum Kind {
     Pass,
     /// A pipeline.
     Pipeline,
+    /// An operator.
+    Operator,
 }
 
 impl Kind {
@@ -63,6 +66,7 @@ impl Kind {
         match self {
             Kind::Pass => "pass",
             Kind::Pipeline => "pipeline",
+            Kind::Operator => "operator",
         }
     }
 }
@@ -74,6 +78,8 @@ pub enum Item {
     Pass(PassInfo, String),
     /// A pipeline.
     Pipeline(PipelineInfo),
+    /// An operator that is defined by others.
+    Operator(OpDef),
 }
 
 impl Item {
@@ -82,6 +88,7 @@ impl Item {
         match self {
             Item::Pass(pass, _) => Added { kind: Kind::Pass, name: pass.name },
             Item::Pipeline(pipeline) => Added { kind: Kind::Pipeline, name: pipeline.name },
+            Item::Operator(def) => Added { kind: Kind::Operator, name: def.name },
         }
     }
 }
@@ -114,6 +121,13 @@ impl Registrar {
     /// Adds a pipeline. What it is made of must be there already, so none contains itself.
     pub fn pipeline(&mut self, pipeline: PipelineInfo) {
         self.add(Item::Pipeline(pipeline));
+    }
+
+    /// Adds operators by their definitions; see [`weft_ir::text::parse_operators`].
+    pub fn operators(&mut self, text: &str) -> Result<(), RegisterError> {
+        let defs = weft_ir::text::parse_operators(text).map_err(RegisterError::Operators)?;
+        defs.into_iter().for_each(|def| self.add(Item::Operator(def)));
+        Ok(())
     }
 
     /// Adds what was collected elsewhere.

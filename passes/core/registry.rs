@@ -2,10 +2,12 @@
 use crate::parse::is_name;
 use crate::pass::PassInfo;
 use crate::pipeline::{FIXPOINT, Pipeline, PipelineError};
-use crate::plugin::{Added, Installed, Item, Plugin, Registrar};
+use crate::plugin::{Added, Installed, Item, Kind, Plugin, Registrar};
 use std::collections::BTreeMap;
 use std::path::Path;
 use thiserror::Error;
+use weft_ir::text::ParseError;
+use weft_ir::{OpDef, OpSet};
 
 /// A pipeline with a name, which can stand in other pipelines like a pass.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +35,19 @@ pub enum RegisterError {
         /// Who has it.
         owner: String,
     },
+    /// The name of an operator is taken.
+    #[error("plugin `{plugin}` defines the operator `{name}`, which `{owner}` has defined")]
+    Operator {
+        /// The name.
+        name: String,
+        /// Who wants it.
+        plugin: String,
+        /// Who has it.
+        owner: String,
+    },
+    /// A definition of operators means nothing.
+    #[error("the definition of operators: line {0}")]
+    Operators(ParseError),
     /// There is a plugin of that name.
     #[error("two plugins are named `{0}`, version {1} and version {2}; one of them has to go")]
     Plugin(String, String, String),
@@ -60,6 +75,7 @@ pub struct Registry {
     passes: BTreeMap<&'static str, PassInfo>,
     pipelines: BTreeMap<&'static str, PipelineInfo>,
     explanations: BTreeMap<&'static str, String>,
+    operators: BTreeMap<&'static str, OpDef>,
     plugins: Vec<Installed>,
 }
 
@@ -76,7 +92,10 @@ impl Registry {
         let mut installed = Installed { info, file, added: Vec::new() };
         for item in Registrar::items(plugin)? {
             let added = item.added();
-            grown.admits(&installed, added)?;
+            match added.kind {
+                Kind::Operator => grown.admits_operator(&installed, added.name)?,
+                Kind::Pass | Kind::Pipeline => grown.admits(&installed, added.name)?,
+            }
             grown.take(item)?;
             installed.added.push(added);
         }
@@ -85,16 +104,27 @@ impl Registry {
         Ok(())
     }
 
-    /// Whether `plugin`, which is being installed, may add this.
-    fn admits(&self, plugin: &Installed, Added { name, .. }: Added) -> Result<(), RegisterError> {
+    /// Who has something of that name; `plugin` is being installed.
+    fn owner(&self, plugin: &Installed, name: &str, is_operator: bool) -> Option<&'static str> {
+        let same = |added: &Added| added.name == name && (added.kind == Kind::Operator) == is_operator;
+        let mut all = self.plugins.iter().chain([plugin]);
+        all.find(|p| p.added.iter().any(same)).map(|p| p.info.name)
+    }
+
+    fn admits_operator(&self, plugin: &Installed, name: &str) -> Result<(), RegisterError> {
+        let builtin = OpSet::builtin().get(name).map(|_| "weft");
+        let Some(owner) = builtin.or_else(|| self.owner(plugin, name, true)) else { return Ok(()) };
+        let [name, plugin, owner] = [name, plugin.info.name, owner].map(str::to_string);
+        Err(RegisterError::Operator { name, plugin, owner })
+    }
+
+    fn admits(&self, plugin: &Installed, name: &str) -> Result<(), RegisterError> {
         let (plugin_name, text) = (plugin.info.name.to_string(), name.to_string());
         if !is_name(name) {
             return Err(RegisterError::Name { name: text, plugin: plugin_name });
         }
-        let mut all = self.plugins.iter().chain([plugin]);
-        let owner = all.find(|p| p.added.iter().any(|added| added.name == name)).map(|p| p.info.name);
         let reserved = (name == FIXPOINT).then_some("the grammar of pipelines");
-        match owner.or(reserved).map(str::to_string) {
+        match self.owner(plugin, name, false).or(reserved).map(str::to_string) {
             Some(owner) => Err(RegisterError::Duplicate { name: text, plugin: plugin_name, owner }),
             None => Ok(()),
         }
@@ -110,6 +140,7 @@ impl Registry {
                 self.check(&pipeline)?;
                 self.pipelines.insert(pipeline.name, pipeline);
             }
+            Item::Operator(def) => drop(self.operators.insert(def.name, def)),
         }
         Ok(())
     }
@@ -144,6 +175,11 @@ impl Registry {
     /// All pipelines, by name.
     pub fn pipelines(&self) -> impl Iterator<Item = &PipelineInfo> {
         self.pipelines.values()
+    }
+
+    /// The operators that plugins have defined, by name.
+    pub fn operators(&self) -> impl Iterator<Item = &OpDef> {
+        self.operators.values()
     }
 
     /// All plugins, in the order they came, with what each added.

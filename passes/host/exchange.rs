@@ -49,7 +49,8 @@ impl Exchange {
         self,
         run: Run,
         data: *const c_void,
-        (module, settings): (&str, &[(String, String)]),
+        (module, operators): (&str, &str),
+        settings: &[(String, String)],
         rewrites_left: Option<u64>,
     ) -> (i32, Said) {
         let text = |text: &str| Text::of(text.as_bytes());
@@ -68,6 +69,7 @@ impl Exchange {
             declined,
             weight,
             add_weight,
+            operators: text(operators),
         };
         // SAFETY: the function is from a table that passed the handshake, `data` belongs to it, and
         // all that the call points to is there until it returns.

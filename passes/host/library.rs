@@ -3,6 +3,7 @@ use crate::error::LoadError;
 use crate::read::{pass, pipeline, slice, text};
 use std::path::{Path, PathBuf};
 use weft_abi::{ABI_VERSION, Entry, FORMAT, PluginTable, SYMBOL};
+use weft_ir::text::parse_operators;
 use weft_passes::{Item, Plugin, PluginInfo, RegisterError, Registrar};
 
 /// A plugin library that was opened and checked.
@@ -121,6 +122,10 @@ unsafe fn contents(table: &PluginTable) -> Result<(PluginInfo, Vec<Item>), Strin
     let pipelines = unsafe { slice(table.pipelines, table.pipeline_count) };
     let passes = passes.iter().map(|entry| unsafe { pass(entry) });
     let pipelines = pipelines.iter().map(|entry| unsafe { pipeline(entry) });
-    let items: Vec<Item> = passes.chain(pipelines).collect::<Result<_, _>>()?;
+    let operators = unsafe { text(table.operators, "operators") }?;
+    let operators = parse_operators(operators).map_err(|error| format!("its operators, line {error}"))?;
+    let operators = operators.into_iter().map(|def| Ok(Item::Operator(def)));
+    // Operators first: pipelines come after what they are made of.
+    let items: Vec<Item> = operators.chain(passes).chain(pipelines).collect::<Result<_, String>>()?;
     Ok((PluginInfo { name, version, summary }, items))
 }

@@ -29,7 +29,7 @@ impl LoadedPass {
     pub(crate) fn built(mut self, options: &Options) -> Result<Box<dyn Pass>, OptionError> {
         self.settings = options.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
         let Some(check) = self.check else { return Ok(Box::new(self)) };
-        let (status, said) = Exchange::default().call(check, self.data, ("", &self.settings), None);
+        let (status, said) = Exchange::default().call(check, self.data, ("", ""), &self.settings, None);
         match Status::of(status) {
             Some(Status::Unchanged) => Ok(Box::new(self)),
             Some(Status::Failed) => Err(OptionError::Refused(said.why())),
@@ -45,8 +45,9 @@ impl Pass for LoadedPass {
         }
         let before = print(edit, cx.ops, Style::default());
         let exchange = Exchange::of(edit);
-        let (status, said) =
-            exchange.call(self.run, self.data, (&before, &self.settings), edit.rewrites_left());
+        let operators: String = cx.ops.iter().filter_map(|def| Some(def.body?.text.as_str())).collect();
+        let (lent, left) = ((&*before, &*operators), edit.rewrites_left());
+        let (status, said) = exchange.call(self.run, self.data, lent, &self.settings, left);
         said.declined.iter().for_each(|(at, why)| edit.decline(at, &Declined::from(why.clone())));
         match Status::of(status) {
             Some(Status::Unchanged) => Ok(Outcome::Unchanged),

@@ -33,14 +33,14 @@ fn the_header_is_laid_out_as_the_structs() {
         Setting as "weft_setting" { name value }
         Call as "weft_call" {
             size host module settings setting_count rewrites_left
-            answer fail rewrote declined weight add_weight
+            answer fail rewrote declined weight add_weight operators
         }
         PassEntry as "weft_pass" {
             name summary explanation kind first_stage last_stage options option_count check run data
         }
         PipelineEntry as "weft_pipeline" { name summary steps }
         PluginTable as "weft_plugin" {
-            abi format size fault name version summary passes pass_count pipelines pipeline_count
+            abi format size fault name version summary passes pass_count pipelines pipeline_count operators
         }
     };
     let _ = writeln!(text, "_Static_assert(WEFT_PLUGIN_ABI == {ABI_VERSION}, \"ABI\");");

@@ -80,6 +80,14 @@ static const weft_plugin PLUGIN = {
     .summary = WEFT_TEXT("one thing is wrong"),
     .passes = PASSES,
     .pass_count = 1,
+#ifdef OPERATORS
+    .operators = WEFT_TEXT("/// Twice the operand.\n"
+                           "operator faulty.Double(x)\n"
+                           "graph @body(%x: f32[*]) -> (f32[*]) {\n"
+                           "    %y = Add(%x, %x) : f32[*]\n"
+                           "    return %y\n"
+                           "}\n"),
+#endif
 };
 
 /* Uses everything, whatever is left out. */

@@ -3,6 +3,7 @@
 
 mod boundary;
 mod built;
+mod operators;
 mod refused;
 mod same;
 mod unruly;

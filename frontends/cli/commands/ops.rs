@@ -49,8 +49,11 @@ fn as_text(op: &OpDef) -> String {
     if !traits.is_empty() {
         text += &format!("{}\n", traits.join(", "));
     }
-    if !Interpreter::knows(op.name) {
+    if !Interpreter::knows(op.name) && op.body.is_none() {
         text += "the interpreter does not know it\n";
+    }
+    if let Some(body) = op.body {
+        text += &format!("\n{}", body.text);
     }
     text
 }
@@ -95,6 +98,6 @@ fn as_json(op: &OpDef) -> Value {
         "results": [op.results.0, op.results.1],
         "regions": op.regions,
         "traits": traits(op),
-        "interpreted": Interpreter::knows(op.name),
+        "interpreted": Interpreter::knows(op.name) || op.body.is_some(),
     })
 }

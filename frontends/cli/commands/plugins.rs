@@ -37,6 +37,7 @@ fn summary_of(added: Added, driver: &Driver) -> &'static str {
     let summary = match added.kind {
         Kind::Pass => registry.pass(added.name).map(|pass| pass.summary),
         Kind::Pipeline => registry.pipeline(added.name).map(|pipeline| pipeline.summary),
+        Kind::Operator => driver.ops().get(added.name).map(|op| op.doc),
     };
     summary.unwrap_or_default()
 }

@@ -60,7 +60,7 @@ fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 fn run(driver: &Driver, file: &Path, text: &str) -> Result<(), String> {
-    let diff = FileTest::read(text)?.run(driver)?;
+    let diff = FileTest::read(text, driver.ops())?.run(driver)?;
     let (Some(folder), Some(name)) = (file.parent(), file.file_stem()) else { return Ok(()) };
     let name = name.to_string_lossy().into_owned();
     let mut settings = insta::Settings::clone_current();

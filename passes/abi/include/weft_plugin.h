@@ -111,6 +111,9 @@ typedef struct weft_call {
     /* Adds a weight that the answer uses. `type` is like `f32[64, 3]`, `bytes` are its elements. Writes the digest under
      * which the answer names it. Gives 1, or 0 if type and bytes do not agree. */
     int32_t (*add_weight)(void *host, weft_text type, weft_text bytes, uint8_t digest[32]);
+
+    /* The definitions of all operators that plugins have added, as in `weft_plugin.operators`: the module may use them. */
+    weft_text operators;
 } weft_call;
 
 /* A pass. */
@@ -151,6 +154,22 @@ typedef struct weft_plugin {
     size_t pass_count;
     const weft_pipeline *pipelines;
     size_t pipeline_count;
+    /* Definitions of operators, each by a graph of operators that weft comes with:
+     *
+     *     /// `(x + sqrt(x * x + b)) / 2`: a smooth ramp.
+     *     operator acme.Squareplus(x) {b: float = 4.0}
+     *     graph @body(%x: f32[*]) -> (f32[*]) {
+     *         %b = Const() {value = $b.tensor} : f32[]
+     *         %square = Mul(%x, %x) : f32[*]
+     *         ...
+     *         return %y
+     *     }
+     *
+     * A sentence, a line, and one graph or more: the first counts whose inputs have the names and types of the operands
+     * that are there. Symbols stand for any extents, `*` for any rank; other types are inferred anew. `b?` among the
+     * operands is one that may be absent. An attribute is an `int`, `float`, `text`, `ints` or `type`, and must be given
+     * unless it has a default; in the graph, `$b` is its value and `$b.tensor` a tensor of it. */
+    weft_text operators;
 } weft_plugin;
 
 /* The one symbol of a plugin. */
