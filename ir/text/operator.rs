@@ -20,7 +20,7 @@ use super::lex::{Cursor, ParseError, Token};
 use crate::attr::Attr;
 use crate::body::{self, Body};
 use crate::graph::Graph;
-use crate::op::{AttrDef, AttrDefault, AttrKind, OpDef, OperandDef, Presence, Traits, no_regions};
+use crate::op::{AttrDef, AttrDefault, AttrKind, OpDef, OpSet, OperandDef, Presence, Traits, no_regions};
 use crate::types::DType;
 
 /// Reads definitions of operators. They live until the process ends.
@@ -86,10 +86,11 @@ impl Block<'_> {
         if graphs.is_empty() {
             return self.fail(self.at, "expected `graph @body(`, which says what the operator computes");
         }
-        let results = self.check(&head, &graphs)?;
+        let (results, traits) = self.check(&head, &graphs)?;
         let text = self.lines[self.begin..self.at].join("\n") + "\n";
         let graphs = graphs.into_iter().map(|(_, graph)| graph).collect();
-        Ok((defined(doc, head, results, Body { text, graphs }), self.at))
+        let def = defined(doc, head, Body { text, graphs });
+        Ok((OpDef { results: (results, results), traits, ..def }, self.at))
     }
 
     fn doc(&mut self) -> Result<String, ParseError> {
@@ -116,9 +117,10 @@ impl Block<'_> {
         Ok((begin, self.lines[begin..self.at].join("\n") + "\n"))
     }
 
-    /// How many results there are, if every graph is one for this operator.
-    fn check(&self, head: &Head, graphs: &[(usize, String)]) -> Result<usize, ParseError> {
-        let mut results = None;
+    /// How many results there are and what may be assumed of them, if every graph is one for this
+    /// operator.
+    fn check(&self, head: &Head, graphs: &[(usize, String)]) -> Result<(usize, Traits), ParseError> {
+        let (mut results, mut traits) = (None, Traits::PURE);
         for (line, text) in graphs {
             let graph = read_graph(head, text, *line)?;
             fits(head, &graph).or_else(|message| self.fail(*line, &message))?;
@@ -126,8 +128,11 @@ impl Block<'_> {
             if *results.get_or_insert(count) != count {
                 return self.fail(*line, "the graphs have different counts of outputs");
             }
+            if !is_pure(&graph) {
+                traits = Traits::EFFECT;
+            }
         }
-        Ok(results.unwrap_or_default())
+        Ok((results.unwrap_or_default(), traits))
     }
 }
 
@@ -142,7 +147,7 @@ fn read_graph(head: &Head, text: &str, line: usize) -> Result<Graph, ParseError>
     if head.attrs.iter().any(|attr| attr.default == AttrDefault::Required) {
         return Ok(graph);
     }
-    crate::infer::infer(&mut graph, crate::op::OpSet::builtin()).map_err(|problems| {
+    crate::infer::infer(&mut graph, OpSet::builtin()).map_err(|problems| {
         let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
         failed(lines.join("; "))
     })?;
@@ -183,13 +188,19 @@ fn fits(head: &Head, graph: &Graph) -> Result<(), String> {
     Ok(())
 }
 
-fn defined(doc: String, head: Head, results: usize, body: Body) -> OpDef {
+fn is_pure(graph: &Graph) -> bool {
+    let def = |id| OpSet::builtin().get(graph.node(id).op.as_str());
+    graph.nodes().all(|id| def(id).is_some_and(|def| def.traits.pure))
+}
+
+/// The definition, with one result.
+fn defined(doc: String, head: Head, body: Body) -> OpDef {
     OpDef {
         name: head.name.leak(),
         doc: doc.leak(),
         operands: head.operands.leak(),
         attrs: head.attrs.leak(),
-        results: (results, results),
+        results: (1, 1),
         regions: 0,
         traits: Traits::PURE,
         infer: body::infer,
@@ -214,6 +225,11 @@ fn head(line: &str) -> Result<Head, ParseError> {
         attrs = Cursor::list(&mut cursor, "}", |cursor| cursor, attribute)?;
     }
     attrs.sort_by_key(|attr: &AttrDef| attr.name);
+    let mut names: Vec<&str> = operands.iter().map(|o| o.name).chain(attrs.iter().map(|a| a.name)).collect();
+    names.sort_unstable();
+    if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+        return Err(cursor.fail_at(at, format!("`{}` is there twice", pair[0])));
+    }
     if *cursor.token() != Token::End {
         return Err(cursor.expected("the end of the line"));
     }

@@ -46,7 +46,7 @@ fn open(file: &Path) -> Result<*const PluginTable, LoadError> {
     let failed = |reason: String| LoadError::Open { file: file.to_path_buf(), reason };
     // A name without a folder would be searched for among the system's libraries.
     let absolute = std::path::absolute(file).map_err(|error| failed(error.to_string()))?;
-    let library = now(&absolute).map_err(|error| failed(said(&error)))?;
+    let library = now(&absolute).map_err(|error| failed(said(&error, &absolute)))?;
     // SAFETY: a library that exports this name means this function by it; that it is one is its
     // author's word, as with any library.
     let entry = unsafe { library.get::<Entry>(SYMBOL.as_bytes()) }.map(|symbol| *symbol);
@@ -72,9 +72,11 @@ fn now(file: &Path) -> Result<libloading::Library, libloading::Error> {
     unsafe { libloading::Library::new(file) }
 }
 
-/// The system's own words, which the error's text leaves to its source.
-fn said(error: &libloading::Error) -> String {
-    std::error::Error::source(error).map_or_else(|| error.to_string(), |source| source.to_string())
+/// The system's own words, which the error's text leaves to its source, without the file's name.
+fn said(error: &libloading::Error, file: &Path) -> String {
+    let source = std::error::Error::source(error).map(ToString::to_string);
+    let said = source.unwrap_or_else(|| error.to_string());
+    said.strip_prefix(&format!("{}: ", file.display())).map_or_else(|| said.clone(), str::to_string)
 }
 
 /// Whether both sides mean the same by a table.

@@ -218,6 +218,7 @@ fn definitions_that_mean_nothing_are_refused_by_line() {
     refused(&with("operator Ramp(x)", body), &["line 2:10", "`Ramp` has no domain"]);
     refused(&with("operator a.B(x", body), &["line 2:15", "expected `,` or `)`"]);
     refused(&with("operator a.B(x) {b: number}", body), &["line 2:21", "expected `int`"]);
+    refused(&with("operator a.B(x, x)", body), &["line 2:10", "`x` is there twice"]);
     refused(&with("operator a.B(z)", body), &["line 3:1", "input `%x` is no operand of `a.B`"]);
     refused(&with("operator a.B(x, z)", body), &["line 3:1", "operand `z` is no input"]);
     refused(&with("operator a.B(x)", ""), &["line 3:1", "expected `graph @body(`"]);
