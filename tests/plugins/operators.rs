@@ -152,10 +152,15 @@ fn they_compile() {
     let driver = driver();
     let before = module(&driver);
     let expected = driver.interpret(before.clone()).run(&inputs(&before)).unwrap();
-    let model = weft::Model { path: "acme.weft".into(), module: before.clone(), report: Default::default() };
-    let options = weft::CompileOptions { cpu: "x86-64-v3".to_string(), ..Default::default() };
-    let compiled = driver.prepare(model, &options, weft_load::Options::default(), &mut Quiet).unwrap();
-    agree(&expected, &compiled.run(&inputs(&before)).unwrap());
+    // Whatever the passes leave of them.
+    for pipeline in ["O2", "clean"] {
+        let model =
+            weft::Model { path: "acme.weft".into(), module: before.clone(), report: Default::default() };
+        let (cpu, pipeline) = ("x86-64-v3".to_string(), pipeline.to_string());
+        let options = weft::CompileOptions { cpu, pipeline, ..Default::default() };
+        let compiled = driver.prepare(model, &options, weft_load::Options::default(), &mut Quiet).unwrap();
+        agree(&expected, &compiled.run(&inputs(&before)).unwrap());
+    }
 }
 
 #[test]
