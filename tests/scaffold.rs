@@ -51,6 +51,7 @@ fn a_new_plugin_is_green() {
     let opt = format!("opt m.weft --plugin {library} --pipeline second-steps");
     assert!(run(weft, &opt, &project).contains("%y = Relu(%x)"));
     let explained = run(weft, &format!("passes first-steps --plugin {library}"), &project);
+    assert!(explained.contains("from plugin: first-steps\n"), "{explained}");
     assert!(explained.contains("Before: `%a = Relu(%x)`"), "{explained}");
     let listed = run(weft, &format!("plugins --plugin {library}"), &project);
     assert!(listed.contains("first-steps 0.1.0 ("), "{listed}");

@@ -1,7 +1,7 @@
 //! The files of a new plugin, from the templates in `scaffold/`.
 use std::path::Path;
 
-/// The templates, and where each goes. `@pass@` and the like stand for what [`Names`] says.
+/// The templates, and where each goes. `@name@` and the like stand for what [`Names`] says.
 const PROJECT: &[(&str, &str)] = &[
     ("Cargo.toml", include_str!("scaffold/Cargo.toml.in")),
     ("README.md", include_str!("scaffold/README.md.in")),

@@ -69,6 +69,12 @@ impl Kind {
             Kind::Operator => "operator",
         }
     }
+
+    /// Whether something of this kind must not be named like something of the other: passes and
+    /// pipelines stand in one text, operators in another.
+    pub(crate) fn shares_names_with(self, other: Kind) -> bool {
+        (self == Kind::Operator) == (other == Kind::Operator)
+    }
 }
 
 /// One thing that a plugin adds, as it hands it over.

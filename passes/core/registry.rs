@@ -93,8 +93,8 @@ impl Registry {
         for item in Registrar::items(plugin)? {
             let added = item.added();
             match added.kind {
-                Kind::Operator => grown.admits_operator(&installed, added.name)?,
-                Kind::Pass | Kind::Pipeline => grown.admits(&installed, added.name)?,
+                Kind::Operator => grown.admits_operator(&installed, added)?,
+                Kind::Pass | Kind::Pipeline => grown.admits(&installed, added)?,
             }
             grown.take(item)?;
             installed.added.push(added);
@@ -104,28 +104,28 @@ impl Registry {
         Ok(())
     }
 
-    /// Who has something of that name; `plugin` is being installed.
-    fn owner(&self, plugin: &Installed, name: &str, is_operator: bool) -> Option<&'static str> {
-        let same = |added: &Added| added.name == name && (added.kind == Kind::Operator) == is_operator;
+    /// Who has the name that `plugin`, which is being installed, wants.
+    fn owner(&self, plugin: &Installed, wanted: Added) -> Option<&'static str> {
+        let same = |added: &Added| added.name == wanted.name && added.kind.shares_names_with(wanted.kind);
         let mut all = self.plugins.iter().chain([plugin]);
         all.find(|p| p.added.iter().any(same)).map(|p| p.info.name)
     }
 
-    fn admits_operator(&self, plugin: &Installed, name: &str) -> Result<(), RegisterError> {
-        let builtin = OpSet::builtin().get(name).map(|_| "weft");
-        let Some(owner) = builtin.or_else(|| self.owner(plugin, name, true)) else { return Ok(()) };
-        let [name, plugin, owner] = [name, plugin.info.name, owner].map(str::to_string);
+    fn admits_operator(&self, plugin: &Installed, wanted: Added) -> Result<(), RegisterError> {
+        let builtin = OpSet::builtin().get(wanted.name).map(|_| "weft");
+        let Some(owner) = builtin.or_else(|| self.owner(plugin, wanted)) else { return Ok(()) };
+        let [name, plugin, owner] = [wanted.name, plugin.info.name, owner].map(str::to_string);
         Err(RegisterError::Operator { name, plugin, owner })
     }
 
-    fn admits(&self, plugin: &Installed, name: &str) -> Result<(), RegisterError> {
-        let (plugin_name, text) = (plugin.info.name.to_string(), name.to_string());
-        if !is_name(name) {
-            return Err(RegisterError::Name { name: text, plugin: plugin_name });
+    fn admits(&self, plugin: &Installed, wanted: Added) -> Result<(), RegisterError> {
+        let (name, user) = (wanted.name.to_string(), plugin.info.name.to_string());
+        if !is_name(&name) {
+            return Err(RegisterError::Name { name, plugin: user });
         }
         let reserved = (name == FIXPOINT).then_some("the grammar of pipelines");
-        match self.owner(plugin, name, false).or(reserved).map(str::to_string) {
-            Some(owner) => Err(RegisterError::Duplicate { name: text, plugin: plugin_name, owner }),
+        match self.owner(plugin, wanted).or(reserved).map(str::to_string) {
+            Some(owner) => Err(RegisterError::Duplicate { name, plugin: user, owner }),
             None => Ok(()),
         }
     }

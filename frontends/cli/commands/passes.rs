@@ -50,6 +50,9 @@ fn list(registry: &Registry) -> String {
 fn pass_text(pass: &PassInfo, registry: &Registry) -> String {
     let PassInfo { name, summary, kind, accepts: (first, last), options, .. } = pass;
     let mut text = format!("{name}: {summary}\n\nkind: {kind}\ntakes modules in stage {first} to {last}\n");
+    if let Some(plugin) = plugin_of(name, registry) {
+        text += &format!("from plugin: {plugin}\n");
+    }
     for option in *options {
         text += &format!("option {} (default {}): {}\n", option.name, option.default, option.help);
     }
@@ -57,6 +60,13 @@ fn pass_text(pass: &PassInfo, registry: &Registry) -> String {
         Some(explanation) => format!("{text}\n{explanation}"),
         None => text,
     }
+}
+
+/// The plugin that added a pass, unless weft comes with it.
+fn plugin_of(pass: &str, registry: &Registry) -> Option<&'static str> {
+    let others = registry.plugins().iter().filter(|plugin| plugin.file.is_some());
+    let mut owners = others.filter(|plugin| plugin.added.iter().any(|added| added.name == pass));
+    owners.next().map(|plugin| plugin.info.name)
 }
 
 fn pipeline_text(pipeline: &PipelineInfo) -> String {
@@ -71,6 +81,7 @@ fn pass_json(pass: &PassInfo, registry: &Registry) -> Value {
         "name": pass.name,
         "summary": pass.summary,
         "kind": pass.kind.to_string(),
+        "plugin": plugin_of(pass.name, registry),
         "accepts": [pass.accepts.0.name(), pass.accepts.1.name()],
         "explanation": registry.explanation(pass.name),
         "options": pass.options.iter().map(option).collect::<Vec<_>>(),
