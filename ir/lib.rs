@@ -24,6 +24,8 @@ pub use dim::{Atom, Dim};
 pub use graph::{Def, Graph, Node, NodeId, OpName, Value};
 pub use infer::Fact;
 pub use module::{Module, Stage};
-pub use op::{AttrDef, AttrDefault, AttrKind, Attrs, InferCx, InferError, OpDef, OpSet, OperandDef, Traits};
+pub use op::{
+    AttrDef, AttrDefault, AttrKind, Attrs, Implied, InferCx, InferError, OpDef, OpSet, OperandDef, Traits,
+};
 pub use tensor::{Element, Tensor, TensorError};
 pub use types::{DType, TensorType};

@@ -62,7 +62,7 @@ pub enum Presence {
 }
 
 /// One attribute.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AttrDef {
     /// Its name in ONNX.
     pub name: &'static str,
@@ -118,6 +118,8 @@ pub enum AttrDefault {
     Required,
     /// It has no value, and the operator says what that means.
     Absent,
+    /// It has no value, and that means what follows from the operands.
+    Implied(Implied),
     /// An integer.
     Int(i64),
     /// A float.
@@ -128,6 +130,72 @@ pub enum AttrDefault {
     Ints(&'static [i64]),
     /// An element type.
     Type(DType),
+}
+
+/// What an attribute that has no value means; see [`AttrDefault::Implied`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Implied {
+    /// All axes of operand 0, last first.
+    Reversed,
+    /// A one for each spatial axis of operand 0.
+    Ones,
+    /// Two zeros for each spatial axis of operand 0.
+    Zeros,
+    /// The spatial extents of operand 1.
+    Kernel,
+}
+
+impl Implied {
+    /// The value that means the same, as far as the types of the operands tell it.
+    pub fn value(self, operands: &[Option<&TensorType>]) -> Option<Attr> {
+        let dims = |i: usize| operands.get(i).copied().flatten()?.dims.as_deref();
+        let spatial = || dims(0)?.len().checked_sub(2);
+        let ints = match self {
+            Implied::Reversed => (0..dims(0)?.len() as i64).rev().collect(),
+            Implied::Ones => vec![1; spatial()?],
+            Implied::Zeros => vec![0; 2 * spatial()?],
+            Implied::Kernel => dims(1)?.get(2..)?.iter().map(Dim::as_fixed).collect::<Option<_>>()?,
+        };
+        Some(Attr::Ints(ints))
+    }
+}
+
+impl AttrDefault {
+    /// Whether an attribute says what this default says.
+    pub fn is(self, attr: &Attr) -> bool {
+        match (attr, self) {
+            (Attr::Int(a), AttrDefault::Int(b)) => *a == b,
+            (Attr::Float(a), AttrDefault::Float(b)) => a.to_bits() == b.to_bits(),
+            (Attr::Str(a), AttrDefault::Str(b)) => a == b,
+            (Attr::Ints(a), AttrDefault::Ints(b)) => a == b,
+            (Attr::Type(a), AttrDefault::Type(b)) => *a == b,
+            _ => false,
+        }
+    }
+
+    /// The value it stands for, if it stands for one.
+    pub fn value(self, operands: &[Option<&TensorType>]) -> Option<Attr> {
+        match self {
+            AttrDefault::Required | AttrDefault::Absent => None,
+            AttrDefault::Implied(implied) => implied.value(operands),
+            AttrDefault::Int(x) => Some(Attr::Int(x)),
+            AttrDefault::Float(x) => Some(Attr::Float(x)),
+            AttrDefault::Str(x) => Some(Attr::Str(x.to_string())),
+            AttrDefault::Ints(x) => Some(Attr::Ints(x.to_vec())),
+            AttrDefault::Type(x) => Some(Attr::Type(x)),
+        }
+    }
+}
+
+impl fmt::Display for Implied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Implied::Reversed => "all axes, last first",
+            Implied::Ones => "ones",
+            Implied::Zeros => "zeros",
+            Implied::Kernel => "the spatial extents of the weights",
+        })
+    }
 }
 
 /// What may be assumed of an operator.
@@ -177,7 +245,10 @@ impl<'a> Attrs<'a> {
     pub fn has(&self, name: &str) -> bool {
         let default = self.default(name);
         self.node.attrs.contains_key(name)
-            || !matches!(default, None | Some(AttrDefault::Absent | AttrDefault::Required))
+            || !matches!(
+                default,
+                None | Some(AttrDefault::Absent | AttrDefault::Implied(_) | AttrDefault::Required)
+            )
     }
 
     /// An integer, or `None` if it is neither given nor defaulted.

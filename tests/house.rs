@@ -12,7 +12,9 @@ use serde_json::Value;
 const ARROWS: &[(&str, &[&str])] = &[
     ("weft-ir", &[]),
     ("weft-passes", &["weft-ir"]),
-    ("weft-library", &["weft-ir", "weft-passes"]),
+    ("weft-rewrite", &["weft-ir", "weft-passes"]),
+    ("weft-rules", &["weft-ir", "weft-passes"]),
+    ("weft-library", &["weft-ir", "weft-passes", "weft-rewrite", "weft-rules"]),
     ("weft-abi", &["weft-ir", "weft-passes"]),
     ("weft-host", &["weft-abi", "weft-ir", "weft-passes"]),
     ("stable-log", &["weft-abi", "weft-ir", "weft-passes"]),
@@ -57,7 +59,7 @@ const LONGEST: usize = 500;
 const LONGER: &[(&str, &str)] = &[("frontends/onnx/proto/onnx.rs", "generated from onnx.proto")];
 
 /// The files of the library of passes that hold no pass.
-const NO_PASS: &[&str] = &["lib.rs", "pipelines.rs"];
+const NO_PASS: &[&str] = &["families.rs", "lib.rs", "pipelines.rs"];
 
 #[test]
 fn arrows_point_down() {
@@ -201,10 +203,7 @@ fn every_pass_has_its_papers() {
     let mut wrong = Vec::new();
     for pass in sources(&["passes/library"]).iter().flat_map(|file| passes_in(file)) {
         let folder = Path::new(root()).join("tests/filetests").join(&pass);
-        let tests = files(&folder, "weft");
-        let declines = |text: String| text.contains("// declines:") || text.contains("// expect: nothing\n");
-        let declining = tests.iter().filter(|test| declines(read(test))).count();
-        let firing = tests.len() - declining;
+        let (firing, declining) = firing_and_declining(&folder);
         if firing == 0 || declining == 0 {
             wrong.push(format!(
                 "{pass}: {firing} firing and {declining} declining tests in {}",
@@ -213,6 +212,41 @@ fn every_pass_has_its_papers() {
         }
     }
     assert_eq!(wrong, [""; 0], "every pass has a test where it fires and one where it declines");
+}
+
+#[test]
+fn every_rule_has_its_papers() {
+    let mut wrong = Vec::new();
+    let mut count = 0;
+    for rule in
+        files(&Path::new(root()).join("passes/library/rules"), "rules").iter().flat_map(|f| rules_in(f))
+    {
+        count += 1;
+        let folder = Path::new(root()).join("tests/filetests/rules").join(&rule);
+        let (firing, declining) = firing_and_declining(&folder);
+        if firing == 0 || declining == 0 {
+            wrong.push(format!(
+                "{rule}: {firing} firing and {declining} declining tests in {}",
+                shown(&folder)
+            ));
+        }
+    }
+    assert_eq!(wrong, [""; 0], "every rule has a test where it fires and one where it declines");
+    assert!(count >= 100, "{count} rules were found");
+}
+
+#[test]
+fn rule_files_are_tidy() {
+    let mut wrong = Vec::new();
+    for file in files(&Path::new(root()).join("passes/library/rules"), "rules") {
+        let text = read(&file);
+        let (parsed, slips) = weft_rules::parse(&text);
+        let sentence = parsed.doc.last().is_some_and(|line| line.ends_with('.'));
+        if !slips.is_empty() || !sentence || weft_rules::print(&parsed) != text {
+            wrong.push(shown(&file));
+        }
+    }
+    assert_eq!(wrong, [""; 0], "rule files that have no sentence at their top, or do not print as they are");
 }
 
 #[test]
@@ -342,6 +376,19 @@ fn passes_in(file: &Path) -> Vec<String> {
     let infos = shipped(&text).split("PassInfo {").skip(1);
     let names = infos.filter_map(|info| info.split_once("name: \"")?.1.split_once('"'));
     names.map(|(name, _)| name.to_owned()).collect()
+}
+
+/// The names of the rules of a file.
+fn rules_in(file: &Path) -> Vec<String> {
+    weft_rules::parse(&read(file)).0.rules.into_iter().map(|rule| rule.name.text).collect()
+}
+
+/// How many filetests of a folder are about firing, and how many about declining.
+fn firing_and_declining(folder: &Path) -> (usize, usize) {
+    let declines = |text: String| text.contains("// declines:") || text.contains("// expect: nothing\n");
+    let tests = files(folder, "weft");
+    let declining = tests.iter().filter(|test| declines(read(test))).count();
+    (tests.len() - declining, declining)
 }
 
 /// Whether a line names a module, not merely one whose name begins alike.

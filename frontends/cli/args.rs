@@ -43,6 +43,8 @@ pub(crate) enum Command {
     Inspect(InspectArgs),
     /// List the passes and pipelines, or explain one
     Passes(NameArgs),
+    /// List the rules, explain one, or check that they are true
+    Rules(RulesArgs),
     /// List the plugins and what each added
     Plugins(Extensions),
     /// List the operators, or explain one
@@ -78,6 +80,9 @@ pub(crate) struct Extensions {
     /// A plugin library, whose passes can then be named
     #[arg(long = "plugin", value_name = "FILE")]
     pub(crate) plugins: Vec<PathBuf>,
+    /// A file with rules, which `rewrite{rules=NAME}` can name
+    #[arg(long = "rules", value_name = "FILE")]
+    pub(crate) rules: Vec<PathBuf>,
 }
 
 /// How a model is compiled.
@@ -259,9 +264,9 @@ pub(crate) struct BenchArgs {
 pub(crate) struct OptArgs {
     /// The model: an `.onnx` or `.weft` file
     pub(crate) model: PathBuf,
-    /// The passes to run, as `canonicalize,fold-constants,O2`
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) pipeline: String,
+    /// The passes to run, as `canonicalize,fold-constants,O2`; the rules of the files unless given
+    #[arg(long, value_name = "TEXT", required_unless_present = "rules")]
+    pub(crate) pipeline: Option<String>,
     /// What is written
     #[arg(long, value_enum, default_value_t = OptEmit::Weft)]
     pub(crate) emit: OptEmit,
@@ -310,6 +315,23 @@ pub(crate) struct InspectArgs {
     pub(crate) pipeline: String,
     #[command(flatten)]
     pub(crate) dims: DimArgs,
+    #[command(flatten)]
+    pub(crate) extensions: Extensions,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RulesArgs {
+    /// The rule, family, function or condition to explain
+    pub(crate) name: Option<String>,
+    /// Compute both sides of the rules of FILE, or of all there are, on random graphs
+    #[arg(long, value_name = "FILE", num_args = 0..=1)]
+    pub(crate) check: Option<Option<PathBuf>>,
+    /// On how many graphs each rule is checked
+    #[arg(long, value_name = "N", default_value_t = 64, requires = "check")]
+    pub(crate) instances: usize,
+    /// Where the random numbers begin
+    #[arg(long, value_name = "SEED", default_value_t = 1, requires = "check")]
+    pub(crate) seed: u64,
     #[command(flatten)]
     pub(crate) extensions: Extensions,
 }

@@ -1,7 +1,7 @@
 //! From flags to a driver, and to how a model is compiled.
 use crate::args::{Compiling, DimArgs, Extensions};
 use crate::failure::Failure;
-use weft::{CompileOptions, Dims, Driver, PassOptions};
+use weft::{CompileOptions, Dims, Driver, PassOptions, family_of};
 use weft_backend::OptLevel;
 use weft_passes::VerifyEach;
 
@@ -20,7 +20,8 @@ impl Compiling {
 
     /// Single passes run on a graph that is canonical and clean, before layouts are chosen.
     fn passes_as_text(&self) -> String {
-        let passes = self.passes.join(",");
+        let rules = self.extensions.rewrite();
+        let passes = rules.iter().chain(&self.passes).map(String::as_str).collect::<Vec<_>>().join(",");
         match (&self.pipeline, passes.is_empty()) {
             (Some(pipeline), true) => pipeline.clone(),
             (Some(pipeline), false) => format!("{pipeline},{passes}"),
@@ -35,7 +36,15 @@ impl Extensions {
     pub(crate) fn driver(&self) -> Result<Driver, Failure> {
         let mut driver = Driver::new()?;
         self.plugins.iter().try_for_each(|file| driver.load(file))?;
+        // Rules may use the operators and functions of plugins.
+        self.rules.iter().try_for_each(|file| driver.add_rules(file))?;
         Ok(driver)
+    }
+
+    /// The pass that runs the rules of the files; none without files.
+    pub(crate) fn rewrite(&self) -> Option<String> {
+        let families: Vec<String> = self.rules.iter().map(|file| family_of(file)).collect();
+        (!families.is_empty()).then(|| format!("rewrite{{rules=\"{}\"}}", families.join("|")))
     }
 }
 

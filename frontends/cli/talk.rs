@@ -103,7 +103,7 @@ impl Observer for Teller {
     }
 
     fn unsettled(&mut self, rounds: u32) {
-        self.say_more(&format!("  a fixpoint still changed something in round {rounds}, its last"));
+        self.say(&format!("  passes still changed something when they were stopped, in round {rounds}"));
     }
 }
 

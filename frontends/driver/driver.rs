@@ -5,7 +5,7 @@ use crate::evaluate::Interpreted;
 use crate::model::{self, Model};
 use crate::progress::{Phase, Progress};
 use crate::runner::Runner;
-use crate::{files, weights};
+use crate::{files, rules, weights};
 use std::path::{Path, PathBuf};
 use weft_frontend::Frontend;
 use weft_ir::{Module, OpSet};
@@ -35,7 +35,7 @@ pub struct PassOptions {
 impl Driver {
     /// A driver with everything that weft comes with.
     pub fn new() -> Result<Self, Error> {
-        let mut registry = Registry::default();
+        let mut registry = Registry::new(weft_rules::read);
         registry.install(&Library)?;
         Ok(Self::with(registry))
     }
@@ -54,10 +54,9 @@ impl Driver {
 
     /// Tells everybody of the operators there are.
     fn compose(&mut self) {
-        if self.registry.operators().next().is_some() {
-            let all = OpSet::builtin().iter().chain(self.registry.operators()).copied();
+        if self.registry.operators().count() + OpSet::builtin().iter().count() > self.ops.iter().count() {
             // Definitions are known until the process ends, as all that plugins name.
-            self.ops = Box::leak(Box::new(OpSet::new(all)));
+            self.ops = Box::leak(Box::new(self.registry.ops()));
         }
         self.frontends = vec![Box::new(Onnx::with_ops(self.ops))];
         self.evaluate = Interpreted::new(self.ops);
@@ -78,6 +77,13 @@ impl Driver {
     /// The passes and pipelines there are, and the plugins they are from.
     pub fn registry(&self) -> &Registry {
         &self.registry
+    }
+
+    /// Takes in the rules of a file, a family that is named like the file; see [`family_of`].
+    ///
+    /// [`family_of`]: crate::family_of
+    pub fn add_rules(&mut self, file: &Path) -> Result<(), Error> {
+        self.add(&rules::RuleFile::read(file, self.ops, self.registry.rules())?)
     }
 
     /// The operators there are.

@@ -9,6 +9,7 @@ use weft_ir::text::ParseError;
 #[cfg(feature = "llvm")]
 use weft_kernel::lower::LowerError;
 use weft_passes::{PipelineError, RegisterError, RunError};
+use weft_rules::RuleError;
 
 /// Why the work could not be done.
 #[derive(Debug, Error)]
@@ -28,6 +29,14 @@ pub enum Error {
         text: String,
         /// What is wrong and where.
         error: ParseError,
+    },
+    /// A rule file says what means nothing.
+    #[error("`{}` is wrong in {} places:{}", .file.display(), .errors.len(), listed(.errors))]
+    Rules {
+        /// The file.
+        file: PathBuf,
+        /// Everything that is wrong with it.
+        errors: Vec<RuleError>,
     },
     /// The file is of no form that is known.
     #[error("`{}` is no model: {reason}", .file.display())]
@@ -118,13 +127,17 @@ pub enum Error {
 impl Error {
     /// Whether what was asked for is wrong, and not the work.
     pub fn is_misuse(&self) -> bool {
-        matches!(self, Error::Pipeline { .. } | Error::Dim(_) | Error::Cpu(_) | Error::Inputs(_))
+        matches!(
+            self,
+            Error::Pipeline { .. } | Error::Rules { .. } | Error::Dim(_) | Error::Cpu(_) | Error::Inputs(_)
+        )
     }
 
     /// What the user can do about it.
     pub fn advice(&self) -> Option<&'static str> {
         Some(match self {
             Error::Pipeline { .. } => "`weft passes` lists what there is",
+            Error::Rules { .. } => "`weft rules` lists the functions and conditions that there are",
             Error::Plugin(LoadError::NotAPlugin { .. }) => "`weft new plugin NAME` makes one to begin with",
             Error::Cpu(_) => "`weft targets` lists what there is",
             #[cfg(feature = "llvm")]

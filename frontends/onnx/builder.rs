@@ -205,13 +205,5 @@ fn check_attributes(def: &OpDef, draft: &Draft) -> Result<(), Cause> {
 }
 
 fn is_default(def: &OpDef, name: &str, attr: &Attr) -> bool {
-    let default = def.attrs.iter().find(|a| a.name == name).map(|a| a.default);
-    match (default, attr) {
-        (Some(AttrDefault::Int(x)), Attr::Int(y)) => x == *y,
-        (Some(AttrDefault::Float(x)), Attr::Float(y)) => x.to_bits() == y.to_bits(),
-        (Some(AttrDefault::Str(x)), Attr::Str(y)) => x == y,
-        (Some(AttrDefault::Ints(x)), Attr::Ints(y)) => x == y,
-        (Some(AttrDefault::Type(x)), Attr::Type(y)) => x == *y,
-        _ => false,
-    }
+    def.attr(name).is_some_and(|known| known.default.is(attr))
 }

@@ -1,6 +1,6 @@
 //! Convolutions.
 use super::extents::{MAX_RANK, agree, agree_all, extent, ranked, same_dtype};
-use super::rules::{attr, fail, int, ints, op, opt, req, shaped, text};
+use super::rules::{DILATIONS, KERNEL, PADS, STRIDES, attr, fail, int, ints, op, opt, req, shaped, text};
 use super::window::{AutoPad, Layout, Window, checked};
 use crate::dim::Dim;
 use crate::infer::Fact;
@@ -9,26 +9,19 @@ use crate::types::DType;
 
 type Facts = Result<Vec<Fact>, InferError>;
 
-const PLAIN: &[AttrDef] = &[
-    text("auto_pad", "NOTSET"),
-    ints("dilations"),
-    int("group", 1),
-    ints("kernel_shape"),
-    ints("pads"),
-    ints("strides"),
-];
+const PLAIN: &[AttrDef] = &[text("auto_pad", "NOTSET"), DILATIONS, int("group", 1), KERNEL, PADS, STRIDES];
 
 /// The table.
 pub(crate) const OPS: &[OpDef] = &[
     OpDef {
         attrs: &[
             text("auto_pad", "NOTSET"),
-            ints("dilations"),
+            DILATIONS,
             int("group", 1),
-            ints("kernel_shape"),
+            KERNEL,
             text("layout", "nchw"),
-            ints("pads"),
-            ints("strides"),
+            PADS,
+            STRIDES,
         ],
         ..op("Conv", "Convolution over spatial axes, with bias.", &[req("X"), req("W"), opt("B")], conv)
     },
@@ -61,14 +54,7 @@ pub(crate) const OPS: &[OpDef] = &[
         )
     },
     OpDef {
-        attrs: &[
-            ints("dilations"),
-            int("group", 1),
-            ints("kernel_shape"),
-            int("offset_group", 1),
-            ints("pads"),
-            ints("strides"),
-        ],
+        attrs: &[DILATIONS, int("group", 1), KERNEL, int("offset_group", 1), PADS, STRIDES],
         ..op(
             "DeformConv",
             "Convolution whose taps are moved by `offset` and weighted by `mask`.",
@@ -79,14 +65,14 @@ pub(crate) const OPS: &[OpDef] = &[
     OpDef {
         attrs: &[
             text("auto_pad", "NOTSET"),
-            ints("dilations"),
+            DILATIONS,
             int("group", 1),
-            ints("kernel_shape"),
+            KERNEL,
             text("layout", "nchw"),
             ints("output_padding"),
             attr("output_shape", AttrKind::Ints, AttrDefault::Absent),
-            ints("pads"),
-            ints("strides"),
+            PADS,
+            STRIDES,
         ],
         ..op(
             "ConvTranspose",

@@ -1,6 +1,6 @@
 //! Pooling.
 use super::extents::{MAX_RANK, agree_all, extent, need_vector, own, ranked, unknown};
-use super::rules::{attr, fail, int, ints, op, opt, req, shaped, text};
+use super::rules::{DILATIONS, PADS, STRIDES, attr, fail, int, op, opt, req, shaped, text};
 use super::window::{Layout, Window};
 use crate::dim::Dim;
 use crate::infer::Fact;
@@ -17,12 +17,12 @@ pub(crate) const OPS: &[OpDef] = &[
         attrs: &[
             text("auto_pad", "NOTSET"),
             int("ceil_mode", 0),
-            ints("dilations"),
+            DILATIONS,
             KERNEL,
             text("layout", "nchw"),
-            ints("pads"),
+            PADS,
             int("storage_order", 0),
-            ints("strides"),
+            STRIDES,
         ],
         results: (1, 2),
         ..op(
@@ -37,11 +37,11 @@ pub(crate) const OPS: &[OpDef] = &[
             text("auto_pad", "NOTSET"),
             int("ceil_mode", 0),
             int("count_include_pad", 0),
-            ints("dilations"),
+            DILATIONS,
             KERNEL,
             text("layout", "nchw"),
-            ints("pads"),
-            ints("strides"),
+            PADS,
+            STRIDES,
         ],
         ..op("AveragePool", "The mean of each window.", &[req("X")], average_pool)
     },
@@ -49,11 +49,11 @@ pub(crate) const OPS: &[OpDef] = &[
         attrs: &[
             text("auto_pad", "NOTSET"),
             int("ceil_mode", 0),
-            ints("dilations"),
+            DILATIONS,
             KERNEL,
             int("p", 2),
-            ints("pads"),
-            ints("strides"),
+            PADS,
+            STRIDES,
         ],
         ..op("LpPool", "The `p`-norm of each window.", &[req("X")], lp_pool)
     },
@@ -70,7 +70,7 @@ pub(crate) const OPS: &[OpDef] = &[
         ..op("GlobalLpPool", "The `p`-norm over all spatial axes.", &[req("X")], global_lp)
     },
     OpDef {
-        attrs: &[KERNEL, ints("pads"), ints("strides")],
+        attrs: &[KERNEL, PADS, STRIDES],
         ..op(
             "MaxUnpool",
             "Zeros but for the elements, put back where MaxPool found them.",

@@ -3,7 +3,8 @@ use super::extents::absorbs;
 use crate::dim::Dim;
 use crate::infer::Fact;
 use crate::op::{
-    AttrDef, AttrDefault, AttrKind, InferCx, InferError, OpDef, OperandDef, Presence, Traits, no_regions,
+    AttrDef, AttrDefault, AttrKind, Implied, InferCx, InferError, OpDef, OperandDef, Presence, Traits,
+    no_regions,
 };
 use crate::types::TensorType;
 
@@ -49,6 +50,20 @@ pub(crate) const fn text(name: &'static str, default: &'static str) -> AttrDef {
 pub(crate) const fn ints(name: &'static str) -> AttrDef {
     attr(name, AttrKind::Ints, AttrDefault::Absent)
 }
+
+/// Integers that follow from the operands when they are not given.
+pub(crate) const fn implied(name: &'static str, implied: Implied) -> AttrDef {
+    attr(name, AttrKind::Ints, AttrDefault::Implied(implied))
+}
+
+/// The steps of a window.
+pub(crate) const STRIDES: AttrDef = implied("strides", Implied::Ones);
+/// The steps within a window.
+pub(crate) const DILATIONS: AttrDef = implied("dilations", Implied::Ones);
+/// What is added in front of and behind every spatial axis.
+pub(crate) const PADS: AttrDef = implied("pads", Implied::Zeros);
+/// The extents of a window of weights.
+pub(crate) const KERNEL: AttrDef = implied("kernel_shape", Implied::Kernel);
 
 /// A pure operator with one result and no regions; change fields with `..`.
 pub(crate) const fn op(

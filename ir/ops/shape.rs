@@ -1,9 +1,9 @@
 //! Operators that ask for a shape or give the same elements another one.
 use super::extents::{axes, extent, need_vector, own, product, rank_of_length, unknown, vector};
-use super::rules::{attr, broadcast, fail, int, ints, op, opt, req, shaped};
+use super::rules::{attr, broadcast, fail, implied, int, op, opt, req, shaped};
 use crate::dim::Dim;
 use crate::infer::Fact;
-use crate::op::{AttrDefault, AttrKind, InferCx, InferError, OpDef};
+use crate::op::{AttrDefault, AttrKind, Implied, InferCx, InferError, OpDef};
 use crate::types::DType;
 
 type Facts = Result<Vec<Fact>, InferError>;
@@ -42,7 +42,7 @@ pub(crate) const OPS: &[OpDef] = &[
         unsqueeze,
     ),
     OpDef {
-        attrs: &[ints("perm")],
+        attrs: &[implied("perm", Implied::Reversed)],
         ..op(
             "Transpose",
             "Axis `i` of the result is axis `perm[i]`; without `perm` the axes are reversed.",

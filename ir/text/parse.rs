@@ -1,6 +1,5 @@
 //! From a text to its module.
 use super::lex::{Cursor, ParseError, Token};
-use super::print::is_default;
 use super::quote::quote_name;
 use super::weights::{WeightSource, read_weight};
 use crate::attr::Attr;
@@ -294,7 +293,7 @@ impl<'a> Reader<'a> {
             attrs.insert(name, value);
             Ok(())
         })?;
-        attrs.retain(|name, value| !def.attr(name).is_some_and(|a| is_default(value, a.default)));
+        attrs.retain(|name, value| !def.attr(name).is_some_and(|a| a.default.is(value)));
         Ok(attrs)
     }
 

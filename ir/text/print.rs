@@ -6,7 +6,7 @@ use crate::attr::Attr;
 use crate::dim::Dim;
 use crate::graph::{Graph, Node, NodeId, Value};
 use crate::module::Module;
-use crate::op::{AttrDefault, OpSet};
+use crate::op::OpSet;
 use crate::tensor::Tensor;
 use crate::types::{DType, TensorType};
 use std::collections::BTreeMap;
@@ -189,11 +189,8 @@ impl Printer<'_> {
     fn attrs(&mut self, node: &Node) {
         let def = self.ops.get(node.op.as_str());
         let default = |name: &str| def.and_then(|d| d.attr(name)).map(|a| a.default);
-        let given: Vec<_> = node
-            .attrs
-            .iter()
-            .filter(|(name, attr)| !default(name).is_some_and(|d| is_default(attr, d)))
-            .collect();
+        let given: Vec<_> =
+            node.attrs.iter().filter(|(name, attr)| !default(name).is_some_and(|d| d.is(attr))).collect();
         if given.is_empty() {
             return;
         }
@@ -249,16 +246,4 @@ impl Printer<'_> {
 
 fn f32_text(x: f32) -> String {
     float_text(DType::F32, x.to_bits().into())
-}
-
-/// Whether an attribute says what its default says.
-pub(super) fn is_default(attr: &Attr, default: AttrDefault) -> bool {
-    match (attr, default) {
-        (Attr::Int(a), AttrDefault::Int(b)) => *a == b,
-        (Attr::Float(a), AttrDefault::Float(b)) => a.to_bits() == b.to_bits(),
-        (Attr::Str(a), AttrDefault::Str(b)) => a == b,
-        (Attr::Ints(a), AttrDefault::Ints(b)) => a == b,
-        (Attr::Type(a), AttrDefault::Type(b)) => *a == b,
-        _ => false,
-    }
 }

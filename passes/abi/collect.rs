@@ -1,9 +1,12 @@
 //! From a plugin to its table. A table lives until the process ends, and so does all it is made of.
 use crate::panics::{guarded, keep};
 use crate::serve::{check, run};
-use crate::table::{ABI_VERSION, FORMAT, KINDS, OptionEntry, PassEntry, PipelineEntry, PluginTable, Text};
+use crate::table::{
+    ABI_VERSION, FORMAT, KINDS, OptionEntry, PassEntry, PipelineEntry, PluginTable, RulesEntry, Text,
+};
 use std::ptr::from_ref;
 use weft_ir::Stage;
+use weft_passes::rule::RuleSource;
 use weft_passes::{Item, PassInfo, PipelineInfo, Plugin, PluginInfo, Registrar};
 
 /// The table of a plugin; one that cannot say what it adds has a table that says why.
@@ -27,20 +30,28 @@ fn empty() -> PluginTable {
         pipelines: std::ptr::null(),
         pipeline_count: 0,
         operators: Text::NONE,
+        rules: std::ptr::null(),
+        rules_count: 0,
     }
 }
 
 fn filled(plugin: &dyn Plugin) -> Result<PluginTable, String> {
     let PluginInfo { name, version, summary } = plugin.info();
-    let (mut passes, mut pipelines, mut operators) = (Vec::new(), Vec::new(), String::new());
+    let (mut passes, mut pipelines, mut rules, mut operators) =
+        (Vec::new(), Vec::new(), Vec::new(), String::new());
     for item in Registrar::items(plugin).map_err(|error| error.to_string())? {
         match item {
             Item::Pass(pass, explanation) => passes.push(pass_entry(pass, explanation)),
             Item::Pipeline(pipeline) => pipelines.push(pipeline_entry(pipeline)),
+            Item::Rules(RuleSource { family, text, .. }) => {
+                rules.push(RulesEntry { family: kept(family), text: kept(text) });
+            }
+            Item::Rule(rule) => return Err(stays("rule", &rule.info().name)),
+            Item::Function(function) => return Err(stays("function", function.name)),
             Item::Operator(def) => operators += def.body.map_or("", |body| &body.text),
         }
     }
-    let (passes, pipelines) = (passes.leak(), pipelines.leak());
+    let (passes, pipelines, rules) = (passes.leak(), pipelines.leak(), rules.leak());
     Ok(PluginTable {
         name: text(name),
         version: text(version),
@@ -50,8 +61,15 @@ fn filled(plugin: &dyn Plugin) -> Result<PluginTable, String> {
         pipelines: pipelines.as_ptr(),
         pipeline_count: pipelines.len(),
         operators: kept(operators),
+        rules: rules.as_ptr(),
+        rules_count: rules.len(),
         ..empty()
     })
+}
+
+/// Why something has no place in a table.
+fn stays(what: &str, name: &str) -> String {
+    format!("the {what} `{name}` is written in Rust, which does not cross; link the plugin in as a crate")
 }
 
 fn pass_entry(pass: PassInfo, explanation: String) -> PassEntry {

@@ -23,8 +23,8 @@ mod table;
 
 pub use collect::table;
 pub use table::{
-    ABI_VERSION, Call, Entry, FORMAT, KINDS, OptionEntry, PassEntry, PipelineEntry, PluginTable, Run, SYMBOL,
-    Setting, Status, Text,
+    ABI_VERSION, Call, Entry, FORMAT, KINDS, OptionEntry, PassEntry, PipelineEntry, PluginTable, RulesEntry,
+    Run, SYMBOL, Setting, Status, Text,
 };
 
 /// Makes a plugin's crate a plugin library: `weft_abi::export!(Mine);` for a constant that is a

@@ -122,6 +122,15 @@ pub struct PipelineEntry {
     pub steps: Text,
 }
 
+/// Rules as text.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+#[expect(missing_docs, reason = "the header documents the fields, and is the one place to do so")]
+pub struct RulesEntry {
+    pub family: Text,
+    pub text: Text,
+}
+
 /// Who a plugin is and what it adds.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
@@ -139,6 +148,8 @@ pub struct PluginTable {
     pub pipelines: *const PipelineEntry,
     pub pipeline_count: usize,
     pub operators: Text,
+    pub rules: *const RulesEntry,
+    pub rules_count: usize,
 }
 
 // SAFETY: a table and all that it points to stay as they are until the process ends.

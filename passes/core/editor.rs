@@ -41,7 +41,7 @@ fn graph_at_mut<'g>(main: &'g mut Graph, path: &GraphPath) -> Option<&'g mut Gra
 
 /// Who is told of changes, and how many more there may be.
 pub(crate) struct Log<'a> {
-    pub(crate) rule: &'static str,
+    pub(crate) rule: Arc<str>,
     pub(crate) observer: &'a mut dyn Observer,
     pub(crate) budget: &'a mut Budget,
 }
@@ -50,16 +50,16 @@ impl Log<'_> {
     /// Counts one rewrite that was made.
     pub(crate) fn rewrote(&mut self, at: &str) {
         let number = self.budget.spend();
-        self.observer.rewrote(self.rule, at, number);
+        self.observer.rewrote(&self.rule, at, number);
     }
 
     /// Tells of one that was not.
     pub(crate) fn declined(&mut self, at: &str, why: &Declined) {
-        self.observer.declined(self.rule, at, why);
+        self.observer.declined(&self.rule, at, why);
     }
 
     fn reborrow(&mut self) -> Log<'_> {
-        Log { rule: self.rule, observer: &mut *self.observer, budget: &mut *self.budget }
+        Log { rule: self.rule.clone(), observer: &mut *self.observer, budget: &mut *self.budget }
     }
 }
 

@@ -26,6 +26,7 @@ mod query;
 mod registry;
 mod reshape;
 mod rewriter;
+pub mod rule;
 mod settle;
 
 pub use affine::{Channels, absorb, per_channel};

@@ -164,7 +164,7 @@ impl Manager<'_> {
             return Err(RunError::Stage { pass: info.name, accepts: info.accepts, found: module.stage });
         }
         self.observer.before(info, module);
-        let log = Log { rule: info.name, observer: &mut *self.observer, budget: &mut self.budget };
+        let log = Log { rule: info.name.into(), observer: &mut *self.observer, budget: &mut self.budget };
         let mut editor = Editor::new(module, self.context.ops, analyses, log);
         let outcome = pass
             .run(&mut editor, &self.context)

@@ -1,7 +1,7 @@
 //! New constants from old ones.
 use crate::perm::Perm;
 use half::{bf16, f16};
-use weft_ir::{DType, Tensor};
+use weft_ir::{DType, Element, Tensor, TensorError};
 
 /// A tensor of floats of any width, each rounded once.
 pub fn floats(dtype: DType, dims: &[u64], values: &[f64]) -> Option<Tensor> {
@@ -19,10 +19,22 @@ pub fn floats(dtype: DType, dims: &[u64], values: &[f64]) -> Option<Tensor> {
 
 /// A tensor of integers or truth values, if each fits.
 pub fn integers(dtype: DType, dims: &[u64], values: &[i64]) -> Option<Tensor> {
-    let small: Option<Vec<i32>> = values.iter().map(|v| i32::try_from(*v).ok()).collect();
+    fn narrow<T: TryFrom<i64> + Element>(
+        dims: &[u64],
+        values: &[i64],
+    ) -> Option<Result<Tensor, TensorError>> {
+        let values: Vec<T> = values.iter().map(|v| T::try_from(*v).ok()).collect::<Option<_>>()?;
+        Some(Tensor::from_slice(dims, &values))
+    }
     let tensor = match dtype {
         DType::I64 => Tensor::from_slice(dims, values),
-        DType::I32 => Tensor::from_slice(dims, &small?),
+        DType::I32 => narrow::<i32>(dims, values)?,
+        DType::I16 => narrow::<i16>(dims, values)?,
+        DType::I8 => narrow::<i8>(dims, values)?,
+        DType::U64 => narrow::<u64>(dims, values)?,
+        DType::U32 => narrow::<u32>(dims, values)?,
+        DType::U16 => narrow::<u16>(dims, values)?,
+        DType::U8 => narrow::<u8>(dims, values)?,
         DType::Bool => Tensor::from_slice(dims, &values.iter().map(|v| *v != 0).collect::<Vec<_>>()),
         _ => return None,
     };

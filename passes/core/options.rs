@@ -1,7 +1,9 @@
 //! Options of passes: declared as data, written in pipelines as `{name=value,...}`.
 use crate::nearest::nearest;
+use crate::rule::{RewriteRule, Rules};
 use std::collections::BTreeMap;
 use std::str::FromStr;
+use std::sync::Arc;
 use thiserror::Error;
 
 /// One option of a pass.
@@ -36,6 +38,14 @@ pub enum OptionError {
         /// What may be written.
         expected: &'static str,
     },
+    /// The option names a rule that nobody has.
+    #[error("no rule or family of rules `{name}`{}", suggest(.near))]
+    Rule {
+        /// What was written.
+        name: String,
+        /// What may have been meant.
+        near: Option<String>,
+    },
     /// The pass takes none of it, for a reason of its own.
     #[error("{0}")]
     Refused(String),
@@ -48,7 +58,10 @@ pub(crate) fn suggest(near: &Option<String>) -> String {
 
 /// The options of one pass, defaults filled in.
 #[derive(Debug, Clone, Default)]
-pub struct Options(BTreeMap<String, String>);
+pub struct Options {
+    texts: BTreeMap<String, String>,
+    rules: Rules,
+}
 
 impl Options {
     /// The options as declared, with what was given in the place of the defaults.
@@ -62,17 +75,22 @@ impl Options {
             };
             slot.clone_from(value);
         }
-        Ok(Self(all))
+        Ok(Self { texts: all, rules: Rules::default() })
+    }
+
+    /// The options, with rules that they may name.
+    pub(crate) fn among(self, rules: &Rules) -> Self {
+        Self { rules: rules.clone(), ..self }
     }
 
     /// All of them, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+        self.texts.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// The text of an option; empty if it was never declared.
     pub fn text(&self, name: &str) -> &str {
-        self.0.get(name).map_or("", String::as_str)
+        self.texts.get(name).map_or("", String::as_str)
     }
 
     /// An option as a number.
@@ -83,6 +101,20 @@ impl Options {
     /// An option that is `true` or `false`.
     pub fn flag(&self, name: &str) -> Result<bool, OptionError> {
         self.text(name).parse().map_err(|_| self.wrong(name, "`true` or `false`"))
+    }
+
+    /// The rules that an option names, of each family all that improve, with `|` between the names.
+    pub fn rules(&self, name: &str) -> Result<Vec<Arc<dyn RewriteRule>>, OptionError> {
+        let mut found: BTreeMap<String, Arc<dyn RewriteRule>> = BTreeMap::new();
+        for part in self.text(name).split('|').map(str::trim) {
+            let named = self.rules.named(part);
+            if named.is_empty() && part != "all" {
+                let near = nearest(part, self.rules.names()).map(str::to_string);
+                return Err(OptionError::Rule { name: part.to_string(), near });
+            }
+            found.extend(named.into_iter().map(|rule| (rule.info().name.clone(), rule)));
+        }
+        Ok(found.into_values().collect())
     }
 
     fn wrong(&self, name: &str, expected: &'static str) -> OptionError {

@@ -158,7 +158,7 @@ fn resolve_one(
         let near = nearest(&step.name, known.chain([FIXPOINT])).map(str::to_string);
         return Err(PipelineError::Unknown { column, name, near });
     };
-    let options = options(info.options).map_err(wrong)?;
+    let options = options(info.options).map_err(wrong)?.among(registry.rules());
     let pass = (info.build)(&options).map_err(|error| wrong((name.clone(), error)))?;
     Ok(vec![PlanStep::Pass(*info, pass)])
 }

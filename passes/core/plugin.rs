@@ -1,10 +1,13 @@
-//! Plugins: what brings passes, pipelines and operators in, and the record of who brought what.
+//! Plugins: what brings passes, pipelines, operators and rules in, and the record of who brought what.
 use crate::pass::PassInfo;
 use crate::registry::{PipelineInfo, RegisterError};
+use crate::rule::{Function, RewriteRule, RuleSource};
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use weft_ir::OpDef;
 
-/// Brings passes, pipelines and operators in under names of its own. What weft comes with is a plugin, too.
+/// Brings passes, pipelines, operators and rules in under names of its own. What weft comes with is a plugin, too.
 ///
 /// A plugin adds names and never changes what a pipeline does that was there before it.
 pub trait Plugin: Send + Sync {
@@ -41,12 +44,18 @@ pub struct Installed {
 }
 
 /// One thing that a plugin added.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Added {
     /// What it is.
     pub kind: Kind,
     /// Its name.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
+}
+
+impl Added {
+    pub(crate) fn new(kind: Kind, name: impl Into<Cow<'static, str>>) -> Self {
+        Self { kind, name: name.into() }
+    }
 }
 
 /// What a plugin can add.
@@ -58,6 +67,10 @@ pub enum Kind {
     Pipeline,
     /// An operator.
     Operator,
+    /// A rule.
+    Rule,
+    /// A function or a condition that rules are written with.
+    Function,
 }
 
 impl Kind {
@@ -67,18 +80,21 @@ impl Kind {
             Kind::Pass => "pass",
             Kind::Pipeline => "pipeline",
             Kind::Operator => "operator",
+            Kind::Rule => "rule",
+            Kind::Function => "function",
         }
     }
 
     /// Whether something of this kind must not be named like something of the other: passes and
-    /// pipelines stand in one text, operators in another.
+    /// pipelines stand in one text, all else for itself.
     pub(crate) fn shares_names_with(self, other: Kind) -> bool {
-        (self == Kind::Operator) == (other == Kind::Operator)
+        let place = |kind| if kind == Kind::Pipeline { Kind::Pass } else { kind };
+        place(self) == place(other)
     }
 }
 
 /// One thing that a plugin adds, as it hands it over.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub enum Item {
     /// A pass, and what its author says of it.
     Pass(PassInfo, String),
@@ -86,21 +102,16 @@ pub enum Item {
     Pipeline(PipelineInfo),
     /// An operator that is defined by others.
     Operator(OpDef),
-}
-
-impl Item {
-    /// What it is, and its name.
-    pub fn added(&self) -> Added {
-        match self {
-            Item::Pass(pass, _) => Added { kind: Kind::Pass, name: pass.name },
-            Item::Pipeline(pipeline) => Added { kind: Kind::Pipeline, name: pipeline.name },
-            Item::Operator(def) => Added { kind: Kind::Operator, name: def.name },
-        }
-    }
+    /// A rule.
+    Rule(Arc<dyn RewriteRule>),
+    /// Rules as text.
+    Rules(RuleSource),
+    /// A function or a condition that rules are written with.
+    Function(Function),
 }
 
 /// Collects what one plugin adds.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Registrar {
     items: Vec<Item>,
 }
@@ -134,6 +145,21 @@ impl Registrar {
         let defs = weft_ir::text::parse_operators(text).map_err(RegisterError::Operators)?;
         defs.into_iter().for_each(|def| self.add(Item::Operator(def)));
         Ok(())
+    }
+
+    /// Adds a rule.
+    pub fn rule(&mut self, rule: Arc<dyn RewriteRule>) {
+        self.add(Item::Rule(rule));
+    }
+
+    /// Adds the rules of a text. They may use what the plugin added before.
+    pub fn rules(&mut self, file: RuleSource) {
+        self.add(Item::Rules(file));
+    }
+
+    /// Adds a function or a condition that rules can be written with.
+    pub fn function(&mut self, function: Function) {
+        self.add(Item::Function(function));
     }
 
     /// Adds what was collected elsewhere.

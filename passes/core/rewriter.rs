@@ -208,6 +208,17 @@ impl Rewriter<'_> {
         Ok(())
     }
 
+    /// What is done from now on is done, and logged, by this rule of the pass.
+    pub fn under(&mut self, rule: &Arc<str>) {
+        self.log.rule = rule.clone();
+    }
+
+    /// Takes back what this visit did so far and tells why.
+    pub fn decline(&mut self, why: &Declined) {
+        self.undo();
+        self.log.declined(&self.stem, why);
+    }
+
     /// One transaction at one node; says whether it changed anything. A visit that declines is
     /// undone and its reason told.
     pub fn attempt(
@@ -225,15 +236,13 @@ impl Rewriter<'_> {
                 self.outcome = Outcome::Changed;
                 return Ok(true);
             }
-            Err(why) => {
-                self.undo();
-                self.log.declined(&self.stem, &why);
-            }
+            Err(why) => self.decline(&why),
         }
         Ok(false)
     }
 
-    fn undo(&mut self) {
+    /// Takes back what this visit did so far; it may then try something else.
+    pub fn undo(&mut self) {
         self.queued.clear();
         for id in std::mem::take(&mut self.added).into_iter().rev() {
             self.remove(id);

@@ -1,13 +1,13 @@
 //! Opening a library and reading its table.
 use crate::error::LoadError;
-use crate::read::{pass, pipeline, slice, text};
+use crate::read::{pass, pipeline, rules, slice, text};
 use std::path::{Path, PathBuf};
 use weft_abi::{ABI_VERSION, Entry, FORMAT, PluginTable, SYMBOL};
 use weft_ir::text::parse_operators;
 use weft_passes::{Item, Plugin, PluginInfo, RegisterError, Registrar};
 
 /// A plugin library that was opened and checked.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Library {
     file: PathBuf,
     info: PluginInfo,
@@ -20,7 +20,7 @@ impl Library {
         let table = open(file)?;
         handshake(table, file)?;
         // SAFETY: the handshake has shown that the table is laid out as ours.
-        let read = unsafe { contents(&*table) };
+        let read = unsafe { contents(&*table, file) };
         let (info, items) = read.map_err(|reason| LoadError::Table { file: file.to_path_buf(), reason })?;
         Ok(Self { file: file.to_path_buf(), info, items })
     }
@@ -112,7 +112,7 @@ fn handshake(table: *const PluginTable, file: &Path) -> Result<(), LoadError> {
 
 /// # Safety
 /// The table is laid out as ours, and what it points to is there.
-unsafe fn contents(table: &PluginTable) -> Result<(PluginInfo, Vec<Item>), String> {
+unsafe fn contents(table: &PluginTable, file: &Path) -> Result<(PluginInfo, Vec<Item>), String> {
     // SAFETY: the caller's promise, here and below.
     let (name, version, summary) = unsafe {
         (text(table.name, "name")?, text(table.version, "version")?, text(table.summary, "summary")?)
@@ -127,7 +127,10 @@ unsafe fn contents(table: &PluginTable) -> Result<(PluginInfo, Vec<Item>), Strin
     let operators = unsafe { text(table.operators, "operators") }?;
     let operators = parse_operators(operators).map_err(|error| format!("its operators, line {error}"))?;
     let operators = operators.into_iter().map(|def| Ok(Item::Operator(def)));
-    // Operators first: pipelines come after what they are made of.
-    let items: Vec<Item> = operators.chain(passes).chain(pipelines).collect::<Result<_, String>>()?;
+    let sources = unsafe { slice(table.rules, table.rules_count) };
+    let sources = sources.iter().map(|entry| unsafe { rules(entry, file) });
+    // Everything stands behind what it is made of.
+    let items = operators.chain(sources).chain(passes).chain(pipelines);
+    let items: Vec<Item> = items.collect::<Result<_, String>>()?;
     Ok((PluginInfo { name, version, summary }, items))
 }

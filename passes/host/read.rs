@@ -1,8 +1,10 @@
 //! What a table says, as passes and pipelines. The table stays as it is until the process ends, so
 //! its texts are lent for as long.
 use crate::pass::LoadedPass;
-use weft_abi::{KINDS, OptionEntry, PassEntry, PipelineEntry, Text};
+use std::path::Path;
+use weft_abi::{KINDS, OptionEntry, PassEntry, PipelineEntry, RulesEntry, Text};
 use weft_ir::Stage;
+use weft_passes::rule::RuleSource;
 use weft_passes::{Item, OptionInfo, Options, PassInfo, PipelineInfo};
 
 /// # Safety
@@ -70,4 +72,14 @@ pub(crate) unsafe fn pipeline(entry: &PipelineEntry) -> Result<Item, String> {
         )
     };
     Ok(Item::Pipeline(PipelineInfo { name, summary, steps: vec![steps].leak() }))
+}
+
+/// # Safety
+/// As for [`pass`].
+pub(crate) unsafe fn rules(entry: &RulesEntry, file: &Path) -> Result<Item, String> {
+    // SAFETY: the caller's promise.
+    let (family, text) = unsafe { (text(entry.family, "family of rules")?, text(entry.text, "rules")?) };
+    let (file, family, text) =
+        (format!("{} `{family}`", file.display()), family.to_string(), text.to_string());
+    Ok(Item::Rules(RuleSource { file, family, text }))
 }

@@ -7,6 +7,7 @@ mod capture_constants;
 mod channels_last;
 mod common_subexpressions;
 mod dead_code;
+pub mod families;
 mod fold_batch_norm;
 mod fold_constants;
 mod fold_scale_and_bias;
@@ -23,6 +24,7 @@ mod recognise_hard_swish;
 mod recognise_layer_norm;
 mod recognise_rms_norm;
 mod recognise_silu;
+mod rewrite;
 mod sink_transposes;
 
 use weft_passes::{Plugin, PluginInfo, RegisterError, Registrar};
@@ -49,6 +51,7 @@ weft_passes::passes! {
     recognise_layer_norm
     recognise_rms_norm
     recognise_silu
+    rewrite
     sink_transposes
 }
 
@@ -63,6 +66,7 @@ impl Plugin for Library {
     }
 
     fn register(&self, registrar: &mut Registrar) -> Result<(), RegisterError> {
+        families::register(registrar);
         registrar.passes(PASSES);
         pipelines::ALL.iter().for_each(|pipeline| registrar.pipeline(*pipeline));
         Ok(())

@@ -52,8 +52,16 @@ fn plugins_are_listed_with_what_they_added() {
     let folder = Folder::empty();
     let listed = folder.weft("plugins").done();
     assert!(listed.starts_with("weft "), "{listed}");
-    assert!(listed.contains("pass      dead-code "), "{listed}");
+    assert!(listed.contains("  pass      2"), "{listed}");
     let json = folder.weft("plugins --json").json();
     assert_eq!(json["plugins"][0]["name"], "weft");
-    assert_eq!(json["plugins"][0]["added"][0]["kind"], "pass");
+    let added = json["plugins"][0]["added"].as_array().unwrap();
+    assert!(added.iter().any(|added| added["kind"] == "pass" && added["name"] == "dead-code"), "{json}");
+    folder.write(
+        "mine.rules",
+        b"/// Twice nothing.\nrule neg-of-neg-again { match Neg(Neg(?x)) rewrite ?x }\n",
+    );
+    let listed = folder.weft("plugins --rules mine.rules").done();
+    assert!(listed.contains("mine.rules (mine.rules): a file with rules\n"), "{listed}");
+    assert!(listed.contains("  rule      neg-of-neg-again  Twice nothing.\n"), "{listed}");
 }

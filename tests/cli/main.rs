@@ -7,6 +7,7 @@ mod describe;
 mod errors;
 mod extend;
 mod opt;
+mod rules;
 mod run;
 mod verdicts;
 mod weft;

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::mem::offset_of;
 use std::process::Command;
 use weft_abi::{
-    ABI_VERSION, Call, FORMAT, OptionEntry, PassEntry, PipelineEntry, PluginTable, Setting, Text,
+    ABI_VERSION, Call, FORMAT, OptionEntry, PassEntry, PipelineEntry, PluginTable, RulesEntry, Setting, Text,
 };
 
 macro_rules! layout {
@@ -39,8 +39,10 @@ fn the_header_is_laid_out_as_the_structs() {
             name summary explanation kind first_stage last_stage options option_count check run data
         }
         PipelineEntry as "weft_pipeline" { name summary steps }
+        RulesEntry as "weft_rules" { family text }
         PluginTable as "weft_plugin" {
             abi format size fault name version summary passes pass_count pipelines pipeline_count operators
+            rules rules_count
         }
     };
     let _ = writeln!(text, "_Static_assert(WEFT_PLUGIN_ABI == {ABI_VERSION}, \"ABI\");");

@@ -33,6 +33,10 @@
 #define ENTRY weft_plugin_table
 #endif
 
+#ifndef FOUND
+#define FOUND "Log(Softmax(?x) {axis = ?a})"
+#endif
+
 #ifdef NEEDS
 int a_function_that_nobody_has(void);
 #endif
@@ -70,6 +74,17 @@ static const weft_pass PASSES[] = {{
     .run = RUN,
 }};
 
+#ifdef RULES
+static const weft_rules RULE_FILES[] = {{
+    .family = WEFT_TEXT("logs"),
+    .text = WEFT_TEXT("/// The logarithm of a softmax is an operator of its own.\n"
+                      "rule a-log-of-softmax {\n"
+                      "    match   " FOUND "\n"
+                      "    rewrite LogSoftmax(?x) {axis = ?a}\n"
+                      "}\n"),
+}};
+#endif
+
 static const weft_plugin PLUGIN = {
     .abi = ABI,
     .format = FORMAT,
@@ -80,6 +95,10 @@ static const weft_plugin PLUGIN = {
     .summary = WEFT_TEXT("one thing is wrong"),
     .passes = PASSES,
     .pass_count = 1,
+#ifdef RULES
+    .rules = RULE_FILES,
+    .rules_count = 1,
+#endif
 #ifdef OPERATORS
     .operators = WEFT_TEXT("/// Twice the operand.\n"
                            "operator faulty.Double(x)\n"

@@ -235,7 +235,10 @@ fn definitions_that_mean_nothing_are_refused_by_line() {
     );
     refused(&with("operator a.B(x)", &body.replace("\n}", "")), &["line 3:1", "no line `}`"]);
     refused("operator a.B(x)\n", &["line 1:1", "expected a sentence"]);
-    refused(&with("operator com.microsoft.Gelu(X)", &body.replace("%x", "%X")), &["`weft` has defined"]);
+    refused(
+        &with("operator com.microsoft.Gelu(X)", &body.replace("%x", "%X")),
+        &["adds the operator `com.microsoft.Gelu`, a name that `weft` has taken"],
+    );
 }
 
 #[test]

@@ -61,6 +61,16 @@ fn a_table_with_nonsense_in_it() {
 }
 
 #[test]
+fn rules_that_mean_nothing() {
+    let (_folder, library) = built::c("tests/plugins/faulty.c", &["-DRULES", "-DFOUND=\"Lug(?x)\""]);
+    let mut driver = Driver::new().unwrap();
+    let message = driver.load(&library).unwrap_err().to_string();
+    let place = format!("{} `logs`:3:13: ", library.display());
+    assert!(message.contains(&place) && message.contains("`Lug`"), "{message}");
+    lives_on(&driver);
+}
+
+#[test]
 fn a_plugin_that_says_no() {
     faulty(&["-DFAULT=\"needs a licence\""], &["cannot be used: needs a licence"]);
 }
@@ -84,7 +94,10 @@ fn a_file_that_is_no_library() {
 
 #[test]
 fn a_name_that_is_taken() {
-    faulty(&["-DPASS=\"dead-code\""], &["plugin `faulty` adds `dead-code`, a name that `weft` has taken"]);
+    faulty(
+        &["-DPASS=\"dead-code\""],
+        &["plugin `faulty` adds the pass or pipeline `dead-code`, a name that `weft` has taken"],
+    );
     let (_folder, library) = built::c("tests/plugins/faulty.c", &[]);
     let mut driver = Driver::new().unwrap();
     driver.load(&library).unwrap();

@@ -7,6 +7,7 @@ mod ops;
 mod opt;
 mod passes;
 mod plugins;
+mod rules;
 mod run;
 mod targets;
 mod test;
@@ -25,6 +26,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Opt(args) => opt::run(&args, talk),
         Command::Inspect(args) => inspect::run(&args, talk),
         Command::Passes(args) => passes::run(&args, talk),
+        Command::Rules(args) => rules::run(&args, talk),
         Command::Plugins(extensions) => plugins::run(&extensions, talk),
         Command::Ops(args) => ops::run(&args, talk),
         Command::Targets => targets::run(talk),

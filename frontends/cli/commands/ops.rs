@@ -70,6 +70,7 @@ fn default_text(attr: &AttrDef) -> String {
     match attr.default {
         AttrDefault::Required => "required".to_string(),
         AttrDefault::Absent => "optional".to_string(),
+        AttrDefault::Implied(implied) => format!("default {implied}"),
         AttrDefault::Int(x) => format!("default {x}"),
         AttrDefault::Float(x) => format!("default {x:?}"),
         AttrDefault::Str(x) => format!("default {x:?}"),

@@ -14,7 +14,8 @@ use weft_passes::{Budget, Declined, Observer, Outcome, PassInfo, VerifyEach};
 pub(crate) fn run(args: &OptArgs, talk: Talk) -> Result<(), Failure> {
     let driver = args.extensions.driver()?;
     check(args, &driver)?;
-    let plan = driver.plan(&args.pipeline)?;
+    let pipeline = args.pipeline.clone().or_else(|| args.extensions.rewrite());
+    let plan = driver.plan(&pipeline.unwrap_or_default())?;
     let mut watch = Watch::new(args, talk, driver.ops());
     let mut module = driver.read(&args.model, &args.dims.dims()?, &mut watch)?.module;
     let before = if args.diff { shown(&module, driver.ops()) } else { String::new() };

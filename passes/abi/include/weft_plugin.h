@@ -141,6 +141,20 @@ typedef struct weft_pipeline {
     weft_text steps; /* `O1,my-pass,clean` */
 } weft_pipeline;
 
+/* Rules, as `--rules FILE` takes them:
+ *
+ *     /// Two transposes in a row are one.
+ *     rule transpose-twice {
+ *         match   Transpose(Transpose(?x) {perm = ?p}) {perm = ?q}
+ *         rewrite Transpose(?x) {perm = compose(?p, ?q)}
+ *     }
+ *
+ * `rewrite{rules=FAMILY}` runs them. */
+typedef struct weft_rules {
+    weft_text family; /* what they are called together */
+    weft_text text;
+} weft_rules;
+
 /* Who a plugin is and what it adds. */
 typedef struct weft_plugin {
     uint32_t abi;    /* WEFT_PLUGIN_ABI; this field comes first in every version */
@@ -170,6 +184,8 @@ typedef struct weft_plugin {
      * operands is one that may be absent. An attribute is an `int`, `float`, `text`, `ints` or `type`, and must be given
      * unless it has a default; in the graph, `$b` is its value and `$b.tensor` a tensor of it. */
     weft_text operators;
+    const weft_rules *rules;
+    size_t rules_count;
 } weft_plugin;
 
 /* The one symbol of a plugin. */

@@ -18,7 +18,7 @@ graph @main(%x: f32[N, 4]) -> (f32[N, 4]) {
 ";
 
 fn registry() -> Registry {
-    let mut registry = Registry::default();
+    let mut registry = Registry::new(weft_rules::read);
     registry.install(&weft_library::Library).unwrap();
     registry
 }
@@ -116,12 +116,12 @@ fn plugins_add_names_and_take_none() {
             refuse(guest("weft", "mine", &[])),
         ],
         [
-            "plugin `guest` adds `dead-code`, a name that `weft` has taken; every pass and pipeline has a name of its own",
-            "plugin `guest` adds `own`, a name that `guest` has taken; every pass and pipeline has a name of its own",
-            "plugin `guest` adds `fixpoint`, a name that `the grammar of pipelines` has taken; every pass and pipeline has a name of its own",
+            "plugin `guest` adds the pass or pipeline `dead-code`, a name that `weft` has taken",
+            "plugin `guest` adds two things of the name `own`, the second as pass or pipeline",
+            "plugin `guest` adds the pass or pipeline `fixpoint`, a name that `weft` has taken",
             "plugin `guest` adds `two words`, expected a name of letters, digits, `-`, `_` and `.`",
             "pipeline `own`: column 1: no pass or pipeline `own`",
-            "two plugins are named `weft`, version 0.1.0 and version 1.0; one of them has to go",
+            "two plugins are named `weft`, version 0.1.0 and 1.0; one of them has to go",
         ]
     );
     assert_eq!(
@@ -130,8 +130,8 @@ fn plugins_add_names_and_take_none() {
         "nothing was left behind"
     );
     registry.install(&guest("guest", "mine", &["mine", "O1"])).unwrap();
-    let added: Vec<_> = registry.plugins()[1].added.iter().map(|added| added.name).collect();
-    assert_eq!((registry.plugins().len(), added), (2, vec!["mine", "own"]));
+    let added: Vec<_> = registry.plugins()[1].added.iter().map(|added| added.name.to_string()).collect();
+    assert_eq!((registry.plugins().len(), added), (2, vec!["mine".to_string(), "own".to_string()]));
 }
 
 #[test]

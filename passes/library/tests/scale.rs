@@ -78,7 +78,7 @@ impl weft_passes::Evaluate for NoEvaluator {
 
 #[test]
 fn a_long_chain_takes_seconds() {
-    let mut registry = Registry::default();
+    let mut registry = Registry::new(weft_rules::read);
     registry.install(&weft_library::Library).expect("names are unique");
     let plan = "O3".parse::<Pipeline>().expect("it parses").resolve(&registry).map_err(|e| format!("{e:?}"));
     let mut module = chain();
