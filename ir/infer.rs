@@ -105,6 +105,11 @@ pub type Facts = BTreeMap<Value, Fact>;
 pub fn infer(graph: &mut Graph, ops: &OpSet) -> Result<Facts, Vec<Problem>> {
     let entry: Vec<Fact> =
         graph.inputs().iter().map(|id| Fact::of(graph.ty(Value { node: *id, slot: 0 }).clone())).collect();
+    infer_from(graph, entry, ops)
+}
+
+/// The same for a graph of whose inputs more is known than their types.
+pub(crate) fn infer_from(graph: &mut Graph, entry: Vec<Fact>, ops: &OpSet) -> Result<Facts, Vec<Problem>> {
     let (path, problems) = (vec![graph.name.clone()], Vec::new());
     let mut inference = Inference { ops, path, problems, rounds: MAX_ROUNDS, trials: MAX_TRIALS };
     let facts = inference.graph(graph, entry);

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod attr;
+mod body;
 mod bounds;
 pub mod dim;
 pub mod graph;
@@ -18,6 +19,7 @@ pub mod types;
 pub mod verify;
 
 pub use attr::Attr;
+pub use body::{Body, Instance};
 pub use dim::{Atom, Dim};
 pub use graph::{Def, Graph, Node, NodeId, OpName, Value};
 pub use infer::Fact;

@@ -1,5 +1,6 @@
 //! What an operator is: operands, attributes, results, traits and inference, as data.
 use crate::attr::Attr;
+use crate::body::Body;
 use crate::dim::Dim;
 use crate::graph::Node;
 use crate::infer::Fact;
@@ -29,6 +30,8 @@ pub struct OpDef {
     pub infer: fn(&InferCx<'_>) -> Result<Vec<Fact>, InferError>,
     /// Facts of the inputs of each region; operators without regions leave it at [`no_regions`].
     pub enter: fn(&InferCx<'_>) -> Result<Vec<Vec<Fact>>, InferError>,
+    /// What it stands for, if others define it.
+    pub body: Option<&'static Body>,
 }
 
 impl OpDef {

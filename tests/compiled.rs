@@ -114,7 +114,9 @@ impl Case {
 
     fn agrees(&self, compiled: &Runner, size: &BTreeMap<String, u64>) -> Result<(), String> {
         let inputs = seeded_inputs(&self.module, size)?;
-        let expected = Runner::interpret(self.module.clone()).run(&inputs).map_err(|e| e.to_string())?;
+        let expected = Runner::interpret(self.module.clone(), OpSet::builtin())
+            .run(&inputs)
+            .map_err(|e| e.to_string())?;
         let found = self.twice(compiled, &inputs)?;
         for (port, (expected, found)) in compiled.ports().outputs.iter().zip(expected.iter().zip(&found)) {
             self.tolerance.compare(expected, found).map_err(|e| format!("output `{}`: {e}", port.name))?;

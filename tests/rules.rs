@@ -98,7 +98,12 @@ fn rules_come_with_the_driver_or_from_a_file() {
     driver.add_rules(&file).unwrap();
     assert!(driver.plan("rewrite{rules=mine|transpose-twice}").is_ok());
     let twice = driver.add_rules(&file).unwrap_err().to_string();
-    assert!(twice.contains("two rules or families of rules are named `square`"), "{twice}");
+    assert!(twice.contains("two plugins are named `"), "{twice}");
+    let other = folder.path().join("yours.rules");
+    std::fs::copy(&file, &other).unwrap();
+    let clash = driver.add_rules(&other).unwrap_err().to_string();
+    assert!(clash.contains("yours.rules` adds the rule or family of rules `square`"), "{clash}");
+    assert!(clash.contains("mine.rules` has taken"), "{clash}");
     assert!(driver.add_rules(Path::new("nowhere.rules")).is_err());
     let unknown = driver.plan("rewrite{rules=transpose-twise}").err().unwrap().to_string();
     assert!(unknown.contains("did you mean `transpose-twice`?"), "{unknown}");

@@ -1,11 +1,13 @@
 //! Running a graph: node by node in order, freeing what is not needed any more.
-use crate::call::{Call, Eval, EvalError, Regions, Symbols, wrong};
+use crate::call::{Call, EvalError, Regions, Symbols, wrong};
 use crate::families;
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use weft_ir::op::Presence;
-use weft_ir::{Attrs, Def, Graph, Module, Node, NodeId, OpSet, Tensor, TensorType, Value};
+use weft_ir::{
+    Attrs, Body, Def, Fact, Graph, Instance, Module, Node, NodeId, OpDef, OpSet, Tensor, TensorType, Value,
+};
 
 /// No tensor of a run may have more elements than this unless the caller says otherwise.
 const BUDGET: u64 = 1 << 28;
@@ -29,9 +31,20 @@ impl Interpreter {
         Self { budget, ..Self::default() }
     }
 
+    /// An interpreter that knows these operators. Those with a body are what their body is.
+    pub fn with_ops(ops: &'static OpSet) -> Self {
+        Self { ops, ..Self::default() }
+    }
+
     /// Whether there is a function for this operator.
     pub fn knows(op: &str) -> bool {
         families::eval_of(op).is_some()
+    }
+
+    /// Whether a node of this operator can be computed.
+    pub fn computes(&self, op: &str) -> bool {
+        let defined = self.ops.get(op).is_some_and(|def| def.body.is_some());
+        defined || Self::knows(op)
     }
 
     /// The outputs of a module for these inputs, both in the order of its graph.
@@ -74,12 +87,17 @@ impl Interpreter {
         mut operands: Vec<Option<Arc<Tensor>>>,
         symbols: &Symbols,
     ) -> Result<Vec<Tensor>, EvalError> {
-        let (def, eval) = self.function_of(node)?;
+        let name = node.op.as_str();
+        let def = self.ops.get(name).ok_or(EvalError::UnknownOp)?;
         let fixed = def.operands.iter().filter(|o| o.presence != Presence::Variadic).count();
         operands.resize(operands.len().max(fixed), None);
         for result in &node.results {
             self.check_budget(&result.ty, symbols)?;
         }
+        if let Some(body) = def.body {
+            return self.eval_body(def, body, node, &operands);
+        }
+        let eval = families::eval_of(name).ok_or(EvalError::UnknownOp)?;
         let plans = node.regions.iter().map(|_| OnceCell::new()).collect();
         let regions = Frame { interpreter: self, node, symbols, plans };
         let attrs = Attrs { def, node };
@@ -92,9 +110,19 @@ impl Interpreter {
         Ok(results.into_iter().take(node.results.len()).collect())
     }
 
-    fn function_of(&self, node: &Node) -> Result<(&'static weft_ir::OpDef, Eval), EvalError> {
-        let name = node.op.as_str();
-        self.ops.get(name).zip(families::eval_of(name)).ok_or(EvalError::UnknownOp)
+    /// The results of a node that stands for a graph.
+    fn eval_body(
+        &self,
+        def: &OpDef,
+        body: &Body,
+        node: &Node,
+        operands: &[Option<Arc<Tensor>>],
+    ) -> Result<Vec<Tensor>, EvalError> {
+        let facts: Vec<_> = operands.iter().map(|tensor| tensor.as_ref().map(Fact::constant)).collect();
+        let Instance { graph, operands: places, .. } = body.instance(def, node, &facts)?;
+        let inputs = places.iter().filter_map(|place| operands.get(*place).cloned().flatten()).collect();
+        let outputs = self.run_graph(&graph, &Plan::of(&graph), inputs, Symbols::new())?;
+        Ok(outputs.into_iter().map(Arc::unwrap_or_clone).collect())
     }
 
     fn check_budget(&self, ty: &TensorType, symbols: &Symbols) -> Result<(), EvalError> {

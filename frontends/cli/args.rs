@@ -45,10 +45,44 @@ pub(crate) enum Command {
     Passes(NameArgs),
     /// List the rules, explain one, or check that they are true
     Rules(RulesArgs),
+    /// List the plugins and what each added
+    Plugins(Extensions),
     /// List the operators, or explain one
     Ops(NameArgs),
     /// List the processors that can be compiled for
     Targets,
+    /// Begin a plugin or a pass: a project that builds and tests green
+    #[command(subcommand)]
+    New(New),
+}
+
+/// What can be begun.
+#[derive(Debug, Subcommand)]
+pub(crate) enum New {
+    /// A plugin with one pass, in a folder of its own
+    Plugin(NewArgs),
+    /// A pass: one more for the plugin in this folder, or a plugin for it
+    Pass(NewArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NewArgs {
+    /// What it is called, like `fold-this`
+    pub(crate) name: String,
+    /// The checkout of weft that it is built with; the one this program is from unless given
+    #[arg(long, value_name = "DIR")]
+    pub(crate) weft: Option<PathBuf>,
+}
+
+/// What weft is to have besides what it comes with.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Extensions {
+    /// A plugin library, whose passes can then be named
+    #[arg(long = "plugin", value_name = "FILE")]
+    pub(crate) plugins: Vec<PathBuf>,
+    /// A file with rules, which `rewrite{rules=NAME}` can name
+    #[arg(long = "rules", value_name = "FILE")]
+    pub(crate) rules: Vec<PathBuf>,
 }
 
 /// How a model is compiled.
@@ -69,12 +103,11 @@ pub(crate) struct Compiling {
     /// One more pass, run when the graph has been cleaned
     #[arg(long = "pass", value_name = "NAME{OPTION=VALUE,...}")]
     pub(crate) passes: Vec<String>,
-    /// A file with rules, run when the graph has been cleaned
-    #[arg(long = "rules", value_name = "FILE")]
-    pub(crate) rules: Vec<PathBuf>,
     /// Check the graph after every pass
     #[arg(long)]
     pub(crate) verify_each: bool,
+    #[command(flatten)]
+    pub(crate) extensions: Extensions,
 }
 
 /// What is compiled for.
@@ -234,9 +267,6 @@ pub(crate) struct OptArgs {
     /// The passes to run, as `canonicalize,fold-constants,O2`; the rules of the files unless given
     #[arg(long, value_name = "TEXT", required_unless_present = "rules")]
     pub(crate) pipeline: Option<String>,
-    /// A file with rules, which `rewrite{rules=NAME}` can name
-    #[arg(long = "rules", value_name = "FILE")]
-    pub(crate) rules: Vec<PathBuf>,
     /// What is written
     #[arg(long, value_enum, default_value_t = OptEmit::Weft)]
     pub(crate) emit: OptEmit,
@@ -260,6 +290,8 @@ pub(crate) struct OptArgs {
     pub(crate) explain: bool,
     #[command(flatten)]
     pub(crate) dims: DimArgs,
+    #[command(flatten)]
+    pub(crate) extensions: Extensions,
 }
 
 /// What `weft opt` writes.
@@ -283,6 +315,8 @@ pub(crate) struct InspectArgs {
     pub(crate) pipeline: String,
     #[command(flatten)]
     pub(crate) dims: DimArgs,
+    #[command(flatten)]
+    pub(crate) extensions: Extensions,
 }
 
 #[derive(Debug, Args)]
@@ -298,15 +332,16 @@ pub(crate) struct RulesArgs {
     /// Where the random numbers begin
     #[arg(long, value_name = "SEED", default_value_t = 1, requires = "check")]
     pub(crate) seed: u64,
-    /// A file with more rules
-    #[arg(long = "rules", value_name = "FILE")]
-    pub(crate) rules: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) extensions: Extensions,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct NameArgs {
     /// What to explain
     pub(crate) name: Option<String>,
+    #[command(flatten)]
+    pub(crate) extensions: Extensions,
 }
 
 /// `NAME=VALUE`; names may hold `=`.

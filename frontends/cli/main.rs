@@ -6,6 +6,7 @@ mod commands;
 mod compiling;
 mod failure;
 mod out;
+mod scaffold;
 mod talk;
 
 use clap::Parser;

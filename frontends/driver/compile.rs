@@ -3,14 +3,16 @@ use crate::driver::{Driver, PassOptions};
 use crate::error::Error;
 use crate::files::{put, workshop};
 use crate::model::{Model, name_of};
-use crate::progress::{Phase, Progress};
+use crate::progress::{Phase, Progress, Quiet};
 use crate::runner::Runner;
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use weft_backend::{Emit, OptLevel, Target, artifact};
-use weft_ir::Module;
+use weft_ir::{Module, OpName};
 use weft_kernel::lower::lower;
 use weft_kernel::program::Program;
 use weft_kernel::schedule::Machine;
+use weft_passes::{graph_at, graph_paths};
 
 /// How a model is compiled.
 #[derive(Debug, Clone)]
@@ -89,10 +91,26 @@ impl Driver {
         progress: &mut dyn Progress,
     ) -> Result<Program, Error> {
         progress.begin(Phase::Lower);
-        let program = lower(module, self.ops(), &machine(target))?;
+        let module = self.taken_apart(module)?;
+        let program = lower(&module, self.ops(), &machine(target))?;
         let (kernels, steps) = (program.kernels.len(), program.steps.len());
         progress.done(Phase::Lower, &format!("{kernels} kernels in {steps} steps"));
         Ok(program)
+    }
+}
+
+impl Driver {
+    /// The module without operators that stand for graphs, should its passes have left any.
+    fn taken_apart<'m>(&self, module: &'m Module) -> Result<Cow<'m, Module>, Error> {
+        let has_body = |op: &OpName| self.ops().get(op.as_str()).is_some_and(|def| def.body.is_some());
+        let paths = graph_paths(&module.graph);
+        let mut graphs = paths.iter().filter_map(|path| graph_at(&module.graph, path));
+        if !graphs.any(|graph| graph.nodes().any(|id| has_body(&graph.node(id).op))) {
+            return Ok(Cow::Borrowed(module));
+        }
+        let mut module = module.clone();
+        self.optimise(&mut module, &self.plan("canonicalize,clean")?, PassOptions::default(), &mut Quiet)?;
+        Ok(Cow::Owned(module))
     }
 }
 

@@ -4,13 +4,15 @@ use crate::error::Error;
 use crate::evaluate::Interpreted;
 use crate::model::{self, Model};
 use crate::progress::{Phase, Progress};
+use crate::runner::Runner;
 use crate::{files, rules, weights};
 use std::path::{Path, PathBuf};
 use weft_frontend::Frontend;
 use weft_ir::{Module, OpSet};
+use weft_library::Library;
 use weft_onnx::Onnx;
 use weft_passes::{
-    Budget, Manager, Outcome, PassContext, Pipeline, PipelineError, Plan, Registry, VerifyEach,
+    Budget, Manager, Outcome, PassContext, Pipeline, PipelineError, Plan, Plugin, Registry, VerifyEach,
 };
 
 /// Knows every frontend, pass and backend, and brings models through them.
@@ -33,18 +35,46 @@ pub struct PassOptions {
 impl Driver {
     /// A driver with everything that weft comes with.
     pub fn new() -> Result<Self, Error> {
-        let mut registry = Registry::default();
-        weft_library::register(&mut registry)?;
+        let mut registry = Registry::new(weft_rules::read);
+        registry.install(&Library)?;
         Ok(Self::with(registry))
     }
 
     /// A driver with passes and pipelines of your own choice.
     pub fn with(registry: Registry) -> Self {
-        let frontends: Vec<Box<dyn Frontend>> = vec![Box::new(Onnx)];
-        Self { registry, ops: OpSet::builtin(), frontends, evaluate: Interpreted::default() }
+        let mut driver = Self {
+            registry,
+            ops: OpSet::builtin(),
+            frontends: Vec::new(),
+            evaluate: Interpreted::new(OpSet::builtin()),
+        };
+        driver.compose();
+        driver
     }
 
-    /// The passes and pipelines there are.
+    /// Tells everybody of the operators there are.
+    fn compose(&mut self) {
+        if self.registry.operators().count() + OpSet::builtin().iter().count() > self.ops.iter().count() {
+            // Definitions are known until the process ends, as all that plugins name.
+            self.ops = Box::leak(Box::new(self.registry.ops()));
+        }
+        self.frontends = vec![Box::new(Onnx::with_ops(self.ops))];
+        self.evaluate = Interpreted::new(self.ops);
+    }
+
+    /// Takes in everything a plugin has, or nothing of it.
+    pub fn add(&mut self, plugin: &dyn Plugin) -> Result<(), Error> {
+        self.registry.install(plugin)?;
+        self.compose();
+        Ok(())
+    }
+
+    /// Opens a plugin library and takes in everything it has.
+    pub fn load(&mut self, file: &Path) -> Result<(), Error> {
+        self.add(&weft_host::Library::open(file)?)
+    }
+
+    /// The passes and pipelines there are, and the plugins they are from.
     pub fn registry(&self) -> &Registry {
         &self.registry
     }
@@ -53,12 +83,17 @@ impl Driver {
     ///
     /// [`family_of`]: crate::family_of
     pub fn add_rules(&mut self, file: &Path) -> Result<(), Error> {
-        rules::add(&mut self.registry, self.ops, file)
+        self.add(&rules::RuleFile::read(file, self.ops, self.registry.rules())?)
     }
 
     /// The operators there are.
     pub fn ops(&self) -> &'static OpSet {
         self.ops
+    }
+
+    /// Makes a module ready to run node by node.
+    pub fn interpret(&self, module: Module) -> Runner {
+        Runner::interpret(module, self.ops)
     }
 
     /// Reads a model, whatever its form, and fixes symbolic extents.

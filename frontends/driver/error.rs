@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use thiserror::Error;
 use weft_frontend::{ImportError, SourceError};
+use weft_host::LoadError;
 use weft_interp::EvalError;
 use weft_ir::text::ParseError;
+#[cfg(feature = "llvm")]
 use weft_kernel::lower::LowerError;
 use weft_passes::{PipelineError, RegisterError, RunError};
 use weft_rules::RuleError;
@@ -57,6 +59,9 @@ pub enum Error {
     /// Passes or pipelines clash.
     #[error(transparent)]
     Register(#[from] RegisterError),
+    /// A library cannot be used as a plugin.
+    #[error(transparent)]
+    Plugin(#[from] LoadError),
     /// A pipeline does not mean anything.
     #[error("pipeline `{text}`:{}", listed(.errors))]
     Pipeline {
@@ -72,6 +77,7 @@ pub enum Error {
     #[error("{0}")]
     Dim(String),
     /// The graph holds what cannot be compiled.
+    #[cfg(feature = "llvm")]
     #[error("the model cannot be compiled:{}", listed(&.0.problems))]
     Lower(LowerError),
     /// No machine code could be made.
@@ -145,7 +151,9 @@ impl Error {
         Some(match self {
             Error::Pipeline { .. } => "`weft passes` lists what there is",
             Error::Rules { .. } => "`weft rules` lists the functions and conditions that there are",
+            Error::Plugin(LoadError::NotAPlugin { .. }) => "`weft new plugin NAME` makes one to begin with",
             Error::Cpu(_) => "`weft targets` lists what there is",
+            #[cfg(feature = "llvm")]
             Error::Lower(_) => "`weft run --backend interp` runs the model without compiling it",
             Error::Format { .. } => "models are `.onnx` and `.weft` files",
             Error::Inputs(_) => "`weft inspect` shows the inputs of a model",
@@ -164,6 +172,7 @@ impl From<weft_llvm::Error> for Error {
     }
 }
 
+#[cfg(feature = "llvm")]
 impl From<LowerError> for Error {
     fn from(error: LowerError) -> Self {
         Error::Lower(error)

@@ -36,7 +36,7 @@ pub fn layers(
     let mut module = model.module.clone();
     let values = values(&module.graph);
     module.graph.set_outputs(values.clone());
-    let expected = Interpreter::default().run(&module, inputs)?;
+    let expected = Interpreter::with_ops(driver.ops()).run(&module, inputs)?;
     let probed = Model { module: module.clone(), ..model.clone() };
     let found = driver.prepare(probed, options, Options::default(), progress)?.run(inputs)?;
     Ok(begin(&module, &values, &|i| tolerance.compare(&expected[i], &found[i]).err()))

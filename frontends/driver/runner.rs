@@ -3,7 +3,7 @@ use crate::error::Error;
 use crate::ports::Ports;
 use std::sync::Arc;
 use weft_interp::Interpreter;
-use weft_ir::{Module, Tensor};
+use weft_ir::{Module, OpSet, Tensor};
 
 /// A model made ready to run in this process.
 pub struct Runner {
@@ -12,15 +12,16 @@ pub struct Runner {
 }
 
 enum Engine {
-    Interpreter(Box<Module>),
+    Interpreter(Interpreter, Box<Module>),
     #[cfg(feature = "llvm")]
     Library(weft_load::Executable),
 }
 
 impl Runner {
-    /// Runs a module node by node.
-    pub fn interpret(module: Module) -> Self {
-        Self { ports: Ports::of_graph(&module.graph), engine: Engine::Interpreter(Box::new(module)) }
+    /// Runs a module of these operators node by node.
+    pub fn interpret(module: Module, ops: &'static OpSet) -> Self {
+        let (ports, interpreter) = (Ports::of_graph(&module.graph), Interpreter::with_ops(ops));
+        Self { ports, engine: Engine::Interpreter(interpreter, Box::new(module)) }
     }
 
     /// Runs a compiled library.
@@ -38,7 +39,7 @@ impl Runner {
     /// The outputs for these inputs, both in the order of the ports.
     pub fn run(&self, inputs: &[Arc<Tensor>]) -> Result<Vec<Tensor>, Error> {
         match &self.engine {
-            Engine::Interpreter(module) => Ok(Interpreter::default().run(module, inputs)?),
+            Engine::Interpreter(interpreter, module) => Ok(interpreter.run(module, inputs)?),
             #[cfg(feature = "llvm")]
             Engine::Library(library) => {
                 let inputs: Vec<Tensor> = inputs.iter().map(|tensor| (**tensor).clone()).collect();
@@ -51,7 +52,7 @@ impl Runner {
     #[cfg(feature = "llvm")]
     pub fn profile(&self) -> Vec<weft_load::ProfileLine> {
         match &self.engine {
-            Engine::Interpreter(_) => Vec::new(),
+            Engine::Interpreter(..) => Vec::new(),
             Engine::Library(library) => library.profile(),
         }
     }

@@ -17,10 +17,16 @@ use weft_ir::{Fact, Graph, Module, OpSet, Stage, Value};
 /// The newest version of the file format that is understood.
 const NEWEST_IR: i64 = 14;
 
-/// Reads the model of a source.
+/// Reads the model of a source, of operators that weft comes with.
 pub fn read(source: &Source) -> Result<Import, ImportError> {
+    read_with(source, OpSet::builtin())
+}
+
+/// Reads the model of a source. Operators of ONNX's own domain are those of weft; those of others
+/// are read as they stand where `ops` has them.
+pub(crate) fn read_with(source: &Source, ops: &OpSet) -> Result<Import, ImportError> {
     let proto = decode(source)?;
-    let mut model = Model::new(&proto, source, OpSet::builtin());
+    let mut model = Model::new(&proto, source, ops);
     check(&proto, &mut model);
     let graph = proto.graph.as_ref().and_then(|graph| main_graph(graph, &mut model));
     let Model { problems, report, .. } = model;

@@ -30,10 +30,26 @@ pub use tensor_file::{read_tensor, write_tensor};
 pub use write::{WriteError, write};
 
 use weft_frontend::{Frontend, FrontendInfo, Import, ImportError, Source};
+use weft_ir::OpSet;
 
 /// The frontend for ONNX.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Onnx;
+#[derive(Debug, Clone, Copy)]
+pub struct Onnx {
+    ops: &'static OpSet,
+}
+
+impl Onnx {
+    /// One that knows these operators.
+    pub fn with_ops(ops: &'static OpSet) -> Self {
+        Self { ops }
+    }
+}
+
+impl Default for Onnx {
+    fn default() -> Self {
+        Self::with_ops(OpSet::builtin())
+    }
+}
 
 impl Frontend for Onnx {
     fn info(&self) -> &FrontendInfo {
@@ -45,7 +61,7 @@ impl Frontend for Onnx {
     }
 
     fn read(&self, source: &Source) -> Result<Import, ImportError> {
-        read(source)
+        import::read_with(source, self.ops)
     }
 }
 

@@ -82,6 +82,7 @@ pub(crate) const fn op(
         traits: Traits::PURE,
         infer,
         enter: no_regions,
+        body: None,
     }
 }
 

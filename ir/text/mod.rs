@@ -29,6 +29,7 @@
 mod dims;
 mod lex;
 mod literal;
+mod operator;
 mod parse;
 mod print;
 mod quote;
@@ -36,7 +37,8 @@ mod weights;
 
 pub use dims::{parse_dim, parse_type};
 pub use lex::{Cursor, ParseError, Token};
+pub use operator::parse_operators;
 pub use parse::MAX_REGIONS;
-pub use print::{Style, Weights, print, print_node};
+pub use print::{Style, Weights, print, print_attr, print_node};
 pub use quote::{quote, quote_name, quote_word};
 pub use weights::{NoWeights, WeightSource, weights, weights_by_digest};

@@ -65,6 +65,15 @@ pub fn print_node(graph: &Graph, id: NodeId, ops: &OpSet) -> String {
     printer.out.trim().to_string()
 }
 
+/// The text of an attribute; a large tensor appears by its type.
+pub fn print_attr(attr: &Attr) -> String {
+    let style = Style { weights: Weights::Unnamed };
+    let ops = OpSet::builtin();
+    let mut printer = Printer { out: String::new(), ops, style, weights: BTreeMap::new() };
+    printer.attr(attr);
+    printer.out
+}
+
 struct Printer<'a> {
     out: String,
     ops: &'a OpSet,

@@ -5,10 +5,11 @@ use crate::manager::Budget;
 use crate::observer::Observer;
 use crate::pass::{Declined, Outcome, PassError};
 use crate::rewriter::Rewriter;
+use crate::settle::{Prefer, settle};
 use std::collections::BTreeSet;
 use std::ops::Deref;
 use std::sync::Arc;
-use weft_ir::{Graph, Module, NodeId, OpSet, Stage, TensorType};
+use weft_ir::{Graph, Module, NodeId, OpSet, Stage, TensorType, Value};
 
 /// The way from the main graph to a graph of control flow: node and region, outermost first.
 pub type GraphPath = Vec<(NodeId, usize)>;
@@ -100,6 +101,36 @@ impl<'a> Editor<'a> {
         self.log.budget.left()
     }
 
+    /// How many more rewrites may be made, if that is limited.
+    pub fn rewrites_left(&self) -> Option<u64> {
+        self.log.budget.remaining()
+    }
+
+    /// Tells why a rule that found its place at a value did not fire.
+    pub fn decline(&mut self, at: &str, why: &Declined) {
+        self.log.declined(at, why);
+    }
+
+    /// Puts a module that was rewritten elsewhere in the place of this one, if it keeps the rules
+    /// and is the same to those around it. `rewrites` are the values where it was changed.
+    pub fn adopt(&mut self, module: Module, rewrites: &[String]) -> Result<Outcome, PassError> {
+        if module.stage < self.module.stage {
+            let (found, expected) = (module.stage, self.module.stage);
+            return Err(PassError::Failed(format!("it goes back to stage {found}, from {expected}")));
+        }
+        same_interface(&module.graph, &self.module.graph)?;
+        weft_ir::verify::verify(&module, self.ops).map_err(|breaches| {
+            let lines: Vec<String> = breaches.iter().map(ToString::to_string).collect();
+            PassError::Failed(format!("it breaks {} rules: {}", lines.len(), lines.join("; ")))
+        })?;
+        let whole = [self.module.graph.name.clone()];
+        let places = if rewrites.is_empty() { &whole } else { rewrites };
+        places.iter().for_each(|at| self.log.rewrote(at));
+        *self.module = module;
+        self.changed();
+        Ok(self.outcome)
+    }
+
     fn changed(&mut self) {
         self.outcome = Outcome::Changed;
         self.analyses.clear();
@@ -174,6 +205,33 @@ impl<'a> Editor<'a> {
             }
         }
         self.outcome
+    }
+}
+
+/// Refuses a graph that others would not take for the same one by its inputs and outputs.
+fn same_interface(found: &Graph, expected: &Graph) -> Result<(), PassError> {
+    let differ = |what: &str, found: String, expected: String| {
+        PassError::Failed(format!("it changes the {what}: found {found}, expected {expected}"))
+    };
+    let inputs = |graph: &Graph| {
+        let values = graph.inputs().iter().map(|id| Value { node: *id, slot: 0 });
+        values.map(|v| format!("%{}: {}", graph.name_of(v), graph.ty(v))).collect::<Vec<_>>().join(", ")
+    };
+    let outputs = |graph: &Graph| {
+        let types = graph.outputs().iter().map(|value| graph.ty(*value));
+        let named = graph.output_names().iter().zip(types);
+        named.map(|(name, ty)| format!("`{name}`: {ty}")).collect::<Vec<_>>().join(", ")
+    };
+    if inputs(found) != inputs(expected) {
+        return Err(differ("inputs", inputs(found), inputs(expected)));
+    }
+    // A pass may learn more of the shape of an output.
+    let types = |graph: &Graph| graph.outputs().iter().map(|v| graph.ty(*v).clone()).collect::<Vec<_>>();
+    let agree = |(a, b): (TensorType, TensorType)| settle(&a, &b, Prefer::Found).is_ok();
+    let same = found.output_names() == expected.output_names();
+    match same && types(expected).into_iter().zip(types(found)).all(agree) {
+        true => Ok(()),
+        false => Err(differ("outputs", outputs(found), outputs(expected))),
     }
 }
 

@@ -20,6 +20,7 @@ mod parse;
 mod pass;
 mod perm;
 mod pipeline;
+mod plugin;
 mod polynomial;
 mod query;
 mod registry;
@@ -40,10 +41,11 @@ pub use numbers::{filled, floats, integers, permuted, scaled};
 pub use observer::{Observer, Silent};
 pub use options::{OptionError, OptionInfo, Options};
 pub use pass::{
-    Declined, EachNode, Evaluate, Legality, Outcome, Pass, PassContext, PassError, PassInfo, PassKind,
+    Build, Declined, EachNode, Evaluate, Legality, Outcome, Pass, PassContext, PassError, PassInfo, PassKind,
 };
 pub use perm::Perm;
 pub use pipeline::{Pipeline, PipelineError, Plan, PlanStep, Step};
+pub use plugin::{Added, Installed, Item, Kind, Plugin, PluginInfo, Registrar};
 pub use polynomial::Polynomial;
 pub use registry::{PipelineInfo, RegisterError, Registry};
 pub use reshape::{Elided, Group, groups, shape_operand};

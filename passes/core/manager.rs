@@ -31,6 +31,11 @@ impl Budget {
         self.limit.is_none_or(|limit| self.done < limit)
     }
 
+    /// How many more may be made, if that is limited.
+    pub fn remaining(&self) -> Option<u64> {
+        self.limit.map(|limit| limit.saturating_sub(self.done))
+    }
+
     /// Counts one more; gives its number.
     pub(crate) fn spend(&mut self) -> u64 {
         self.done += 1;

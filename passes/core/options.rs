@@ -46,6 +46,9 @@ pub enum OptionError {
         /// What may have been meant.
         near: Option<String>,
     },
+    /// The pass takes none of it, for a reason of its own.
+    #[error("{0}")]
+    Refused(String),
 }
 
 /// ", did you mean `x`?" where there is an x.
@@ -78,6 +81,11 @@ impl Options {
     /// The options, with rules that they may name.
     pub(crate) fn among(self, rules: &Rules) -> Self {
         Self { rules: rules.clone(), ..self }
+    }
+
+    /// All of them, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.texts.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// The text of an option; empty if it was never declared.

@@ -55,6 +55,11 @@ pub(crate) fn quoted(value: &str) -> String {
     if !value.is_empty() && value.chars().all(plain) { value.to_string() } else { format!("\"{value}\"") }
 }
 
+/// Whether a pass or a pipeline may bear this name: it then reads back wherever it stands.
+pub(crate) fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'))
+}
+
 fn plain(c: char) -> bool {
     c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '+' | ':' | '/' | '*' | '@' | '|')
 }

@@ -25,8 +25,12 @@ impl Pass for EachNode {
     }
 }
 
+/// Makes a pass from its options. A reference, so that passes found at run time can bring along
+/// what they need.
+pub type Build = &'static (dyn Fn(&Options) -> Result<Box<dyn Pass>, OptionError> + Send + Sync);
+
 /// Everything a user can read about a pass before running it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct PassInfo {
     /// Kebab-case; the same as file, in pipelines, logs and test folders.
     pub name: &'static str,
@@ -39,7 +43,13 @@ pub struct PassInfo {
     /// The first and the last stage a module may be in.
     pub accepts: (Stage, Stage),
     /// Makes the pass from its options.
-    pub build: fn(&Options) -> Result<Box<dyn Pass>, OptionError>,
+    pub build: Build,
+}
+
+impl fmt::Debug for PassInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PassInfo").field("name", &self.name).finish_non_exhaustive()
+    }
 }
 
 /// What the result of a pass may differ in.
@@ -108,6 +118,9 @@ pub enum PassError {
         /// What was found and what was expected.
         message: String,
     },
+    /// The pass says why; always a bug in the pass or something it was not made for.
+    #[error("{0}")]
+    Failed(String),
     /// The pass needs something that was not lent to it.
     #[error("no {0} was lent to the pass")]
     Missing(&'static str),

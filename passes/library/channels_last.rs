@@ -25,7 +25,7 @@ pub(crate) const INFO: PassInfo = PassInfo {
     }],
     kind: PassKind::Exact,
     accepts: (Stage::Canonical, Stage::Lowered),
-    build: |options| Ok(Box::new(ChannelsLast { norms: options.flag("norms")? })),
+    build: &|options| Ok(Box::new(ChannelsLast { norms: options.flag("norms")? })),
 };
 
 struct ChannelsLast {

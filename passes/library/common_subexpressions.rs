@@ -17,7 +17,7 @@ pub(crate) const INFO: PassInfo = PassInfo {
     options: &[],
     kind: PassKind::Exact,
     accepts: (Stage::Canonical, Stage::Lowered),
-    build: |_| Ok(Box::new(CommonSubexpressions)),
+    build: &|_| Ok(Box::new(CommonSubexpressions)),
 };
 
 struct CommonSubexpressions;

@@ -1,7 +1,6 @@
 //! The families of rules, one file each.
-use std::sync::Arc;
-use weft_ir::OpSet;
-use weft_passes::{RegisterError, Registry};
+use weft_passes::Registrar;
+use weft_passes::rule::RuleSource;
 
 macro_rules! families {
     ($($name:literal)*) => {
@@ -25,17 +24,10 @@ families! {
 }
 
 /// Adds the functions that rules are written with, and every built-in rule.
-pub(crate) fn register(registry: &mut Registry) -> Result<(), RegisterError> {
-    weft_rules::add_functions(registry.rules_mut())?;
+pub(crate) fn register(registrar: &mut Registrar) {
+    weft_rules::functions().for_each(|function| registrar.function(function.clone()));
     for (family, text) in ALL {
         let file = format!("passes/library/rules/{family}.rules");
-        let loaded = weft_rules::load((&file, family), text, OpSet::builtin(), registry.rules());
-        let listed = |errors: Vec<weft_rules::RuleError>| {
-            errors.iter().map(|error| format!("\n  {error}")).collect::<String>()
-        };
-        for rule in loaded.map_err(|errors| RegisterError::RuleFile(listed(errors)))? {
-            registry.rules_mut().add(Arc::new(rule))?;
-        }
+        registrar.rules(RuleSource { file, family: (*family).to_string(), text: (*text).to_string() });
     }
-    Ok(())
 }

@@ -15,7 +15,7 @@ pub(crate) const INFO: PassInfo = PassInfo {
     options: &[],
     kind: PassKind::Exact,
     accepts: (Stage::Canonical, Stage::Lowered),
-    build: |_| Ok(Box::new(EachNode(fold))),
+    build: &|_| Ok(Box::new(EachNode(fold))),
 };
 
 fn fold(g: &mut Rewriter<'_>, id: NodeId) -> Result<(), Declined> {

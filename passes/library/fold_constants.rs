@@ -22,7 +22,7 @@ pub(crate) const INFO: PassInfo = PassInfo {
     }],
     kind: PassKind::Exact,
     accepts: (Stage::Canonical, Stage::Lowered),
-    build: |options| Ok(Box::new(FoldConstants { bytes: options.number("bytes")? })),
+    build: &|options| Ok(Box::new(FoldConstants { bytes: options.number("bytes")? })),
 };
 
 struct FoldConstants {

@@ -16,7 +16,7 @@ pub(crate) const INFO: PassInfo = PassInfo {
     options: &[],
     kind: PassKind::Exact,
     accepts: (Stage::Canonical, Stage::Lowered),
-    build: |_| Ok(Box::new(EachNode(remove))),
+    build: &|_| Ok(Box::new(EachNode(remove))),
 };
 
 fn remove(g: &mut Rewriter<'_>, id: NodeId) -> Result<(), Declined> {

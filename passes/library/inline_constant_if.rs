@@ -13,7 +13,7 @@ pub(crate) const INFO: PassInfo = PassInfo {
     options: &[],
     kind: PassKind::Exact,
     accepts: (Stage::Imported, Stage::Lowered),
-    build: |_| Ok(Box::new(EachNode(inline))),
+    build: &|_| Ok(Box::new(EachNode(inline))),
 };
 
 fn inline(g: &mut Rewriter<'_>, id: NodeId) -> Result<(), Declined> {

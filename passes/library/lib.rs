@@ -27,17 +27,9 @@ mod recognise_silu;
 mod rewrite;
 mod sink_transposes;
 
-use weft_passes::{PassInfo, RegisterError, Registry};
+use weft_passes::{Plugin, PluginInfo, RegisterError, Registrar};
 
-macro_rules! register {
-    ($($file:ident)*) => {
-        /// Every built-in pass, by name.
-        pub const PASSES: &[PassInfo] = &[$($file::INFO,)*];
-        /// The files of the passes, in the same order.
-        const FILES: &[&str] = &[$(include_str!(concat!(stringify!($file), ".rs")),)*];
-    };
-}
-register! {
+weft_passes::passes! {
     cancel_transposes
     canonicalize
     capture_constants
@@ -63,17 +55,20 @@ register! {
     sink_transposes
 }
 
-/// What the file of a built-in pass says at its top: what it does, before and after, and what it
-/// leaves alone.
-pub fn explanation(pass: &str) -> Option<String> {
-    let index = PASSES.iter().position(|info| info.name == pass)?;
-    let lines = FILES.get(index)?.lines().map_while(|line| line.strip_prefix("//!"));
-    Some(lines.map(|line| format!("{}\n", line.strip_prefix(' ').unwrap_or(line))).collect())
-}
+/// Everything that weft comes with.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Library;
 
-/// Adds every built-in rule, pass and pipeline.
-pub fn register(registry: &mut Registry) -> Result<(), RegisterError> {
-    families::register(registry)?;
-    PASSES.iter().try_for_each(|pass| registry.add(*pass))?;
-    pipelines::ALL.iter().try_for_each(|pipeline| registry.add_pipeline(*pipeline))
+impl Plugin for Library {
+    fn info(&self) -> PluginInfo {
+        let version = env!("CARGO_PKG_VERSION");
+        PluginInfo { name: "weft", version, summary: "what weft comes with" }
+    }
+
+    fn register(&self, registrar: &mut Registrar) -> Result<(), RegisterError> {
+        families::register(registrar);
+        registrar.passes(PASSES);
+        pipelines::ALL.iter().for_each(|pipeline| registrar.pipeline(*pipeline));
+        Ok(())
+    }
 }

@@ -18,7 +18,7 @@ pub(crate) const INFO: PassInfo = PassInfo {
     options: &[],
     kind: PassKind::Required,
     accepts: (Stage::Imported, Stage::Lowered),
-    build: |_| Ok(Box::new(PropagateShapes)),
+    build: &|_| Ok(Box::new(PropagateShapes)),
 };
 
 struct PropagateShapes;

@@ -18,7 +18,7 @@ pub(crate) const INFO: PassInfo = PassInfo {
     options: &[],
     kind: PassKind::Exact,
     accepts: (Stage::Canonical, Stage::Lowered),
-    build: |_| Ok(Box::new(RecogniseAttention)),
+    build: &|_| Ok(Box::new(RecogniseAttention)),
 };
 
 struct RecogniseAttention;

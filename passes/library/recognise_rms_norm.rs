@@ -15,7 +15,7 @@ pub(crate) const INFO: PassInfo = PassInfo {
     options: &[],
     kind: PassKind::Exact,
     accepts: (Stage::Canonical, Stage::Lowered),
-    build: |_| Ok(Box::new(EachNode(recognise))),
+    build: &|_| Ok(Box::new(EachNode(recognise))),
 };
 
 fn recognise(g: &mut Rewriter<'_>, id: NodeId) -> Result<(), Declined> {

@@ -22,5 +22,5 @@ pub(crate) const INFO: PassInfo = PassInfo {
     }],
     kind: PassKind::Exact,
     accepts: (Stage::Canonical, Stage::Lowered),
-    build: |options| Ok(Box::new(Greedy::new(options.rules("rules")?))),
+    build: &|options| Ok(Box::new(Greedy::new(options.rules("rules")?))),
 };

@@ -21,7 +21,7 @@ pub(crate) const INFO: PassInfo = PassInfo {
     options: &[],
     kind: PassKind::Exact,
     accepts: (Stage::Canonical, Stage::Lowered),
-    build: |_| Ok(Box::new(SinkTransposes)),
+    build: &|_| Ok(Box::new(SinkTransposes)),
 };
 
 struct SinkTransposes;

@@ -49,8 +49,8 @@ mod rule;
 mod template;
 
 pub use error::{RuleError, Slip};
-pub use functions::add_functions;
+pub use functions::{add_functions, functions};
 pub use parse::parse;
 pub use print::print;
-pub use resolve::load;
+pub use resolve::{load, read};
 pub use rule::{Condition, FileRule};

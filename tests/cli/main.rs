@@ -1,10 +1,11 @@
 //! The command line as users see it: exit codes, messages, files.
-#![cfg(feature = "llvm")]
+#![cfg(feature = "cli")]
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod compile;
 mod describe;
 mod errors;
+mod extend;
 mod opt;
 mod rules;
 mod run;

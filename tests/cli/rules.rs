@@ -85,7 +85,9 @@ fn wrong_files_are_refused() {
         .refused(2, &["bad.rules:2:16: no operator is called `Rellu`, did you mean `Relu`?"]);
     folder.weft("opt linear.weft --rules none.rules").refused(1, &["none.rules"]);
     folder.write("again.rules", b"/// It.\nrule add-zero { match Add(?x, 0) rewrite ?x }\n");
-    folder.weft("opt linear.weft --rules again.rules").refused(1, &["are named `add-zero`"]);
+    folder
+        .weft("opt linear.weft --rules again.rules")
+        .refused(1, &["adds the rule or family of rules `add-zero`"]);
     folder.write("loop.rules", b"/// It.\nrule grow { match Relu(?x) rewrite Relu(Relu(?x)) }\n");
     let told = folder.weft("opt linear.weft --rules loop.rules -o out.weft").err;
     assert!(told.contains("still changed something"), "{told}");

@@ -61,6 +61,12 @@ fn compiled(model: &Path, library: &Path, compiling: &Compiling, talk: Talk) -> 
     for pass in &compiling.passes {
         command.args(["--pass", pass]);
     }
+    for plugin in &compiling.extensions.plugins {
+        command.arg("--plugin").arg(plugin);
+    }
+    for rules in &compiling.extensions.rules {
+        command.arg("--rules").arg(rules);
+    }
     for (asked, flag) in [(compiling.verify_each, "--verify-each"), (talk.quiet, "-q"), (talk.verbose, "-v")]
     {
         command.args(asked.then_some(flag));

@@ -9,7 +9,7 @@ use weft::{Driver, Made, Model};
 use weft_backend::Emit;
 
 pub(crate) fn run(args: &CompileArgs, talk: Talk) -> Result<(), Failure> {
-    let driver = args.compiling.driver()?;
+    let driver = args.compiling.extensions.driver()?;
     let mut teller = Teller::new(talk);
     let output = output(args)?;
     let options = args.compiling.options();

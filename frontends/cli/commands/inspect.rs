@@ -19,7 +19,7 @@ pub(crate) fn run(args: &InspectArgs, talk: Talk) -> Result<(), Failure> {
 }
 
 fn model(args: &InspectArgs, talk: Talk) -> Result<(), Failure> {
-    let driver = Driver::new()?;
+    let driver = args.extensions.driver()?;
     let plan = driver.plan(&args.pipeline)?;
     // Nobody asked to be told of the work, only of its result.
     let mut teller = Teller::new(Talk { quiet: talk.quiet || !talk.verbose, ..talk });

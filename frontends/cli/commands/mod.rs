@@ -2,9 +2,11 @@
 mod bench;
 mod compile;
 mod inspect;
+mod new;
 mod ops;
 mod opt;
 mod passes;
+mod plugins;
 mod rules;
 mod run;
 mod targets;
@@ -23,9 +25,11 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Bench(args) => bench::run(&args, talk),
         Command::Opt(args) => opt::run(&args, talk),
         Command::Inspect(args) => inspect::run(&args, talk),
-        Command::Passes(args) => passes::run(args.name.as_deref(), talk),
+        Command::Passes(args) => passes::run(&args, talk),
         Command::Rules(args) => rules::run(&args, talk),
-        Command::Ops(args) => ops::run(args.name.as_deref(), talk),
+        Command::Plugins(extensions) => plugins::run(&extensions, talk),
+        Command::Ops(args) => ops::run(&args, talk),
         Command::Targets => targets::run(talk),
+        Command::New(what) => new::run(&what, talk),
     }
 }

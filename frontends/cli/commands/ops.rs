@@ -1,17 +1,17 @@
 //! `weft ops`
-use crate::args::Talk;
+use crate::args::{NameArgs, Talk};
 use crate::failure::Failure;
 use crate::out;
 use serde_json::{Value, json};
-use weft::Driver;
 use weft_interp::Interpreter;
 use weft_ir::op::Presence;
 use weft_ir::{AttrDef, AttrDefault, OpDef, OperandDef};
 use weft_passes::nearest;
 
-pub(crate) fn run(name: Option<&str>, talk: Talk) -> Result<(), Failure> {
-    let ops = Driver::new()?.ops();
-    let Some(name) = name else {
+pub(crate) fn run(args: &NameArgs, talk: Talk) -> Result<(), Failure> {
+    let driver = args.extensions.driver()?;
+    let ops = driver.ops();
+    let Some(name) = &args.name else {
         if talk.json {
             out::json(&ops.iter().map(as_json).collect());
         } else {
@@ -49,8 +49,11 @@ fn as_text(op: &OpDef) -> String {
     if !traits.is_empty() {
         text += &format!("{}\n", traits.join(", "));
     }
-    if !Interpreter::knows(op.name) {
+    if !Interpreter::knows(op.name) && op.body.is_none() {
         text += "the interpreter does not know it\n";
+    }
+    if let Some(body) = op.body {
+        text += &format!("\n{}", body.text);
     }
     text
 }
@@ -96,6 +99,6 @@ fn as_json(op: &OpDef) -> Value {
         "results": [op.results.0, op.results.1],
         "regions": op.regions,
         "traits": traits(op),
-        "interpreted": Interpreter::knows(op.name),
+        "interpreted": Interpreter::knows(op.name) || op.body.is_some(),
     })
 }

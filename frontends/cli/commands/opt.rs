@@ -1,6 +1,5 @@
 //! `weft opt`
 use crate::args::{OptArgs, OptEmit, Talk};
-use crate::compiling::{driver_with, rewrite_with};
 use crate::failure::Failure;
 use crate::out;
 use crate::talk::Teller;
@@ -13,9 +12,9 @@ use weft_ir::{Module, OpSet};
 use weft_passes::{Budget, Declined, Observer, Outcome, PassInfo, VerifyEach};
 
 pub(crate) fn run(args: &OptArgs, talk: Talk) -> Result<(), Failure> {
-    let driver = driver_with(&args.rules)?;
+    let driver = args.extensions.driver()?;
     check(args, &driver)?;
-    let pipeline = args.pipeline.clone().or_else(|| rewrite_with(&args.rules));
+    let pipeline = args.pipeline.clone().or_else(|| args.extensions.rewrite());
     let plan = driver.plan(&pipeline.unwrap_or_default())?;
     let mut watch = Watch::new(args, talk, driver.ops());
     let mut module = driver.read(&args.model, &args.dims.dims()?, &mut watch)?.module;

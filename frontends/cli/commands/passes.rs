@@ -1,17 +1,16 @@
 //! `weft passes`
-use crate::args::Talk;
+use crate::args::{NameArgs, Talk};
 use crate::failure::Failure;
 use crate::out;
 use serde_json::{Value, json};
-use weft::Driver;
 use weft_passes::{PassInfo, PipelineInfo, Registry, nearest};
 
-pub(crate) fn run(name: Option<&str>, talk: Talk) -> Result<(), Failure> {
-    let driver = Driver::new()?;
+pub(crate) fn run(args: &NameArgs, talk: Talk) -> Result<(), Failure> {
+    let driver = args.extensions.driver()?;
     let registry = driver.registry();
-    let Some(name) = name else {
+    let Some(name) = &args.name else {
         if talk.json {
-            let passes: Vec<_> = registry.passes().map(pass_json).collect();
+            let passes: Vec<_> = registry.passes().map(|pass| pass_json(pass, registry)).collect();
             let pipelines: Vec<_> = registry.pipelines().map(pipeline_json).collect();
             out::json(&json!({ "passes": passes, "pipelines": pipelines }));
         } else {
@@ -20,8 +19,8 @@ pub(crate) fn run(name: Option<&str>, talk: Talk) -> Result<(), Failure> {
         return Ok(());
     };
     match (registry.pass(name), registry.pipeline(name)) {
-        (Some(pass), _) if talk.json => out::json(&pass_json(pass)),
-        (Some(pass), _) => out::print(&pass_text(pass)),
+        (Some(pass), _) if talk.json => out::json(&pass_json(pass, registry)),
+        (Some(pass), _) => out::print(&pass_text(pass, registry)),
         (None, Some(pipeline)) if talk.json => out::json(&pipeline_json(pipeline)),
         (None, Some(pipeline)) => out::print(&pipeline_text(pipeline)),
         (None, None) => {
@@ -48,16 +47,26 @@ fn list(registry: &Registry) -> String {
     text
 }
 
-fn pass_text(pass: &PassInfo) -> String {
+fn pass_text(pass: &PassInfo, registry: &Registry) -> String {
     let PassInfo { name, summary, kind, accepts: (first, last), options, .. } = pass;
     let mut text = format!("{name}: {summary}\n\nkind: {kind}\ntakes modules in stage {first} to {last}\n");
+    if let Some(plugin) = plugin_of(name, registry) {
+        text += &format!("from plugin: {plugin}\n");
+    }
     for option in *options {
         text += &format!("option {} (default {}): {}\n", option.name, option.default, option.help);
     }
-    match weft_library::explanation(name) {
+    match registry.explanation(name) {
         Some(explanation) => format!("{text}\n{explanation}"),
         None => text,
     }
+}
+
+/// The plugin that added a pass, unless weft comes with it.
+fn plugin_of(pass: &str, registry: &Registry) -> Option<&'static str> {
+    let others = registry.plugins().iter().filter(|plugin| plugin.file.is_some());
+    let mut owners = others.filter(|plugin| plugin.added.iter().any(|added| added.name == pass));
+    owners.next().map(|plugin| plugin.info.name)
 }
 
 fn pipeline_text(pipeline: &PipelineInfo) -> String {
@@ -65,15 +74,16 @@ fn pipeline_text(pipeline: &PipelineInfo) -> String {
     format!("{}: {}\n\n{steps}", pipeline.name, pipeline.summary)
 }
 
-fn pass_json(pass: &PassInfo) -> Value {
+fn pass_json(pass: &PassInfo, registry: &Registry) -> Value {
     let option =
         |o: &weft_passes::OptionInfo| json!({ "name": o.name, "default": o.default, "help": o.help });
     json!({
         "name": pass.name,
         "summary": pass.summary,
         "kind": pass.kind.to_string(),
+        "plugin": plugin_of(pass.name, registry),
         "accepts": [pass.accepts.0.name(), pass.accepts.1.name()],
-        "explanation": weft_library::explanation(pass.name),
+        "explanation": registry.explanation(pass.name),
         "options": pass.options.iter().map(option).collect::<Vec<_>>(),
     })
 }

@@ -1,6 +1,5 @@
 //! `weft rules`
 use crate::args::{RulesArgs, Talk};
-use crate::compiling::driver_with;
 use crate::failure::Failure;
 use crate::out;
 use serde_json::{Value, json};
@@ -17,8 +16,9 @@ const REASONS: usize = 8;
 
 pub(crate) fn run(args: &RulesArgs, talk: Talk) -> Result<(), Failure> {
     let file = args.check.clone().flatten();
-    let files: Vec<_> = args.rules.iter().chain(&file).cloned().collect();
-    let driver = driver_with(&files)?;
+    let mut extensions = args.extensions.clone();
+    extensions.rules.extend(file.clone());
+    let driver = extensions.driver()?;
     let rules = driver.registry().rules();
     let asked = args.name.clone().or_else(|| file.as_deref().map(family_of));
     let found: Vec<Rule> = match &asked {

@@ -47,11 +47,11 @@ fn runner(args: &RunArgs, kind: FileKind, teller: &mut Teller) -> Result<Runner,
     if kind == FileKind::Library {
         return Ok(Runner::open(&args.file, options)?);
     }
-    let driver = args.compiling.driver()?;
+    let driver = args.compiling.extensions.driver()?;
     // One artifact is for all extents: `--dim` only says how large random inputs are.
     let model = driver.read(&args.file, &weft::Dims::new(), teller)?;
     Ok(match args.backend {
-        BackendKind::Interp => Runner::interpret(model.module),
+        BackendKind::Interp => driver.interpret(model.module),
         BackendKind::Cpu => driver.prepare(model, &args.compiling.options(), options, teller)?,
     })
 }

@@ -5,14 +5,14 @@ use crate::out;
 use crate::talk::Teller;
 use serde_json::{Value, json};
 use std::path::Path;
-use weft::{CompileOptions, Dims, InputSources, Ports, Runner, Tolerance, check_set, data_sets, layers};
+use weft::{CompileOptions, Dims, InputSources, Ports, Tolerance, check_set, data_sets, layers};
 use weft_load::Options;
 
 pub(crate) fn run(args: &TestArgs, talk: Talk) -> Result<(), Failure> {
     if let Some(seed) = args.random {
         return random(args, seed, talk);
     }
-    let driver = args.compiling.driver()?;
+    let driver = args.compiling.extensions.driver()?;
     let mut teller = Teller::new(talk);
     let sets = if args.data.is_empty() { data_sets(&args.model)? } else { args.data.clone() };
     if sets.is_empty() {
@@ -23,7 +23,7 @@ pub(crate) fn run(args: &TestArgs, talk: Talk) -> Result<(), Failure> {
     }
     let model = driver.read(&args.model, &args.dims.dims()?, &mut teller)?;
     let runner = match args.backend {
-        BackendKind::Interp => Runner::interpret(model.module),
+        BackendKind::Interp => driver.interpret(model.module),
         BackendKind::Cpu => {
             let load = Options { threads: args.threads.unwrap_or(0), profile: false };
             driver.prepare(model, &args.compiling.options(), load, &mut teller)?
@@ -62,7 +62,7 @@ fn as_json(set: &Path, wrong: &[String]) -> Value {
 
 /// Compiled code against the interpreter on the model as it was read, on random inputs.
 fn random(args: &TestArgs, seed: u64, talk: Talk) -> Result<(), Failure> {
-    let driver = args.compiling.driver()?;
+    let driver = args.compiling.extensions.driver()?;
     let mut teller = Teller::new(talk);
     let mut model = driver.read(&args.model, &Dims::new(), &mut teller)?;
     let ports = Ports::of_graph(&model.module.graph);
@@ -78,7 +78,7 @@ fn random(args: &TestArgs, seed: u64, talk: Talk) -> Result<(), Failure> {
         let found = layers(&driver, &model, &inputs, (&options, tolerance), &mut teller)?;
         wrong.extend(found.iter().map(|l| format!("`{}` at `%{}`: {}", l.op, l.value, l.difference)));
     } else {
-        let expected = Runner::interpret(model.module.clone()).run(&inputs)?;
+        let expected = driver.interpret(model.module.clone()).run(&inputs)?;
         let load = Options { threads: args.threads.unwrap_or(0), profile: false };
         let found = driver.prepare(model, &options, load, &mut teller)?.run(&inputs)?;
         for (port, (expected, found)) in ports.outputs.iter().zip(expected.iter().zip(&found)) {

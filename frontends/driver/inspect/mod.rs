@@ -1,9 +1,11 @@
 //! What there is to say about a model without running it.
 mod dot;
+#[cfg(feature = "llvm")]
 mod memory;
 mod work;
 
 pub use dot::dot;
+#[cfg(feature = "llvm")]
 pub use memory::{MemoryPlan, memory_plan};
 
 use crate::dims::Dims;

@@ -49,19 +49,20 @@ impl Progress for Reasons {}
 
 impl FileTest {
     /// Reads the head and the module of a file.
-    pub fn read(text: &str) -> Result<Self, String> {
-        let module = Module::parse(text, OpSet::builtin(), &NoWeights);
+    pub fn read(text: &str, ops: &OpSet) -> Result<Self, String> {
+        let module = Module::parse(text, ops, &NoWeights);
         Ok(Self { head: Head::read(text)?, module: module.map_err(|error| format!("line {error}"))? })
     }
 
     /// Runs the pipeline and all checks; gives the diff.
     pub fn run(&self, driver: &Driver) -> Result<String, String> {
-        let before = text_of(&self.module)?;
-        verified(&self.module, "before")?;
+        let ops = driver.ops();
+        let before = text_of(&self.module, ops)?;
+        verified(&self.module, ops, "before")?;
         let mut after = self.module.clone();
         let mut reasons = Reasons::default();
         let outcome = self.pass(driver, &mut after, &mut reasons)?;
-        let changed = text_of(&after)?;
+        let changed = text_of(&after, ops)?;
         let diff = diff(&before, &changed);
         if (outcome == Outcome::Changed) != (before != changed) {
             return Err(format!("it says {outcome:?}, but {diff}"));
@@ -69,8 +70,11 @@ impl FileTest {
         if reasons.unsettled {
             return Err("a fixpoint does not settle".to_string());
         }
-        let checks =
-            [verified(&after, "after"), self.agrees(&after), self.expectations(&after, &reasons, outcome)];
+        let checks = [
+            verified(&after, ops, "after"),
+            self.agrees(driver, &after),
+            self.expectations(&after, &reasons, outcome),
+        ];
         checks.into_iter().collect::<Result<(), _>>().map_err(|wrong| format!("{wrong}\n{diff}"))?;
         self.converges(driver, &after)?;
         Ok(diff)
@@ -89,22 +93,22 @@ impl FileTest {
         match self.pass(driver, &mut again, &mut reasons)? {
             Outcome::Unchanged => Ok(()),
             Outcome::Changed => {
-                let diff = diff(&text_of(after)?, &text_of(&again)?);
+                let diff = diff(&text_of(after, driver.ops())?, &text_of(&again, driver.ops())?);
                 Err(format!("a second run changes more: {:?}\n{diff}", reasons.rewrites))
             }
         }
     }
 
     /// Both modules compute the same from the same inputs.
-    fn agrees(&self, after: &Module) -> Result<(), String> {
-        let known = |module| counts(module).keys().all(|op| Interpreter::knows(op));
+    fn agrees(&self, driver: &Driver, after: &Module) -> Result<(), String> {
+        let interpreter = Interpreter::with_ops(driver.ops());
+        let known = |module| counts(module).keys().all(|op| interpreter.computes(op));
         if !known(&self.module) || !known(after) {
             return Ok(());
         }
         let inputs = seeded_inputs(&self.module, &self.head.symbols)?;
-        let run = |module, when| {
-            Interpreter::default().run(module, &inputs).map_err(|e| format!("interpreting {when}: {e}"))
-        };
+        let run =
+            |module, when| interpreter.run(module, &inputs).map_err(|e| format!("interpreting {when}: {e}"));
         let (expected, found) = (run(&self.module, "before")?, run(after, "after")?);
         let tolerance = Tolerance { rtol: self.head.tolerance, atol: self.head.tolerance };
         for (i, (expected, found)) in expected.iter().zip(&found).enumerate() {
@@ -133,8 +137,7 @@ impl FileTest {
 }
 
 /// The text, which must read back to the same text.
-fn text_of(module: &Module) -> Result<String, String> {
-    let ops = OpSet::builtin();
+fn text_of(module: &Module, ops: &OpSet) -> Result<String, String> {
     let text = print(module, ops, Style::default());
     let again = Module::parse(&text, ops, &weights_by_digest(module));
     let again = again.map_err(|error| format!("what was printed does not parse: {error}\n{text}"))?;
@@ -144,8 +147,8 @@ fn text_of(module: &Module) -> Result<String, String> {
     }
 }
 
-fn verified(module: &Module, when: &str) -> Result<(), String> {
-    verify::verify(module, OpSet::builtin()).map_err(|breaches| {
+fn verified(module: &Module, ops: &OpSet, when: &str) -> Result<(), String> {
+    verify::verify(module, ops).map_err(|breaches| {
         let lines: Vec<String> = breaches.iter().map(ToString::to_string).collect();
         format!("rules broken {when}:\n{}", lines.join("\n"))
     })

@@ -34,6 +34,15 @@ pub fn filetests(driver: &Driver, folder: &Path, only: &str) -> io::Result<Vec<F
     Ok(failures)
 }
 
+/// Panics with everything that fails among the filetests under `folder`.
+#[track_caller]
+pub fn assert_filetests(driver: &Driver, folder: &Path) {
+    let failures = filetests(driver, folder, "");
+    let failures = failures.unwrap_or_else(|error| panic!("`{}`: {error}", folder.display()));
+    let shown: Vec<_> = failures.iter().map(ToString::to_string).collect();
+    assert!(failures.is_empty(), "{} files fail\n\n{}", failures.len(), shown.join("\n\n"));
+}
+
 fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let (mut found, mut open) = (Vec::new(), vec![folder.to_path_buf()]);
     while let Some(folder) = open.pop() {
@@ -51,7 +60,7 @@ fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 fn run(driver: &Driver, file: &Path, text: &str) -> Result<(), String> {
-    let diff = FileTest::read(text)?.run(driver)?;
+    let diff = FileTest::read(text, driver.ops())?.run(driver)?;
     let (Some(folder), Some(name)) = (file.parent(), file.file_stem()) else { return Ok(()) };
     let name = name.to_string_lossy().into_owned();
     let mut settings = insta::Settings::clone_current();

@@ -21,6 +21,6 @@ mod head;
 mod seeded;
 
 pub use filetest::FileTest;
-pub use folder::{Failure, filetests};
+pub use folder::{Failure, assert_filetests, filetests};
 pub use head::Head;
 pub use seeded::seeded_inputs;

@@ -15,7 +15,9 @@ fn written(module: &Module) -> ModelProto {
 
 fn read_again(module: &Module) -> Import {
     let bytes = write(module, OpSet::builtin()).unwrap_or_else(|error| panic!("{error}"));
-    Onnx.read(&Source::memory("again.onnx", bytes.into())).unwrap_or_else(|error| panic!("{error}"))
+    Onnx::default()
+        .read(&Source::memory("again.onnx", bytes.into()))
+        .unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Written and read again, the program has the same nodes and interface.

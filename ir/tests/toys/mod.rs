@@ -36,6 +36,7 @@ const ALL: OpDef = OpDef {
     traits: Traits::PURE,
     infer: |cx| Ok(vec![Fact::of(TensorType::new(DType::F32, vec![Dim::symbol("N")])); cx.results()]),
     enter: no_regions,
+    body: None,
 };
 
 const SPLIT: OpDef = OpDef {

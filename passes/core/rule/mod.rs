@@ -11,7 +11,10 @@ mod replacement;
 mod set;
 
 use crate::pass::Declined;
+use crate::registry::RegisterError;
 use std::fmt;
+use std::sync::Arc;
+use weft_ir::OpSet;
 
 pub use found::{Bound, Match};
 pub use function::{Apply, Datum, Function, Kind, Lent};
@@ -45,6 +48,20 @@ pub struct RuleInfo {
     /// Which engines run it.
     pub aim: Aim,
 }
+
+/// Rules as text, not read yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuleSource {
+    /// The file it is from, for messages.
+    pub file: String,
+    /// What its rules are called together.
+    pub family: String,
+    /// What it says.
+    pub text: String,
+}
+
+/// Reads rules, given the operators there are and the functions they may be written with.
+pub type ReadRules = fn(&RuleSource, &OpSet, &Rules) -> Result<Vec<Arc<dyn RewriteRule>>, RegisterError>;
 
 /// A place in a file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -3,8 +3,8 @@
 use weft_ir::text::NoWeights;
 use weft_ir::{Module, OpSet};
 use weft_passes::{
-    Budget, Manager, Outcome, PassContext, Pipeline, PipelineInfo, RegisterError, Registry, RunError, Silent,
-    VerifyEach,
+    Budget, Manager, Outcome, PassContext, PassInfo, Pipeline, PipelineInfo, Plugin, PluginInfo,
+    RegisterError, Registrar, Registry, RunError, Silent, VerifyEach,
 };
 
 const MODULE: &str = "weft 1 imported
@@ -18,8 +18,8 @@ graph @main(%x: f32[N, 4]) -> (f32[N, 4]) {
 ";
 
 fn registry() -> Registry {
-    let mut registry = Registry::default();
-    weft_library::register(&mut registry).unwrap();
+    let mut registry = Registry::new(weft_rules::read);
+    registry.install(&weft_library::Library).unwrap();
     registry
 }
 
@@ -78,19 +78,65 @@ fn everything_wrong_with_a_pipeline_is_told_at_once() {
     );
 }
 
+/// Adds one pass and one pipeline.
+struct Guest(PluginInfo, PassInfo, PipelineInfo);
+
+impl Plugin for Guest {
+    fn info(&self) -> PluginInfo {
+        self.0
+    }
+
+    fn register(&self, registrar: &mut Registrar) -> Result<(), RegisterError> {
+        registrar.pass(self.1, "A guest.");
+        registrar.pipeline(self.2);
+        Ok(())
+    }
+}
+
+/// A guest of these names; its pipeline consists of `step`.
+fn guest(plugin: &'static str, pass: &'static str, step: &'static [&'static str]) -> Guest {
+    let info = PluginInfo { name: plugin, version: "1.0", summary: "a guest." };
+    let (mut renamed, _) = weft_library::PASSES[0];
+    renamed.name = pass;
+    Guest(info, renamed, PipelineInfo { name: "own", summary: "its own.", steps: step })
+}
+
 #[test]
-fn names_are_registered_once_and_pipelines_after_their_parts() {
+fn plugins_add_names_and_take_none() {
     let mut registry = registry();
-    let taken = registry.add(weft_library::PASSES[0]).unwrap_err();
-    assert_eq!(taken, RegisterError::Duplicate(weft_library::PASSES[0].name.to_string()));
-    let itself = PipelineInfo { name: "own", summary: "contains itself.", steps: &["own"] };
-    let broken = registry.add_pipeline(itself).unwrap_err();
-    assert_eq!(broken.to_string(), "pipeline `own`: column 1: no pass or pipeline `own`");
+    let before: Vec<_> = registry.passes().map(|pass| pass.name).collect();
+    let mut refuse = |guest: Guest| registry.install(&guest).unwrap_err().to_string();
+    assert_eq!(
+        [
+            refuse(guest("guest", "dead-code", &[])),
+            refuse(guest("guest", "own", &[])),
+            refuse(guest("guest", "fixpoint", &[])),
+            refuse(guest("guest", "two words", &[])),
+            refuse(guest("guest", "mine", &["own"])),
+            refuse(guest("weft", "mine", &[])),
+        ],
+        [
+            "plugin `guest` adds the pass or pipeline `dead-code`, a name that `weft` has taken",
+            "plugin `guest` adds two things of the name `own`, the second as pass or pipeline",
+            "plugin `guest` adds the pass or pipeline `fixpoint`, a name that `weft` has taken",
+            "plugin `guest` adds `two words`, expected a name of letters, digits, `-`, `_` and `.`",
+            "pipeline `own`: column 1: no pass or pipeline `own`",
+            "two plugins are named `weft`, version 0.1.0 and 1.0; one of them has to go",
+        ]
+    );
+    assert_eq!(
+        registry.passes().map(|pass| pass.name).collect::<Vec<_>>(),
+        before,
+        "nothing was left behind"
+    );
+    registry.install(&guest("guest", "mine", &["mine", "O1"])).unwrap();
+    let added: Vec<_> = registry.plugins()[1].added.iter().map(|added| added.name.to_string()).collect();
+    assert_eq!((registry.plugins().len(), added), (2, vec!["mine".to_string(), "own".to_string()]));
 }
 
 #[test]
 fn passes_are_listed_by_name_and_named_like_their_files() {
-    let names: Vec<&str> = weft_library::PASSES.iter().map(|pass| pass.name).collect();
+    let names: Vec<&str> = weft_library::PASSES.iter().map(|(pass, _)| pass.name).collect();
     assert!(names.is_sorted(), "{names:?}");
     for name in names {
         let file = format!("{}/{}.rs", env!("CARGO_MANIFEST_DIR"), name.replace('-', "_"));

@@ -78,8 +78,8 @@ impl weft_passes::Evaluate for NoEvaluator {
 
 #[test]
 fn a_long_chain_takes_seconds() {
-    let mut registry = Registry::default();
-    weft_library::register(&mut registry).expect("names are unique");
+    let mut registry = Registry::new(weft_rules::read);
+    registry.install(&weft_library::Library).expect("names are unique");
     let plan = "O3".parse::<Pipeline>().expect("it parses").resolve(&registry).map_err(|e| format!("{e:?}"));
     let mut module = chain();
     let mut times = Times(std::time::Instant::now());

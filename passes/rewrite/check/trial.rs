@@ -36,7 +36,7 @@ const INFO: PassInfo = PassInfo {
     options: &[],
     kind: PassKind::Exact,
     accepts: (weft_ir::Stage::Canonical, weft_ir::Stage::Canonical),
-    build: |_| Ok(Box::new(Greedy::new(Vec::new()))),
+    build: &|_| Ok(Box::new(Greedy::new(Vec::new()))),
 };
 
 pub(crate) fn run(rule: &Arc<dyn RewriteRule>, instance: &Instance, ops: &OpSet, run: Run<'_>) -> Trial {

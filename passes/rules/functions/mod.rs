@@ -10,10 +10,14 @@ use weft_ir::Dim;
 use weft_passes::rule::{Apply, Datum, Function, Kind, Rules};
 use weft_passes::{Declined, RegisterError};
 
+/// Every function and condition that comes with weft.
+pub fn functions() -> impl Iterator<Item = &'static Function> {
+    facts::FUNCTIONS.iter().chain(lists::FUNCTIONS).chain(extents::FUNCTIONS)
+}
+
 /// Adds every function and condition that comes with weft.
 pub fn add_functions(rules: &mut Rules) -> Result<(), RegisterError> {
-    let all = facts::FUNCTIONS.iter().chain(lists::FUNCTIONS).chain(extents::FUNCTIONS);
-    all.cloned().try_for_each(|function| rules.add_function(function))
+    functions().cloned().try_for_each(|function| rules.add_function(function))
 }
 
 type Given<'d, 'a> = &'d [Datum<'a>];

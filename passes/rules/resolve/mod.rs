@@ -11,8 +11,10 @@ use crate::parse::parse;
 use crate::rule::FileRule;
 use scope::Scope;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use weft_ir::OpSet;
-use weft_passes::rule::{Aim, Pattern, RuleInfo, Rules};
+use weft_passes::RegisterError;
+use weft_passes::rule::{Aim, Pattern, RewriteRule, RuleInfo, RuleSource, Rules};
 
 /// What a file is resolved against.
 #[derive(Clone, Copy)]
@@ -49,6 +51,19 @@ pub fn load(
     let errors = slips.into_iter().map(|slip| RuleError::at(file, text, slip.at, slip.message));
     let errors: Vec<RuleError> = errors.collect();
     if errors.is_empty() { Ok(found) } else { Err(errors) }
+}
+
+/// [`load`] as a registry calls it.
+pub fn read(
+    RuleSource { file, family, text }: &RuleSource,
+    ops: &OpSet,
+    rules: &Rules,
+) -> Result<Vec<Arc<dyn RewriteRule>>, RegisterError> {
+    let found = load((file, family), text, ops, rules).map_err(|errors| {
+        let lines: String = errors.iter().map(|error| format!("\n  {error}")).collect();
+        RegisterError::RuleFile(lines)
+    })?;
+    Ok(found.into_iter().map(|rule| -> Arc<dyn RewriteRule> { Arc::new(rule) }).collect())
 }
 
 struct Source<'t> {
