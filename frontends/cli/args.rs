@@ -1,6 +1,7 @@
 //! The flags, as clap reads them.
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
+use weft::{DataPlace, OnnxForm};
 
 /// Compiles ONNX models to native programs and libraries.
 #[derive(Debug, Parser)]
@@ -115,6 +116,27 @@ pub(crate) struct CompileArgs {
     pub(crate) compiling: Compiling,
     #[command(flatten)]
     pub(crate) dims: DimArgs,
+    #[command(flatten)]
+    pub(crate) onnx: OnnxArgs,
+}
+
+/// How ONNX models are written.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct OnnxArgs {
+    /// The opset of a written ONNX model; the oldest sufficient one unless given
+    #[arg(long, value_name = "N")]
+    pub(crate) opset: Option<i64>,
+    /// Put the weights of a written ONNX model into a file beside it, as those of large models are
+    #[arg(long)]
+    pub(crate) external_data: bool,
+}
+
+impl OnnxArgs {
+    /// What the driver is asked to do.
+    pub(crate) fn form(self) -> OnnxForm {
+        let data = if self.external_data { DataPlace::Beside } else { DataPlace::Inside };
+        OnnxForm { opset: self.opset, data }
+    }
 }
 
 /// What `weft compile` makes.
@@ -132,6 +154,8 @@ pub(crate) enum EmitKind {
     Asm,
     /// The graph after all passes, as text
     Weft,
+    /// The graph after all passes, as an ONNX model
+    Onnx,
 }
 
 #[derive(Debug, Args)]
@@ -252,6 +276,8 @@ pub(crate) struct OptArgs {
     pub(crate) explain: bool,
     #[command(flatten)]
     pub(crate) dims: DimArgs,
+    #[command(flatten)]
+    pub(crate) onnx: OnnxArgs,
 }
 
 /// What `weft opt` writes.

@@ -2,9 +2,10 @@
 use crate::dims::{self, Dims};
 use crate::error::Error;
 use crate::evaluate::Interpreted;
+use crate::export::{self, OnnxForm};
 use crate::model::{self, Model};
 use crate::progress::{Phase, Progress};
-use crate::{files, weights};
+use crate::weights;
 use std::path::{Path, PathBuf};
 use weft_frontend::Frontend;
 use weft_ir::{Module, OpSet};
@@ -83,9 +84,9 @@ impl Driver {
         weights::write_module(module, self.ops, path)
     }
 
-    /// Writes a module as an ONNX model.
-    pub fn write_onnx(&self, module: &Module, path: &Path) -> Result<(), Error> {
-        files::write(path, &weft_onnx::write(module, self.ops)?)
+    /// Writes a module as an ONNX model; says which files were made besides.
+    pub fn write_onnx(&self, module: &Module, path: &Path, form: OnnxForm) -> Result<Vec<PathBuf>, Error> {
+        export::write(module, self.ops, path, form)
     }
 
     /// The passes that a pipeline names.

@@ -12,6 +12,7 @@ mod dims;
 mod driver;
 mod error;
 mod evaluate;
+mod export;
 pub mod files;
 mod inputs;
 pub mod inspect;
@@ -39,6 +40,7 @@ pub use dims::{Dims, check_dims, symbols};
 pub use driver::{Driver, PassOptions};
 pub use error::Error;
 pub use evaluate::Interpreted;
+pub use export::{DataPlace, OnnxForm};
 pub use inputs::{InputSources, Inputs};
 #[cfg(feature = "llvm")]
 pub use layers::{Layer, layers};

@@ -36,8 +36,8 @@ pub const ALL: &[PipelineInfo] = &[
         ],
     },
     PipelineInfo {
-        name: "O2",
-        summary: "every exact pass",
+        name: "simplify",
+        summary: "every exact pass that chooses no layout; what is written as ONNX again",
         steps: &[
             "O1",
             // Names for what was written out; after scales are folded, which would hide in them.
@@ -50,6 +50,13 @@ pub const ALL: &[PipelineInfo] = &[
             "recognise-silu",
             // `recognise-attention` waits for a backend with a kernel for it.
             "clean",
+        ],
+    },
+    PipelineInfo {
+        name: "O2",
+        summary: "every exact pass",
+        steps: &[
+            "simplify",
             // Operators have their names now; layouts come last, as they hide shapes behind transposes.
             "channels-last{norms=true}",
             "fixpoint(sink-transposes,cancel-transposes)",

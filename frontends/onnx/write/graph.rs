@@ -16,13 +16,16 @@ const NOT_WRITTEN: &[(&str, &str)] = &[("Loop", "carried"), ("Scan", "scanned"),
 const REGIONS: &[(&str, &[&str])] =
     &[("If", &["then_branch", "else_branch"]), ("Loop", &["body"]), ("Scan", &["body"])];
 
+/// Operands, results and attributes of a node.
+type Message = (Vec<String>, Vec<String>, Vec<AttributeProto>);
+
 /// A graph being written.
 pub(super) struct GraphWriter<'s, 'a> {
     pub(super) shared: &'s mut Shared<'a>,
     pub(super) symbols: Symbols,
     pub(super) nodes: Vec<NodeProto>,
     pub(super) weights: Vec<TensorProto>,
-    graph: &'a Graph,
+    pub(super) graph: &'a Graph,
     /// What each value is called.
     names: BTreeMap<Value, String>,
     inputs: Vec<ValueInfoProto>,
@@ -166,11 +169,25 @@ impl<'s, 'a> GraphWriter<'s, 'a> {
             let scanned = Attrs { def, node }.int("scanned");
             attribute.push(parts::attribute("num_scan_inputs", &Attr::Int(scanned))?);
         }
+        if is_channels_last(node) {
+            let rank = self.graph.operand(id, 0).and_then(|value| self.graph.ty(value).rank());
+            return self.turned(id, node, (input, output, attribute), rank.unwrap_or(0));
+        }
+        self.call_of(id, node, (input, output, attribute))
+    }
+
+    /// The node itself, or what it means in an opset that has not got it.
+    fn call_of(&mut self, id: NodeId, node: &Node, message: Message) -> Result<(), Cause> {
+        let (input, output, attribute) = message;
         let (domain, op_type) = node.op.as_str().rsplit_once('.').unwrap_or(("", node.op.as_str()));
         if domain.is_empty() {
             let types: Vec<_> =
                 self.graph.operands(id).iter().flatten().map(|v| self.graph.ty(*v).dtype).collect();
-            self.shared.opset = self.shared.opset.max(opset::needed(node, &types));
+            let needed = opset::needed(node, &types);
+            if needed > self.shared.newest {
+                return self.expand(id, &input, &output, needed);
+            }
+            self.shared.opset = self.shared.opset.max(needed);
         } else {
             self.shared.domains.insert(domain.to_string(), 1);
         }
@@ -183,6 +200,28 @@ impl<'s, 'a> GraphWriter<'s, 'a> {
             attribute,
             ..Default::default()
         });
+        Ok(())
+    }
+
+    /// A node with its channels last, between transpositions.
+    fn turned(&mut self, id: NodeId, node: &Node, message: Message, rank: usize) -> Result<(), Cause> {
+        let (mut input, mut output, attribute) = message;
+        let (Some(first), Some(result)) = (input.first_mut(), output.first_mut()) else {
+            return Err(Cause::unsupported("channels last, without operand or result"));
+        };
+        let perm = |perm: Vec<i64>| Ok::<_, Cause>(vec![parts::attribute("perm", &Attr::Ints(perm))?]);
+        let rank = rank as i64;
+        let to_first = [0, rank - 1].into_iter().chain(1..rank - 1).collect();
+        let to_last = std::iter::once(0).chain(2..rank).chain([1]).collect();
+        let (before, after) = (
+            self.shared.names.unique(&format!("{result}/nchw/in")),
+            self.shared.names.unique(&format!("{result}/nchw")),
+        );
+        let last = std::mem::replace(result, after.clone());
+        self.step("Transpose", &[first.as_str()], perm(to_first)?, &before);
+        *first = before;
+        self.call_of(id, node, (input, output, attribute))?;
+        self.step("Transpose", &[&after], perm(to_last)?, &last);
         Ok(())
     }
 
@@ -235,13 +274,17 @@ fn own_operands(def: &OpDef, node: &Node, operands: usize) -> usize {
     own.min(operands)
 }
 
+/// Whether the channels of a node are last; ONNX has them first.
+fn is_channels_last(node: &Node) -> bool {
+    matches!(node.attrs.get("layout"), Some(Attr::Str(layout)) if layout == "nhwc")
+}
+
 fn attributes(node: &Node) -> Result<Vec<AttributeProto>, Cause> {
     let op = node.op.as_str();
-    let written = node.attrs.iter().filter(|(name, _)| !NOT_WRITTEN.contains(&(op, name.as_str())));
-    written
-        .map(|(name, attr)| match (name.as_str(), attr) {
-            ("layout", Attr::Str(layout)) => Err(Cause::Unsupported(format!("layout {layout}"))),
-            _ => parts::attribute(name, attr),
-        })
-        .collect()
+    let layout = |name: &str, attr: &Attr| name == "layout" && matches!(attr, Attr::Str(_));
+    let written = node
+        .attrs
+        .iter()
+        .filter(|(name, attr)| !NOT_WRITTEN.contains(&(op, name.as_str())) && !layout(name, attr));
+    written.map(|(name, attr)| parts::attribute(name, attr)).collect()
 }
