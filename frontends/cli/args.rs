@@ -40,6 +40,8 @@ pub(crate) enum Command {
     Bench(BenchArgs),
     /// Run passes over a model and show or write what comes out
     Opt(OptArgs),
+    /// Run filetests: graphs go in, diffs come out
+    Filetest(FiletestArgs),
     /// Describe a model: operators, shapes, parameters, work, memory
     Inspect(InspectArgs),
     /// List the passes and pipelines, or explain one
@@ -287,6 +289,18 @@ pub(crate) enum OptEmit {
     Weft,
     /// An ONNX model; it needs `-o`
     Onnx,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FiletestArgs {
+    /// The folder with `.weft` files
+    pub(crate) folder: PathBuf,
+    /// Take what the runs give as the new snapshots
+    #[arg(long)]
+    pub(crate) bless: bool,
+    /// Run only files whose path holds this
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub(crate) only: String,
 }
 
 #[derive(Debug, Args)]

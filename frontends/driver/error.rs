@@ -91,6 +91,14 @@ pub enum Error {
     /// A module has no form in ONNX.
     #[error(transparent)]
     Export(#[from] weft_onnx::WriteError),
+    /// A folder could not be read.
+    #[error("cannot read `{}`: {error}", .folder.display())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
     /// A file could not be written.
     #[error("cannot write `{}`: {error}", .file.display())]
     Write {

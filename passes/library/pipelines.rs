@@ -20,7 +20,7 @@ pub const ALL: &[PipelineInfo] = &[
         steps: &[
             // Folding shows more identities, these more equal nodes, and these more constants. Regions
             // are cleaned like every graph once their constants are within.
-            "fixpoint(propagate-shapes,fold-constants,inline-constant-if,capture-constants,identities,merge-reshapes,cancel-transposes,common-subexpressions,dead-code)",
+            "fixpoint(propagate-shapes,fold-constants,inline-constant-if,capture-constants,identities,merge-reshapes,merge-slices,cancel-transposes,common-subexpressions,dead-code)",
         ],
     },
     PipelineInfo {
@@ -32,6 +32,7 @@ pub const ALL: &[PipelineInfo] = &[
             // Batch normalisations first: what is left of them is scales and biases.
             "fold-batch-norm",
             "fold-scale-and-bias",
+            "fold-pads",
             "clean",
         ],
     },

@@ -5,6 +5,7 @@
 mod compile;
 mod describe;
 mod errors;
+mod filetest;
 mod opt;
 mod run;
 mod verdicts;

@@ -1,6 +1,7 @@
 //! One file for each command.
 mod bench;
 mod compile;
+mod filetest;
 mod inspect;
 mod ops;
 mod opt;
@@ -21,6 +22,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Test(args) => test::run(&args, talk),
         Command::Bench(args) => bench::run(&args, talk),
         Command::Opt(args) => opt::run(&args, talk),
+        Command::Filetest(args) => filetest::run(&args, talk),
         Command::Inspect(args) => inspect::run(&args, talk),
         Command::Passes(args) => passes::run(args.name.as_deref(), talk),
         Command::Ops(args) => ops::run(args.name.as_deref(), talk),

@@ -25,6 +25,8 @@ pub(super) struct GraphWriter<'s, 'a> {
     pub(super) symbols: Symbols,
     pub(super) nodes: Vec<NodeProto>,
     pub(super) weights: Vec<TensorProto>,
+    /// What extents that were read from a shape are called: the value, the first axis, how many.
+    pub(super) extents_read: BTreeMap<(String, usize, usize), String>,
     pub(super) graph: &'a Graph,
     /// What each value is called.
     names: BTreeMap<Value, String>,
@@ -33,8 +35,9 @@ pub(super) struct GraphWriter<'s, 'a> {
 
 impl<'s, 'a> GraphWriter<'s, 'a> {
     fn new(graph: &'a Graph, shared: &'s mut Shared<'a>, symbols: Symbols) -> Self {
-        let (nodes, weights, names, inputs) = (Vec::new(), Vec::new(), BTreeMap::new(), Vec::new());
-        Self { shared, symbols, nodes, weights, graph, names, inputs }
+        let (nodes, weights, inputs) = (Vec::new(), Vec::new(), Vec::new());
+        let (extents_read, names) = (BTreeMap::new(), BTreeMap::new());
+        Self { shared, symbols, nodes, weights, extents_read, graph, names, inputs }
     }
 
     /// The main graph, whose inputs and outputs keep their names.
@@ -145,6 +148,7 @@ impl<'s, 'a> GraphWriter<'s, 'a> {
                 self.shared.opset = self.shared.opset.max(opset::needed(node, &[]));
                 self.weights.push(parts::tensor(name, tensor));
             }
+            ("weft.Extents", ..) if self.is_written_by_users(Value { node: id, slot: 0 }) => {}
             ("weft.Extents", Some(Attr::Dims(dims)), Some(name)) => self.extents(dims, name)?,
             _ => self.operator(id, node, names.clone())?,
         }
@@ -162,6 +166,9 @@ impl<'s, 'a> GraphWriter<'s, 'a> {
             .iter()
             .map(|o| o.map_or_else(String::new, |v| self.names[&v].clone()))
             .collect();
+        if let (Some(target), Some(shape)) = (self.target(id), input.get_mut(1)) {
+            *shape = self.numbers(&target);
+        }
         let captured = input.split_off(own_operands(def, node, input.len()));
         let mut attribute = attributes(node)?;
         attribute.extend(self.regions(node, &captured)?);
