@@ -308,11 +308,20 @@ pub(crate) struct InspectArgs {
     /// A model (`.onnx`, `.weft`), or a library made by `weft compile`
     pub(crate) file: PathBuf,
     /// Print the graph in Graphviz' language
-    #[arg(long, conflicts_with = "json")]
+    #[arg(long, group = "form", conflicts_with = "json")]
     pub(crate) dot: bool,
-    /// The passes to run before looking
-    #[arg(long, value_name = "TEXT", default_value = "O0")]
-    pub(crate) pipeline: String,
+    /// Print a picture of the graph
+    #[arg(long, group = "form", conflicts_with = "json")]
+    pub(crate) svg: bool,
+    /// Print a page: the graph before and after the passes, and what each of them did
+    #[arg(long, group = "form", conflicts_with = "json")]
+    pub(crate) html: bool,
+    /// Where the graph, picture or page goes; to standard output unless given
+    #[arg(short, long, value_name = "FILE", requires = "form")]
+    pub(crate) output: Option<PathBuf>,
+    /// The passes to run before looking; `O2` for a page, else `O0` unless given
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) pipeline: Option<String>,
     #[command(flatten)]
     pub(crate) dims: DimArgs,
 }

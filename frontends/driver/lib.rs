@@ -22,6 +22,7 @@ mod layers;
 mod measure;
 mod model;
 mod outputs;
+pub mod page;
 mod ports;
 mod progress;
 mod random;
