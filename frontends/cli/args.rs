@@ -40,6 +40,8 @@ pub(crate) enum Command {
     Bench(BenchArgs),
     /// Run passes over a model and show or write what comes out
     Opt(OptArgs),
+    /// Make a model smaller that fails under a pipeline
+    Reduce(ReduceArgs),
     /// Run filetests: graphs go in, diffs come out
     Filetest(FiletestArgs),
     /// Describe a model: operators, shapes, parameters, work, memory
@@ -289,6 +291,24 @@ pub(crate) enum OptEmit {
     Weft,
     /// An ONNX model; it needs `-o`
     Onnx,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReduceArgs {
+    /// The model: an `.onnx` or `.weft` file
+    pub(crate) model: PathBuf,
+    /// The passes that fail on it
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) pipeline: String,
+    /// Where what is left of it goes, as `.weft` or `.onnx`
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    /// What counts as a failure: `error`, `equal` for other results than the interpreter's, or a program that
+    /// is given the file of a module and ends with exit code 0 if it fails; an error or other results unless given
+    #[arg(long, value_name = "error|equal|COMMAND")]
+    pub(crate) check: Option<String>,
+    #[command(flatten)]
+    pub(crate) dims: DimArgs,
 }
 
 #[derive(Debug, Args)]

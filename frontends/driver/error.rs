@@ -1,4 +1,5 @@
 //! Everything that can go wrong between a model's file and its results.
+use crate::failed::Failed;
 use std::io;
 use std::path::PathBuf;
 use thiserror::Error;
@@ -6,7 +7,7 @@ use weft_frontend::{ImportError, SourceError};
 use weft_interp::EvalError;
 use weft_ir::text::ParseError;
 use weft_kernel::lower::LowerError;
-use weft_passes::{PipelineError, RegisterError, RunError};
+use weft_passes::{PipelineError, RegisterError};
 
 /// Why the work could not be done.
 #[derive(Debug, Error)]
@@ -56,7 +57,7 @@ pub enum Error {
     },
     /// A pipeline did not come to its end.
     #[error(transparent)]
-    Passes(#[from] RunError),
+    Passes(Box<Failed>),
     /// A symbolic extent was given a value that it cannot have, or is not there.
     #[error("{0}")]
     Dim(String),

@@ -7,6 +7,7 @@ mod describe;
 mod errors;
 mod filetest;
 mod opt;
+mod reduce;
 mod run;
 mod verdicts;
 mod weft;

@@ -6,6 +6,7 @@ mod inspect;
 mod ops;
 mod opt;
 mod passes;
+mod reduce;
 mod run;
 mod targets;
 mod test;
@@ -22,6 +23,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Test(args) => test::run(&args, talk),
         Command::Bench(args) => bench::run(&args, talk),
         Command::Opt(args) => opt::run(&args, talk),
+        Command::Reduce(args) => reduce::run(&args, talk),
         Command::Filetest(args) => filetest::run(&args, talk),
         Command::Inspect(args) => inspect::run(&args, talk),
         Command::Passes(args) => passes::run(args.name.as_deref(), talk),
