@@ -13,7 +13,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 WEFT := $(TARGET)/release/weft
 export WEFT := $(abspath $(WEFT))
 
-.PHONY: help setup packages toolchain build demo test check unit harness conformance models malformed bench faults bless-onnx clean
+.PHONY: help setup packages toolchain build demo test check unit harness conformance models malformed bench simplifiers faults bless-onnx clean
 
 help: ## Shows the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +66,11 @@ bench: build ## Speed against onnxruntime, kernels against the machine's peak
 	$(PY) tests/models/fetch.py
 	$(PY) benches/peers.py
 	$(PY) benches/gemm.py
+
+simplifiers: build ## Nodes and speed in onnxruntime, beside onnxsim, onnxslim and onnxruntime's own optimiser
+	@test -d $(VENV)-bench || $(PYTHON) -m venv $(VENV)-bench
+	@$(VENV)-bench/bin/python -m pip install -q --disable-pip-version-check --require-hashes --only-binary :all: -r benches/requirements.txt
+	$(VENV)-bench/bin/python benches/simplifiers.py
 
 faults: setup ## Plants the known faults one by one; each must turn a test red
 	$(PY) tests/faults/plant.py

@@ -1,6 +1,7 @@
 //! The flags, as clap reads them.
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
+use weft::{DataPlace, OnnxForm};
 
 /// Compiles ONNX models to native programs and libraries.
 #[derive(Debug, Parser)]
@@ -39,6 +40,10 @@ pub(crate) enum Command {
     Bench(BenchArgs),
     /// Run passes over a model and show or write what comes out
     Opt(OptArgs),
+    /// Make a model smaller that fails under a pipeline
+    Reduce(ReduceArgs),
+    /// Run filetests: graphs go in, diffs come out
+    Filetest(FiletestArgs),
     /// Describe a model: operators, shapes, parameters, work, memory
     Inspect(InspectArgs),
     /// List the passes and pipelines, or explain one
@@ -153,6 +158,27 @@ pub(crate) struct CompileArgs {
     pub(crate) compiling: Compiling,
     #[command(flatten)]
     pub(crate) dims: DimArgs,
+    #[command(flatten)]
+    pub(crate) onnx: OnnxArgs,
+}
+
+/// How ONNX models are written.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct OnnxArgs {
+    /// The opset of a written ONNX model; the oldest sufficient one unless given
+    #[arg(long, value_name = "N")]
+    pub(crate) opset: Option<i64>,
+    /// Put the weights of a written ONNX model into a file beside it, as those of large models are
+    #[arg(long)]
+    pub(crate) external_data: bool,
+}
+
+impl OnnxArgs {
+    /// What the driver is asked to do.
+    pub(crate) fn form(self) -> OnnxForm {
+        let data = if self.external_data { DataPlace::Beside } else { DataPlace::Inside };
+        OnnxForm { opset: self.opset, data }
+    }
 }
 
 /// What `weft compile` makes.
@@ -170,6 +196,8 @@ pub(crate) enum EmitKind {
     Asm,
     /// The graph after all passes, as text
     Weft,
+    /// The graph after all passes, as an ONNX model
+    Onnx,
 }
 
 #[derive(Debug, Args)]
@@ -292,6 +320,8 @@ pub(crate) struct OptArgs {
     pub(crate) dims: DimArgs,
     #[command(flatten)]
     pub(crate) extensions: Extensions,
+    #[command(flatten)]
+    pub(crate) onnx: OnnxArgs,
 }
 
 /// What `weft opt` writes.
@@ -304,15 +334,54 @@ pub(crate) enum OptEmit {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct ReduceArgs {
+    /// The model: an `.onnx` or `.weft` file
+    pub(crate) model: PathBuf,
+    /// The passes that fail on it
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) pipeline: String,
+    /// Where what is left of it goes, as `.weft` or `.onnx`
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    /// What counts as a failure: `error`, `equal` for other results than the interpreter's, or a program that
+    /// is given the file of a module and ends with exit code 0 if it fails; an error or other results unless given
+    #[arg(long, value_name = "error|equal|COMMAND")]
+    pub(crate) check: Option<String>,
+    #[command(flatten)]
+    pub(crate) dims: DimArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FiletestArgs {
+    /// The folder with `.weft` files
+    pub(crate) folder: PathBuf,
+    /// Take what the runs give as the new snapshots
+    #[arg(long)]
+    pub(crate) bless: bool,
+    /// Run only files whose path holds this
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub(crate) only: String,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct InspectArgs {
     /// A model (`.onnx`, `.weft`), or a library made by `weft compile`
     pub(crate) file: PathBuf,
     /// Print the graph in Graphviz' language
-    #[arg(long, conflicts_with = "json")]
+    #[arg(long, group = "form", conflicts_with = "json")]
     pub(crate) dot: bool,
-    /// The passes to run before looking
-    #[arg(long, value_name = "TEXT", default_value = "O0")]
-    pub(crate) pipeline: String,
+    /// Print a picture of the graph
+    #[arg(long, group = "form", conflicts_with = "json")]
+    pub(crate) svg: bool,
+    /// Print a page: the graph before and after the passes, and what each of them did
+    #[arg(long, group = "form", conflicts_with = "json")]
+    pub(crate) html: bool,
+    /// Where the graph, picture or page goes; to standard output unless given
+    #[arg(short, long, value_name = "FILE", requires = "form")]
+    pub(crate) output: Option<PathBuf>,
+    /// The passes to run before looking; `O2` for a page, else `O0` unless given
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) pipeline: Option<String>,
     #[command(flatten)]
     pub(crate) dims: DimArgs,
     #[command(flatten)]

@@ -5,7 +5,7 @@ use miette::{
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
-use weft::Error;
+use weft::{Error, Failed};
 
 /// Why a command did not do what it was asked.
 #[derive(Debug)]
@@ -41,17 +41,20 @@ impl Failure {
 #[derive(Debug)]
 struct Shown {
     message: String,
-    advice: Option<&'static str>,
+    advice: Option<String>,
     place: Option<(NamedSource<String>, LabeledSpan)>,
 }
 
 impl Shown {
-    fn plain(message: String, advice: Option<&'static str>) -> Self {
-        Self { message, advice, place: None }
+    fn plain(message: String, advice: Option<&str>) -> Self {
+        Self { message, advice: advice.map(str::to_string), place: None }
     }
 
     fn of(error: &Error) -> Self {
-        let shown = Self::plain(error.to_string(), error.advice());
+        let mut shown = Self::plain(error.to_string(), error.advice());
+        if let Error::Passes(failed) = error {
+            shown.advice = reproducer(failed);
+        }
         let Error::Text { file, text, error } = error else { return shown };
         let at = SourceOffset::from_location(text, error.line, error.column);
         let label = LabeledSpan::new_with_span(Some(error.message.clone()), (at.offset(), 1));
@@ -72,9 +75,23 @@ impl Shown {
 
     /// Without a piece of the source to show.
     fn lines(&self) -> String {
-        let advice = self.advice.map(|advice| format!("help: {advice}\n")).unwrap_or_default();
+        let advice = self.advice.as_ref().map(|advice| format!("help: {advice}\n")).unwrap_or_default();
         format!("error: {}\n{advice}", self.message)
     }
+}
+
+/// Keeps the module that a pass failed on, and says how to see it fail again.
+fn reproducer(failed: &Failed) -> Option<String> {
+    let folder = tempfile::Builder::new().prefix("weft-failed-").tempdir().ok()?;
+    let file = failed.write(folder.path()).ok()?;
+    // It is for the user to look at and to remove.
+    drop(folder.keep());
+    let (file, pipeline) = (file.display(), &failed.pipeline);
+    Some(format!(
+        "`{file}` holds the module before the pass\n      \
+         `weft opt {file} --pipeline '{pipeline}' --verify-each` fails again\n      \
+         `weft reduce {file} --pipeline '{pipeline}' -o small.weft` makes it smaller"
+    ))
 }
 
 impl fmt::Display for Shown {
@@ -87,7 +104,7 @@ impl std::error::Error for Shown {}
 
 impl Diagnostic for Shown {
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        self.advice.map(|advice| Box::new(advice) as Box<dyn fmt::Display>)
+        self.advice.as_ref().map(|advice| Box::new(advice) as Box<dyn fmt::Display>)
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {

@@ -2,17 +2,20 @@
 use crate::dims::{self, Dims};
 use crate::error::Error;
 use crate::evaluate::Interpreted;
+use crate::export::{self, OnnxForm};
+use crate::failed::{Before, Failed};
 use crate::model::{self, Model};
 use crate::progress::{Phase, Progress};
 use crate::runner::Runner;
-use crate::{files, rules, weights};
+use crate::{rules, weights};
 use std::path::{Path, PathBuf};
 use weft_frontend::Frontend;
 use weft_ir::{Module, OpSet};
 use weft_library::Library;
 use weft_onnx::Onnx;
 use weft_passes::{
-    Budget, Manager, Outcome, PassContext, Pipeline, PipelineError, Plan, Plugin, Registry, VerifyEach,
+    Budget, Manager, Outcome, PassContext, Pipeline, PipelineError, Plan, Plugin, Registry, RunError,
+    VerifyEach,
 };
 
 /// Knows every frontend, pass and backend, and brings models through them.
@@ -125,9 +128,9 @@ impl Driver {
         weights::write_module(module, self.ops, path)
     }
 
-    /// Writes a module as an ONNX model.
-    pub fn write_onnx(&self, module: &Module, path: &Path) -> Result<(), Error> {
-        files::write(path, &weft_onnx::write(module, self.ops)?)
+    /// Writes a module as an ONNX model; says which files were made besides.
+    pub fn write_onnx(&self, module: &Module, path: &Path, form: OnnxForm) -> Result<Vec<PathBuf>, Error> {
+        export::write(module, self.ops, path, form)
     }
 
     /// The passes that a pipeline names.
@@ -148,10 +151,27 @@ impl Driver {
         progress.begin(Phase::Optimise);
         let context = PassContext { ops: self.ops, evaluate: Some(&self.evaluate), legality: None };
         let PassOptions { budget, verify_each } = options;
+        let original = module.clone();
         let mut manager = Manager { context, observer: progress, budget, verify_each };
-        let outcome = manager.run(module, plan)?;
+        let ended = manager.run(module, plan);
+        let outcome = ended.map_err(|error| self.failed(original, (plan, options), error))?;
         let rewrites = manager.budget.done();
         progress.done(Phase::Optimise, &format!("{} nodes after {rewrites} rewrites", module.graph.len()));
         Ok(outcome)
+    }
+
+    /// Runs passes again that failed, to keep what they failed on.
+    fn failed(&self, original: Module, (plan, options): (&Plan, PassOptions), error: RunError) -> Error {
+        let context = PassContext { ops: self.ops, evaluate: Some(&self.evaluate), legality: None };
+        let PassOptions { budget, verify_each } = options;
+        let (mut module, mut before) = (original.clone(), Before::default());
+        // It ends like the first time, as everything is deterministic.
+        drop(Manager { context, observer: &mut before, budget, verify_each }.run(&mut module, plan));
+        let pipeline = plan.written(error.pass()).join(",");
+        let before = match error {
+            RunError::Stage { .. } => module,
+            _ => before.0.unwrap_or(original),
+        };
+        Error::Passes(Box::new(Failed { error, before, pipeline, ops: self.ops }))
     }
 }

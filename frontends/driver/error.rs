@@ -1,4 +1,5 @@
 //! Everything that can go wrong between a model's file and its results.
+use crate::failed::Failed;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
@@ -10,7 +11,7 @@ use weft_interp::EvalError;
 use weft_ir::text::ParseError;
 #[cfg(feature = "llvm")]
 use weft_kernel::lower::LowerError;
-use weft_passes::{PipelineError, RegisterError, RunError};
+use weft_passes::{PipelineError, RegisterError};
 use weft_rules::RuleError;
 
 /// Why the work could not be done.
@@ -72,7 +73,7 @@ pub enum Error {
     },
     /// A pipeline did not come to its end.
     #[error(transparent)]
-    Passes(#[from] RunError),
+    Passes(Box<Failed>),
     /// A symbolic extent was given a value that it cannot have, or is not there.
     #[error("{0}")]
     Dim(String),
@@ -108,6 +109,14 @@ pub enum Error {
     /// A module has no form in ONNX.
     #[error(transparent)]
     Export(#[from] weft_onnx::WriteError),
+    /// A folder could not be read.
+    #[error("cannot read `{}`: {error}", .folder.display())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
     /// A file could not be written.
     #[error("cannot write `{}`: {error}", .file.display())]
     Write {

@@ -240,7 +240,7 @@ pub(crate) fn owned(attrs: &[(&str, Attr)]) -> BTreeMap<String, Attr> {
 }
 
 /// A rank-0 tensor of that element type.
-fn number_of(dtype: DType, number: f32) -> Result<Tensor, Cause> {
+pub(crate) fn number_of(dtype: DType, number: f32) -> Result<Tensor, Cause> {
     fn int<T: Element + TryFrom<i64>>(number: f32) -> Result<Tensor, Cause> {
         let whole = number as i64;
         let fits = T::try_from(whole).ok().filter(|_| whole as f32 == number);

@@ -2,7 +2,7 @@
 use crate::attributes::Bound;
 use crate::builder::Builder;
 use crate::frame::{Binding, Frame, Surroundings};
-use crate::model::{Model, NEWEST_OPSET, clip, concerning, contradiction};
+use crate::model::{Model, NEWEST_OPSET, clip, concerning, contradiction, domain};
 use crate::order::readers;
 use crate::proto::{GraphProto, ModelProto, ValueInfoProto};
 use crate::region::output_names;
@@ -140,8 +140,14 @@ fn metadata(proto: &ModelProto) -> BTreeMap<String, String> {
     let mut metadata: BTreeMap<String, String> = said.map(|(key, value)| (key.to_string(), value)).collect();
     let graph = proto.graph.as_ref().map_or("", GraphProto::name);
     let version = if proto.model_version() == 0 { String::new() } else { proto.model_version().to_string() };
+    let opset = proto.opset_import.iter().find(|import| domain(import.domain()).is_empty());
+    let opset = opset.map_or_else(String::new, |import| import.version().to_string());
+    let graph_doc = proto.graph.as_ref().map_or("", GraphProto::doc_string);
     let own = [
+        ("onnx.doc", proto.doc_string()),
         ("onnx.domain", proto.domain()),
+        ("onnx.graph_doc", graph_doc),
+        ("onnx.opset", &opset),
         ("onnx.graph", graph),
         ("onnx.producer", proto.producer_name()),
         ("onnx.producer_version", proto.producer_version()),

@@ -27,7 +27,7 @@ mod write;
 
 pub use import::read;
 pub use tensor_file::{read_tensor, write_tensor};
-pub use write::{WriteError, write};
+pub use write::{WriteError, WriteOptions, Written, write};
 
 use weft_frontend::{Frontend, FrontendInfo, Import, ImportError, Source};
 use weft_ir::OpSet;

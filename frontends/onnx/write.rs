@@ -1,13 +1,18 @@
 //! Modules as ONNX models: regions get their captures back by name, extents are computed from shapes.
+mod expand;
 mod extents;
+mod external;
 mod graph;
+mod header;
 mod opset;
 mod parts;
 
 use crate::model::NEWEST_OPSET;
 use crate::names::Names;
-use crate::proto::{ModelProto, OperatorSetIdProto, StringStringEntryProto};
+use crate::proto::ModelProto;
+use bytes::Bytes;
 use graph::GraphWriter;
+use opset::OLDEST;
 pub(crate) use parts::tensor as tensor_proto;
 use prost::Message;
 use std::collections::BTreeMap;
@@ -17,8 +22,34 @@ use weft_ir::{Module, OpSet};
 
 /// What protobuf can hold in one message.
 const MAX_BYTES: u64 = (2 << 30) - 1;
-/// The IR version written; it knows every element type weft has.
-const IR_VERSION: i64 = 13;
+
+/// How a module is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WriteOptions {
+    /// The opset; unless given, the oldest that has all the module needs, and no older than that of
+    /// the file it was read from.
+    pub opset: Option<i64>,
+    /// What the file of weights is called that lies beside the model if there is one.
+    pub data_file: String,
+    /// Weights of models larger than this go to that file. No more than protobuf can hold, 2 GB.
+    pub inline_bytes: u64,
+}
+
+impl WriteOptions {
+    /// Weights go to `data_file` if the model would grow too large without.
+    pub fn beside(data_file: String) -> Self {
+        Self { opset: None, data_file, inline_bytes: MAX_BYTES }
+    }
+}
+
+/// A model as files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// The bytes of the model.
+    pub model: Vec<u8>,
+    /// What lies in the file of weights: where, and the bytes, in order. Gaps are zeros.
+    pub data: Vec<(u64, Bytes)>,
+}
 
 /// Why a module cannot be written as an ONNX model.
 #[derive(Debug, Error)]
@@ -29,17 +60,28 @@ pub enum WriteError {
     /// It would be larger than a file of this format may be.
     #[error("the model would take {0} bytes, an ONNX file holds at most {MAX_BYTES}")]
     TooLarge(u64),
+    /// An opset that nothing is written in.
+    #[error("opset {0} is not written, expected one from {OLDEST} to {NEWEST_OPSET}")]
+    Opset(i64),
 }
 
 fn lines(problems: &[Problem]) -> String {
     problems.iter().map(|problem| format!("\n  {problem}")).collect()
 }
 
-/// The module as the bytes of an ONNX file, in the oldest opset from 18 on that has all it needs.
-pub fn write(module: &Module, ops: &OpSet) -> Result<Vec<u8>, WriteError> {
-    let model = to_proto(module, ops)?;
+/// The module as an ONNX model.
+pub fn write(module: &Module, ops: &OpSet, options: &WriteOptions) -> Result<Written, WriteError> {
+    let mut model = to_proto(module, ops, options.opset)?;
+    let mut data = Vec::new();
+    if model.encoded_len() as u64 > options.inline_bytes.min(MAX_BYTES) {
+        data = external::move_out(&mut model, &options.data_file);
+    }
     let bytes = model.encoded_len() as u64;
-    if bytes > MAX_BYTES { Err(WriteError::TooLarge(bytes)) } else { Ok(model.encode_to_vec()) }
+    if bytes > MAX_BYTES {
+        Err(WriteError::TooLarge(bytes))
+    } else {
+        Ok(Written { model: model.encode_to_vec(), data })
+    }
 }
 
 /// What all graphs of one model share.
@@ -50,36 +92,28 @@ struct Shared<'a> {
     domains: BTreeMap<String, i64>,
     /// The opset needed so far.
     opset: i64,
+    /// The newest that may be used.
+    newest: i64,
     problems: Vec<Problem>,
 }
 
-fn to_proto(module: &Module, ops: &OpSet) -> Result<ModelProto, WriteError> {
-    let opset = opset::OLDEST;
-    let mut shared =
-        Shared { ops, names: Names::default(), domains: BTreeMap::new(), opset, problems: Vec::new() };
-    let name = module.metadata.get("onnx.graph").unwrap_or(&module.graph.name).clone();
-    let graph = GraphWriter::main(&module.graph, &mut shared).finish(name);
+fn to_proto(module: &Module, ops: &OpSet, wanted: Option<i64>) -> Result<ModelProto, WriteError> {
+    if let Some(wanted) = wanted.filter(|wanted| !(OLDEST..=NEWEST_OPSET).contains(wanted)) {
+        return Err(WriteError::Opset(wanted));
+    }
+    let mut shared = Shared {
+        ops,
+        names: Names::default(),
+        domains: BTreeMap::new(),
+        opset: wanted.unwrap_or_else(|| header::opset_of(module).clamp(OLDEST, NEWEST_OPSET)),
+        newest: wanted.unwrap_or(NEWEST_OPSET),
+        problems: Vec::new(),
+    };
+    let graph = GraphWriter::main(&module.graph, &mut shared).finish(header::graph_name(module));
     if !shared.problems.is_empty() {
         return Err(WriteError::Problems(shared.problems));
     }
-    let own = OperatorSetIdProto { domain: None, version: Some(shared.opset.min(NEWEST_OPSET)) };
-    let others = shared.domains.into_iter();
-    let others =
-        others.map(|(domain, version)| OperatorSetIdProto { domain: Some(domain), version: Some(version) });
-    let entries = module.metadata.iter().filter(|(key, _)| !key.starts_with("onnx."));
-    let entry = |(key, value): (&String, &String)| StringStringEntryProto {
-        key: Some(key.clone()),
-        value: Some(value.clone()),
-    };
-    Ok(ModelProto {
-        ir_version: Some(IR_VERSION),
-        opset_import: std::iter::once(own).chain(others).collect(),
-        producer_name: Some("weft".to_string()),
-        producer_version: Some(env!("CARGO_PKG_VERSION").to_string()),
-        metadata_props: entries.map(entry).collect(),
-        graph: Some(graph),
-        ..Default::default()
-    })
+    Ok(header::model(module, graph, shared.opset, shared.domains))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use weft_ir::text::{Style, parse_operators, print, weights};
 use weft_ir::{Module, OpSet};
 use weft_passes::{
-    Budget, Manager, Options, Outcome, Pass, PassContext, PassInfo, Plan, PlanStep, RunError, VerifyEach,
+    Budget, Manager, Options, Outcome, Pass, PassContext, PassInfo, Plan, RunError, VerifyEach,
 };
 
 /// Whether the settings of a call make sense.
@@ -75,7 +75,7 @@ fn rewrite(info: &PassInfo, lent: Lent<'_>) -> Result<Status, String> {
     let source = Weights::new(lent);
     let module = Module::parse(lent.module()?, ops, &source);
     let mut module = module.map_err(|error| format!("the module does not parse here: {error}"))?;
-    let plan = Plan { steps: vec![PlanStep::Pass(*info, built(info, lent)?)] };
+    let plan = Plan::of(*info, built(info, lent)?);
     let mut manager = Manager {
         context: PassContext { ops, evaluate: None, legality: None },
         observer: &mut lent.clone(),

@@ -74,6 +74,17 @@ pub enum RunError {
     },
 }
 
+impl RunError {
+    /// The pass that did not do its work.
+    pub fn pass(&self) -> &'static str {
+        match self {
+            RunError::Stage { pass, .. } | RunError::Pass { pass, .. } | RunError::Verify { pass, .. } => {
+                pass
+            }
+        }
+    }
+}
+
 /// Whether the module is verified after each pass that changed it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum VerifyEach {
@@ -127,7 +138,7 @@ impl Manager<'_> {
             frame.next += 1;
             match step {
                 PlanStep::Fixpoint(rounds, inner) => frames.push(Frame::new(inner, Some(*rounds))),
-                PlanStep::Pass(info, pass) => {
+                PlanStep::Pass(info, pass, _) => {
                     if self.pass(module, info, &**pass, &mut analyses)? == Outcome::Changed {
                         overall = Outcome::Changed;
                         frames.iter_mut().for_each(|frame| frame.outcome = Outcome::Changed);

@@ -71,10 +71,34 @@ pub struct Plan {
     pub steps: Vec<PlanStep>,
 }
 
+impl Plan {
+    /// One pass with the options it was made with.
+    pub fn of(info: PassInfo, pass: Box<dyn Pass>) -> Self {
+        Self { steps: vec![PlanStep::Pass(info, pass, info.name.to_string())] }
+    }
+
+    /// The ways in which a pass is written in it, in order and each once.
+    pub fn written(&self, pass: &str) -> Vec<&str> {
+        let (mut texts, mut open): (Vec<&str>, _) = (Vec::new(), vec![self.steps.iter()]);
+        while let Some(steps) = open.last_mut() {
+            match steps.next() {
+                None => drop(open.pop()),
+                Some(PlanStep::Fixpoint(_, inner)) => open.push(inner.iter()),
+                Some(PlanStep::Pass(info, _, text)) => {
+                    if info.name == pass && !texts.contains(&text.as_str()) {
+                        texts.push(text);
+                    }
+                }
+            }
+        }
+        texts
+    }
+}
+
 /// One element of a plan.
 pub enum PlanStep {
-    /// A pass.
-    Pass(PassInfo, Box<dyn Pass>),
+    /// A pass, and how it is written.
+    Pass(PassInfo, Box<dyn Pass>, String),
     /// Steps repeated until nothing changes, at most so many times.
     Fixpoint(u32, Vec<PlanStep>),
 }
@@ -160,5 +184,6 @@ fn resolve_one(
     };
     let options = options(info.options).map_err(wrong)?.among(registry.rules());
     let pass = (info.build)(&options).map_err(|error| wrong((name.clone(), error)))?;
-    Ok(vec![PlanStep::Pass(*info, pass)])
+    let text = Pipeline { steps: vec![step.clone()] }.to_string();
+    Ok(vec![PlanStep::Pass(*info, pass, text)])
 }

@@ -10,10 +10,12 @@ mod dead_code;
 pub mod families;
 mod fold_batch_norm;
 mod fold_constants;
+mod fold_pads;
 mod fold_scale_and_bias;
 mod identities;
 mod inline_constant_if;
 mod merge_reshapes;
+mod merge_slices;
 pub mod pipelines;
 mod propagate_shapes;
 mod recognise_attention;
@@ -38,10 +40,12 @@ weft_passes::passes! {
     dead_code
     fold_batch_norm
     fold_constants
+    fold_pads
     fold_scale_and_bias
     identities
     inline_constant_if
     merge_reshapes
+    merge_slices
     propagate_shapes
     recognise_attention
     recognise_gelu

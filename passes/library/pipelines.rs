@@ -20,7 +20,7 @@ pub const ALL: &[PipelineInfo] = &[
         steps: &[
             // Folding shows more identities, these more equal nodes, and these more constants. Regions
             // are cleaned like every graph once their constants are within.
-            "fixpoint(propagate-shapes,fold-constants,inline-constant-if,capture-constants,identities,merge-reshapes,cancel-transposes,common-subexpressions,dead-code)",
+            "fixpoint(propagate-shapes,fold-constants,inline-constant-if,capture-constants,identities,merge-reshapes,merge-slices,cancel-transposes,common-subexpressions,dead-code)",
         ],
     },
     PipelineInfo {
@@ -32,12 +32,13 @@ pub const ALL: &[PipelineInfo] = &[
             // Batch normalisations first: what is left of them is scales and biases.
             "fold-batch-norm",
             "fold-scale-and-bias",
+            "fold-pads",
             "clean",
         ],
     },
     PipelineInfo {
-        name: "O2",
-        summary: "every exact pass",
+        name: "simplify",
+        summary: "every exact pass that chooses no layout; what is written as ONNX again",
         steps: &[
             "O1",
             // Names for what was written out; after scales are folded, which would hide in them.
@@ -50,6 +51,13 @@ pub const ALL: &[PipelineInfo] = &[
             "recognise-silu",
             // `recognise-attention` waits for a backend with a kernel for it.
             "clean",
+        ],
+    },
+    PipelineInfo {
+        name: "O2",
+        summary: "every exact pass",
+        steps: &[
+            "simplify",
             // Operators have their names now; layouts come last, as they hide shapes behind transposes.
             "channels-last{norms=true}",
             "fixpoint(sink-transposes,cancel-transposes)",

@@ -21,6 +21,24 @@ fn a_model_is_summarised() {
 }
 
 #[test]
+fn a_page_says_what_the_passes_did() {
+    let folder = Folder::linear();
+    let page = folder.weft("inspect linear.weft --html").done();
+    assert!(page.starts_with("<!DOCTYPE html>") && page.ends_with("</html>\n"), "{page}");
+    for name in ["h", "s", "y"] {
+        assert!(page.contains(&format!("<g class=\"node\" data-name=\"{name}\"")), "{name}");
+        assert!(page.contains(&format!("<tr data-name=\"{name}\"")), "{name}");
+    }
+    assert!(page.contains("runs without effect") && page.contains(">O2</code>"), "{page}");
+    let picture = folder.weft("inspect linear.weft --svg").done();
+    assert!(picture.starts_with("<svg ") && picture.contains(">MatMul</text>"), "{picture}");
+    folder.weft("inspect linear.weft --svg --html").refused(2, &["--svg", "--html"]);
+    folder.weft("inspect linear.weft -o page.html").refused(2, &["--html"]);
+    folder.weft("inspect linear.weft --html --pipeline simplify -o page.html").done();
+    assert_eq!(folder.files(), ["linear.weft", "page.html"]);
+}
+
+#[test]
 fn lists_are_complete_and_explained() {
     let folder = Folder::empty();
     let passes = folder.weft("passes --json").json();
@@ -31,7 +49,7 @@ fn lists_are_complete_and_explained() {
         assert!(explained.len() > 40 && !explained.contains("use weft"), "{name}: {explained}");
     }
     assert!(folder.weft("passes").done().contains("fold-constants"));
-    assert!(folder.weft("passes O2").done().contains("O1"));
+    assert!(folder.weft("passes O2").done().contains("simplify"));
     assert!(folder.weft("ops").done().contains("Conv "));
     assert!(folder.weft("ops Conv").done().contains("attribute group: an integer, default 1"));
     assert!(folder.weft("ops --json").json().as_array().is_some_and(|ops| ops.len() > 100));

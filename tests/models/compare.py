@@ -8,17 +8,21 @@ RTOL, ATOL, NORM = 1e-3, 1e-4, 1e-4
 
 
 def differences(
-    names: list[str], found: list[np.ndarray], expected: list[np.ndarray], again: list[np.ndarray] | None = None
+    names: list[str],
+    found: list[np.ndarray],
+    expected: list[np.ndarray],
+    again: list[np.ndarray] | None = None,
+    norm: float = NORM,
 ) -> list[str]:
     """What differs, one line per output; empty when all agree.
 
     `again` are the peer's outputs computed another way. The norm of a difference may reach what the peer differs
-    from itself by: below that there is no telling who is right.
+    from itself by: below that there is no telling who is right. Else it may be `norm` of the norm.
     """
     if len(found) != len(expected):
         return [f"found {len(found)} outputs, expected {len(expected)}"]
     rows = zip(names, found, expected, again or expected, strict=True)
-    lines = (difference(name, ours, theirs, distance(theirs, twice)) for name, ours, theirs, twice in rows)
+    lines = (difference(name, ours, theirs, distance(theirs, twice), norm) for name, ours, theirs, twice in rows)
     return [line for line in lines if line]
 
 
@@ -28,7 +32,9 @@ def distance(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.linalg.norm(one[finite].astype(np.float64) - other[finite].astype(np.float64)))
 
 
-def difference(name: str, found: np.ndarray, expected: np.ndarray, noise: float = 0) -> str | None:
+def difference(
+    name: str, found: np.ndarray, expected: np.ndarray, noise: float = 0, allowed: float = NORM
+) -> str | None:
     """What differs about one output; `noise` is a norm that the expectation itself is uncertain by."""
     if (found.dtype, found.shape) != (expected.dtype, expected.shape):
         return f"{name}: found {found.dtype}{found.shape}, expected {expected.dtype}{expected.shape}"
@@ -43,6 +49,6 @@ def difference(name: str, found: np.ndarray, expected: np.ndarray, noise: float 
     outside = int((off > ATOL + RTOL * np.abs(expected)).sum())
     norm = float(np.linalg.norm(off.astype(np.float64)))
     scale = float(np.linalg.norm(expected[np.isfinite(expected)].astype(np.float64)))
-    if outside or norm > max(NORM * scale, noise):
+    if outside or norm > max(allowed * scale, noise):
         return f"{name}: {outside} of {expected.size} outside, worst {off.max():.3g}, norm {norm:.3g} of {scale:.3g}"
     return None

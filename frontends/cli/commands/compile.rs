@@ -5,14 +5,14 @@ use crate::out;
 use crate::talk::Teller;
 use serde_json::json;
 use std::path::{Path, PathBuf};
-use weft::{Driver, Made, Model};
+use weft::{CompileOptions, Driver, Made, Model};
 use weft_backend::Emit;
 
 pub(crate) fn run(args: &CompileArgs, talk: Talk) -> Result<(), Failure> {
     let driver = args.compiling.extensions.driver()?;
     let mut teller = Teller::new(talk);
     let output = output(args)?;
-    let options = args.compiling.options();
+    let options = options(args);
     driver.plan(&options.pipeline)?;
     let model = driver.read(&args.model, &args.dims.dims()?, &mut teller)?;
     let made = match artifact(args.emit) {
@@ -28,7 +28,7 @@ pub(crate) fn run(args: &CompileArgs, talk: Talk) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The graph after all passes, as text.
+/// The graph after all passes, as text or as ONNX model.
 fn graph(
     driver: &Driver,
     model: Model,
@@ -36,11 +36,14 @@ fn graph(
     output: &Path,
     teller: &mut Teller,
 ) -> Result<Made, Failure> {
-    let options = args.compiling.options();
+    let options = options(args);
     let (plan, stem) = (driver.plan(&options.pipeline)?, model.name());
     let mut module = model.module;
     driver.optimise(&mut module, &plan, options.passes, teller)?;
-    let beside = driver.write(&module, output)?;
+    let beside = match args.emit {
+        EmitKind::Onnx => driver.write_onnx(&module, output, args.onnx.form())?,
+        _ => driver.write(&module, output)?,
+    };
     let bytes = output.metadata().map_or(0, |data| data.len());
     teller.say(&format!("written: {}", output.display()));
     Ok(Made { path: output.to_path_buf(), beside, stem, bytes })
@@ -53,8 +56,17 @@ fn artifact(emit: EmitKind) -> Option<Emit> {
         EmitKind::Obj => Some(Emit::Obj),
         EmitKind::LlvmIr => Some(Emit::LlvmIr),
         EmitKind::Asm => Some(Emit::Asm),
-        EmitKind::Weft => None,
+        EmitKind::Weft | EmitKind::Onnx => None,
     }
+}
+
+/// How the model is compiled; layouts are not chosen for what others will run.
+fn options(args: &CompileArgs) -> CompileOptions {
+    let mut compiling = args.compiling.clone();
+    if args.emit == EmitKind::Onnx && compiling.pipeline.is_none() && compiling.level >= 2 {
+        compiling.pipeline = Some("simplify".to_string());
+    }
+    compiling.options()
 }
 
 /// Where the artifact goes: as said, or under the model's name in the current folder.
@@ -66,6 +78,7 @@ fn output(args: &CompileArgs) -> Result<PathBuf, Failure> {
         EmitKind::LlvmIr => "ll",
         EmitKind::Asm => "s",
         EmitKind::Weft => "weft",
+        EmitKind::Onnx => "onnx",
     };
     let own = || PathBuf::from(args.model.file_stem().unwrap_or_default()).with_extension(extension);
     let output = args.output.clone().unwrap_or_else(own);

@@ -5,8 +5,10 @@ use crate::out;
 use crate::talk::Teller;
 use serde_json::{Value, json};
 use weft::inspect::{MemoryPlan, Summary, dot, memory_plan, summary};
+use weft::page::{History, Page, page, svg};
 use weft::{
     CompileOptions, Dims, Driver, FileKind, Model, PassOptions, Port, Ports, Runner, check_dims, file_kind,
+    files,
 };
 use weft_load::Options;
 
@@ -20,18 +22,28 @@ pub(crate) fn run(args: &InspectArgs, talk: Talk) -> Result<(), Failure> {
 
 fn model(args: &InspectArgs, talk: Talk) -> Result<(), Failure> {
     let driver = args.extensions.driver()?;
-    let plan = driver.plan(&args.pipeline)?;
+    let usual = if args.html { "O2" } else { "O0" };
+    let pipeline = args.pipeline.as_deref().unwrap_or(usual);
+    let plan = driver.plan(pipeline)?;
     // Nobody asked to be told of the work, only of its result.
     let mut teller = Teller::new(Talk { quiet: talk.quiet || !talk.verbose, ..talk });
     let read = driver.read(&args.file, &Dims::new(), &mut teller)?;
     let extents = args.dims.dims()?;
     check_dims(&read.module, &extents)?;
     let mut module = read.module.clone();
-    driver.optimise(&mut module, &plan, PassOptions::default(), &mut teller)?;
+    let mut history = History::default();
+    driver.optimise(&mut module, &plan, PassOptions::default(), &mut history)?;
     teller.rest();
     if args.dot {
-        out::print(&dot(&module));
-        return Ok(());
+        return put(args, &dot(&module));
+    }
+    if args.svg {
+        return put(args, &svg(&module.graph));
+    }
+    if args.html {
+        let (before, after) = (summary(&read.module, &extents), summary(&module, &extents));
+        let (before, after) = ((&read.module, &before), (&module, &after));
+        return put(args, &page(&Page { name: &read.name(), pipeline, before, after, history: &history }));
     }
     let summary = summary(&module, &extents);
     let memory = memory(&driver, read, &summary, &mut teller);
@@ -40,6 +52,15 @@ fn model(args: &InspectArgs, talk: Talk) -> Result<(), Failure> {
         out::json(&as_json(&summary, &memory));
     } else {
         out::print(&as_text(&summary, &memory));
+    }
+    Ok(())
+}
+
+/// Writes text where it was asked for.
+fn put(args: &InspectArgs, text: &str) -> Result<(), Failure> {
+    match &args.output {
+        Some(path) => files::write(path, text.as_bytes())?,
+        None => out::print(text),
     }
     Ok(())
 }
@@ -125,8 +146,8 @@ fn memory_text(memory: &Result<MemoryPlan, String>) -> String {
 }
 
 fn library(args: &InspectArgs, talk: Talk) -> Result<(), Failure> {
-    if args.dot {
-        return Err(Failure::Misuse("`--dot` is for models".to_string()));
+    if args.dot || args.svg || args.html {
+        return Err(Failure::Misuse("`--dot`, `--svg` and `--html` are for models".to_string()));
     }
     let runner = Runner::open(&args.file, Options { threads: 1, profile: false })?;
     let bytes = args.file.metadata().map_or(0, |data| data.len());

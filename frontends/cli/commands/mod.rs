@@ -1,12 +1,14 @@
 //! One file for each command.
 mod bench;
 mod compile;
+mod filetest;
 mod inspect;
 mod new;
 mod ops;
 mod opt;
 mod passes;
 mod plugins;
+mod reduce;
 mod rules;
 mod run;
 mod targets;
@@ -24,6 +26,8 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Test(args) => test::run(&args, talk),
         Command::Bench(args) => bench::run(&args, talk),
         Command::Opt(args) => opt::run(&args, talk),
+        Command::Reduce(args) => reduce::run(&args, talk),
+        Command::Filetest(args) => filetest::run(&args, talk),
         Command::Inspect(args) => inspect::run(&args, talk),
         Command::Passes(args) => passes::run(&args, talk),
         Command::Rules(args) => rules::run(&args, talk),

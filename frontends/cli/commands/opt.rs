@@ -26,7 +26,7 @@ pub(crate) fn run(args: &OptArgs, talk: Talk) -> Result<(), Failure> {
     if let Some(path) = &args.output {
         match args.emit {
             OptEmit::Weft => drop(driver.write(&module, path)?),
-            OptEmit::Onnx => driver.write_onnx(&module, path)?,
+            OptEmit::Onnx => drop(driver.write_onnx(&module, path, args.onnx.form())?),
         }
         watch.teller.say(&format!("written: {}", path.display()));
     }

@@ -19,8 +19,10 @@ mod filetest;
 mod folder;
 mod head;
 mod seeded;
+mod snapshot;
 
 pub use filetest::FileTest;
-pub use folder::{Failure, assert_filetests, filetests};
+pub use folder::{Failure, Tally, assert_filetests, filetests};
 pub use head::Head;
 pub use seeded::seeded_inputs;
+pub use snapshot::Snapshots;

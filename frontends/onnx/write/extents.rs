@@ -2,23 +2,89 @@
 use super::graph::GraphWriter;
 use super::parts;
 use weft_frontend::Cause;
-use weft_ir::{Atom, Attr, Dim, Tensor};
+use weft_ir::{Atom, Attr, Dim, NodeId, Tensor, Value};
+
+/// A part of a vector of extents that is read or given at once.
+enum Run {
+    Numbers(Vec<i64>),
+    /// Extents that lie side by side in the shape of a value: its name, the first axis, how many.
+    Shape(String, usize, usize),
+    Computed(Dim),
+}
 
 impl GraphWriter<'_, '_> {
+    /// Whether the vector of extents is written into the reshapes that use it, and so not at all.
+    pub(super) fn is_written_by_users(&self, extents: Value) -> bool {
+        let goes_out = self.graph.outputs().contains(&extents);
+        let is_shape = |(id, position)| position == 1 && self.target(id).is_some();
+        !goes_out && self.graph.uses(extents).into_iter().all(is_shape)
+    }
+
+    /// The shape operand of a reshape to extents as a constant: 0 where an extent stays, -1 for one that
+    /// follows from the others. `None` where that does not say enough.
+    pub(super) fn target(&self, id: NodeId) -> Option<Vec<i64>> {
+        let node = self.graph.node(id);
+        let (data, shape) = (self.graph.operand(id, 0)?, self.graph.operand(id, 1)?);
+        let is_plain = node.op == "Reshape" && node.attrs.is_empty();
+        if !is_plain || self.graph.node(shape.node).op != "weft.Extents" {
+            return None;
+        }
+        let from = self.graph.ty(data).dims.as_ref()?;
+        let to = node.results.first()?.ty.dims.as_ref()?;
+        let number = |(i, dim): (usize, &Dim)| match dim.as_fixed() {
+            Some(n) if n > 0 => n,
+            _ if from.get(i) == Some(dim) => 0,
+            _ => -1,
+        };
+        let target: Vec<i64> = to.iter().enumerate().map(number).collect();
+        (target.iter().filter(|n| **n == -1).count() <= 1).then_some(target)
+    }
+
     /// A vector of extents under that name.
     pub(super) fn extents(&mut self, dims: &[Dim], name: &str) -> Result<(), Cause> {
-        let numbers: Option<Vec<i64>> = dims.iter().map(Dim::as_fixed).collect();
-        if let Some(numbers) = numbers {
-            self.weights.push(parts::tensor(name, &Tensor::vector(&numbers)));
-            return Ok(());
+        let mut runs = self.runs(dims);
+        match (runs.len(), runs.pop()) {
+            (0, None) => self.weights.push(parts::tensor(name, &Tensor::vector::<i64>(&[]))),
+            (1, Some(Run::Numbers(numbers))) => {
+                self.weights.push(parts::tensor(name, &Tensor::vector(&numbers)))
+            }
+            (1, Some(Run::Shape(value, axis, count))) => self.shape(&value, (axis, count), name)?,
+            (_, last) => {
+                let runs = runs.into_iter().chain(last);
+                let elements = runs.map(|run| self.run(run)).collect::<Result<Vec<_>, _>>()?;
+                let elements: Vec<&str> = elements.iter().map(String::as_str).collect();
+                self.step("Concat", &elements, vec![parts::attribute("axis", &Attr::Int(0))?], name);
+            }
         }
-        let mut elements = Vec::with_capacity(dims.len());
-        for dim in dims {
-            elements.push(self.extent(dim)?);
-        }
-        let elements: Vec<&str> = elements.iter().map(String::as_str).collect();
-        self.step("Concat", &elements, vec![parts::attribute("axis", &Attr::Int(0))?], name);
         Ok(())
+    }
+
+    /// The extents in as few parts as can be.
+    fn runs(&self, dims: &[Dim]) -> Vec<Run> {
+        let mut runs = Vec::new();
+        for dim in dims {
+            let place = dim.as_symbol().and_then(|name| self.symbols.get(name));
+            match (runs.last_mut(), dim.as_fixed(), place) {
+                (Some(Run::Numbers(numbers)), Some(number), _) => numbers.push(number),
+                (_, Some(number), _) => runs.push(Run::Numbers(vec![number])),
+                (Some(Run::Shape(value, first, count)), _, Some((of, axis)))
+                    if value == of && *first + *count == *axis =>
+                {
+                    *count += 1;
+                }
+                (_, _, Some((value, axis))) => runs.push(Run::Shape(value.clone(), *axis, 1)),
+                _ => runs.push(Run::Computed(dim.clone())),
+            }
+        }
+        runs
+    }
+
+    fn run(&mut self, run: Run) -> Result<String, Cause> {
+        match run {
+            Run::Numbers(numbers) => Ok(self.numbers(&numbers)),
+            Run::Shape(value, axis, count) => self.read(value, axis, count),
+            Run::Computed(dim) => self.extent(&dim),
+        }
     }
 
     /// The name of a vector of one element, the extent.
@@ -43,7 +109,10 @@ impl GraphWriter<'_, '_> {
 
     fn atom(&mut self, atom: &Atom) -> Result<String, Cause> {
         let (op, a, b) = match atom {
-            Atom::Symbol(name) => return self.read(name),
+            Atom::Symbol(name) => {
+                let (value, axis) = self.symbol(name)?;
+                return self.read(value, axis, 1);
+            }
             Atom::Div(a, b) => return self.quotient(a, b),
             Atom::Mod(a, b) => ("Mod", a, b),
             Atom::Min(a, b) => ("Min", a, b),
@@ -61,19 +130,33 @@ impl GraphWriter<'_, '_> {
         Ok(self.joined("Div", Some(whole), b))
     }
 
-    /// The extent of that name, read from a value that has it.
-    fn read(&mut self, name: &str) -> Result<String, Cause> {
-        let (value, axis) = self.symbol(name)?;
-        let output = self.shared.names.unique(&format!("extent/{name}"));
-        let int = |name: &str, number: usize| parts::attribute(name, &Attr::Int(number as i64));
-        let attributes = vec![int("start", axis)?, int("end", axis + 1)?];
-        self.step("Shape", &[&value], attributes, &output);
+    /// Neighbouring extents of a value; read once in each graph.
+    fn read(&mut self, value: String, axis: usize, count: usize) -> Result<String, Cause> {
+        let key = (value, axis, count);
+        if let Some(known) = self.extents_read.get(&key) {
+            return Ok(known.clone());
+        }
+        let output = self.shared.names.unique(&format!("extent/{}/{axis}", key.0));
+        self.shape(&key.0, (axis, count), &output)?;
+        self.extents_read.insert(key, output.clone());
         Ok(output)
     }
 
+    fn shape(&mut self, value: &str, (axis, count): (usize, usize), output: &str) -> Result<(), Cause> {
+        let int = |name: &str, number: usize| parts::attribute(name, &Attr::Int(number as i64));
+        let attributes = vec![int("start", axis)?, int("end", axis + count)?];
+        self.step("Shape", &[value], attributes, output);
+        Ok(())
+    }
+
     fn number(&mut self, number: i64) -> String {
-        let name = self.shared.names.unique(&format!("extent/{number}"));
-        self.weights.push(parts::tensor(&name, &Tensor::vector(&[number])));
+        self.numbers(&[number])
+    }
+
+    pub(super) fn numbers(&mut self, numbers: &[i64]) -> String {
+        let stem: Vec<String> = numbers.iter().map(i64::to_string).collect();
+        let name = self.shared.names.unique(&format!("extent/{}", stem.join("x")));
+        self.weights.push(parts::tensor(&name, &Tensor::vector(numbers)));
         name
     }
 

@@ -16,13 +16,18 @@ const NOT_WRITTEN: &[(&str, &str)] = &[("Loop", "carried"), ("Scan", "scanned"),
 const REGIONS: &[(&str, &[&str])] =
     &[("If", &["then_branch", "else_branch"]), ("Loop", &["body"]), ("Scan", &["body"])];
 
+/// Operands, results and attributes of a node.
+type Message = (Vec<String>, Vec<String>, Vec<AttributeProto>);
+
 /// A graph being written.
 pub(super) struct GraphWriter<'s, 'a> {
     pub(super) shared: &'s mut Shared<'a>,
     pub(super) symbols: Symbols,
     pub(super) nodes: Vec<NodeProto>,
     pub(super) weights: Vec<TensorProto>,
-    graph: &'a Graph,
+    /// What extents that were read from a shape are called: the value, the first axis, how many.
+    pub(super) extents_read: BTreeMap<(String, usize, usize), String>,
+    pub(super) graph: &'a Graph,
     /// What each value is called.
     names: BTreeMap<Value, String>,
     inputs: Vec<ValueInfoProto>,
@@ -30,8 +35,9 @@ pub(super) struct GraphWriter<'s, 'a> {
 
 impl<'s, 'a> GraphWriter<'s, 'a> {
     fn new(graph: &'a Graph, shared: &'s mut Shared<'a>, symbols: Symbols) -> Self {
-        let (nodes, weights, names, inputs) = (Vec::new(), Vec::new(), BTreeMap::new(), Vec::new());
-        Self { shared, symbols, nodes, weights, graph, names, inputs }
+        let (nodes, weights, inputs) = (Vec::new(), Vec::new(), Vec::new());
+        let (extents_read, names) = (BTreeMap::new(), BTreeMap::new());
+        Self { shared, symbols, nodes, weights, extents_read, graph, names, inputs }
     }
 
     /// The main graph, whose inputs and outputs keep their names.
@@ -142,6 +148,7 @@ impl<'s, 'a> GraphWriter<'s, 'a> {
                 self.shared.opset = self.shared.opset.max(opset::needed(node, &[]));
                 self.weights.push(parts::tensor(name, tensor));
             }
+            ("weft.Extents", ..) if self.is_written_by_users(Value { node: id, slot: 0 }) => {}
             ("weft.Extents", Some(Attr::Dims(dims)), Some(name)) => self.extents(dims, name)?,
             _ => self.operator(id, node, names.clone())?,
         }
@@ -159,6 +166,9 @@ impl<'s, 'a> GraphWriter<'s, 'a> {
             .iter()
             .map(|o| o.map_or_else(String::new, |v| self.names[&v].clone()))
             .collect();
+        if let (Some(target), Some(shape)) = (self.target(id), input.get_mut(1)) {
+            *shape = self.numbers(&target);
+        }
         let captured = input.split_off(own_operands(def, node, input.len()));
         let mut attribute = attributes(node)?;
         attribute.extend(self.regions(node, &captured)?);
@@ -166,11 +176,25 @@ impl<'s, 'a> GraphWriter<'s, 'a> {
             let scanned = Attrs { def, node }.int("scanned");
             attribute.push(parts::attribute("num_scan_inputs", &Attr::Int(scanned))?);
         }
+        if is_channels_last(node) {
+            let rank = self.graph.operand(id, 0).and_then(|value| self.graph.ty(value).rank());
+            return self.turned(id, node, (input, output, attribute), rank.unwrap_or(0));
+        }
+        self.call_of(id, node, (input, output, attribute))
+    }
+
+    /// The node itself, or what it means in an opset that has not got it.
+    fn call_of(&mut self, id: NodeId, node: &Node, message: Message) -> Result<(), Cause> {
+        let (input, output, attribute) = message;
         let (domain, op_type) = node.op.as_str().rsplit_once('.').unwrap_or(("", node.op.as_str()));
         if domain.is_empty() {
             let types: Vec<_> =
                 self.graph.operands(id).iter().flatten().map(|v| self.graph.ty(*v).dtype).collect();
-            self.shared.opset = self.shared.opset.max(opset::needed(node, &types));
+            let needed = opset::needed(node, &types);
+            if needed > self.shared.newest {
+                return self.expand(id, &input, &output, needed);
+            }
+            self.shared.opset = self.shared.opset.max(needed);
         } else {
             self.shared.domains.insert(domain.to_string(), 1);
         }
@@ -183,6 +207,28 @@ impl<'s, 'a> GraphWriter<'s, 'a> {
             attribute,
             ..Default::default()
         });
+        Ok(())
+    }
+
+    /// A node with its channels last, between transpositions.
+    fn turned(&mut self, id: NodeId, node: &Node, message: Message, rank: usize) -> Result<(), Cause> {
+        let (mut input, mut output, attribute) = message;
+        let (Some(first), Some(result)) = (input.first_mut(), output.first_mut()) else {
+            return Err(Cause::unsupported("channels last, without operand or result"));
+        };
+        let perm = |perm: Vec<i64>| Ok::<_, Cause>(vec![parts::attribute("perm", &Attr::Ints(perm))?]);
+        let rank = rank as i64;
+        let to_first = [0, rank - 1].into_iter().chain(1..rank - 1).collect();
+        let to_last = std::iter::once(0).chain(2..rank).chain([1]).collect();
+        let (before, after) = (
+            self.shared.names.unique(&format!("{result}/nchw/in")),
+            self.shared.names.unique(&format!("{result}/nchw")),
+        );
+        let last = std::mem::replace(result, after.clone());
+        self.step("Transpose", &[first.as_str()], perm(to_first)?, &before);
+        *first = before;
+        self.call_of(id, node, (input, output, attribute))?;
+        self.step("Transpose", &[&after], perm(to_last)?, &last);
         Ok(())
     }
 
@@ -235,13 +281,17 @@ fn own_operands(def: &OpDef, node: &Node, operands: usize) -> usize {
     own.min(operands)
 }
 
+/// Whether the channels of a node are last; ONNX has them first.
+fn is_channels_last(node: &Node) -> bool {
+    matches!(node.attrs.get("layout"), Some(Attr::Str(layout)) if layout == "nhwc")
+}
+
 fn attributes(node: &Node) -> Result<Vec<AttributeProto>, Cause> {
     let op = node.op.as_str();
-    let written = node.attrs.iter().filter(|(name, _)| !NOT_WRITTEN.contains(&(op, name.as_str())));
-    written
-        .map(|(name, attr)| match (name.as_str(), attr) {
-            ("layout", Attr::Str(layout)) => Err(Cause::Unsupported(format!("layout {layout}"))),
-            _ => parts::attribute(name, attr),
-        })
-        .collect()
+    let layout = |name: &str, attr: &Attr| name == "layout" && matches!(attr, Attr::Str(_));
+    let written = node
+        .attrs
+        .iter()
+        .filter(|(name, attr)| !NOT_WRITTEN.contains(&(op, name.as_str())) && !layout(name, attr));
+    written.map(|(name, attr)| parts::attribute(name, attr)).collect()
 }

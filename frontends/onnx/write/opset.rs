@@ -6,6 +6,19 @@ use weft_ir::{Attr, DType, Node};
 /// themselves, but for what the tables say.
 pub(super) const OLDEST: i64 = 18;
 
+/// The version of the file format that came with an opset; older readers refuse newer ones.
+pub(super) fn ir_version(opset: i64) -> i64 {
+    match opset {
+        ..19 => 8,
+        19..21 => 9,
+        21..23 => 10,
+        23 => 11,
+        24 => 12,
+        25..28 => 13,
+        28.. => 14,
+    }
+}
+
 /// Attributes that came after their operators, and when.
 const ATTRIBUTES: &[(&str, &str, i64)] = &[
     ("Attention", "left_window_size", 25),

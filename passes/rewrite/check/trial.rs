@@ -7,7 +7,7 @@ use weft_ir::text::{Style, print};
 use weft_ir::{Module, OpSet, Value, verify};
 use weft_passes::rule::RewriteRule;
 use weft_passes::{
-    Budget, Declined, Manager, Observer, Outcome, PassContext, PassInfo, PassKind, Plan, PlanStep, VerifyEach,
+    Budget, Declined, Manager, Observer, Outcome, PassContext, PassInfo, PassKind, Plan, VerifyEach,
 };
 
 /// What became of one instance.
@@ -71,7 +71,7 @@ fn rewritten(
 ) -> Result<Option<Module>, String> {
     let mut module = instance.module.clone();
     let context = PassContext { ops, evaluate: None, legality: None };
-    let plan = Plan { steps: vec![PlanStep::Pass(INFO, Box::new(Greedy::new(vec![rule.clone()])))] };
+    let plan = Plan::of(INFO, Box::new(Greedy::new(vec![rule.clone()])));
     let mut manager = Manager { context, observer, budget: Budget::at_most(1), verify_each: VerifyEach::No };
     let outcome = manager.run(&mut module, &plan).map_err(|error| error.to_string())?;
     if outcome == Outcome::Unchanged {

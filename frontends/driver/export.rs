@@ -1,0 +1,56 @@
+//! Modules as ONNX files.
+use crate::error::Error;
+use crate::files;
+use std::io::{Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use weft_ir::{Module, OpSet};
+use weft_onnx::{WriteOptions, Written};
+
+/// How an ONNX model is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct OnnxForm {
+    /// The opset; unless given, the oldest that has all the module needs.
+    pub opset: Option<i64>,
+    /// Where the weights go.
+    pub data: DataPlace,
+}
+
+/// Where the weights of an ONNX model go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DataPlace {
+    /// Into the model, unless it would grow larger than a file of this format may be.
+    #[default]
+    Inside,
+    /// Into a file beside it.
+    Beside,
+}
+
+/// Writes a model, and its weights beside it if they are to be there.
+pub(crate) fn write(
+    module: &Module,
+    ops: &OpSet,
+    path: &Path,
+    form: OnnxForm,
+) -> Result<Vec<PathBuf>, Error> {
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(".data");
+    let options = WriteOptions::beside(name.to_string_lossy().into_owned());
+    let inline_bytes = if form.data == DataPlace::Beside { 0 } else { options.inline_bytes };
+    let options = WriteOptions { opset: form.opset, inline_bytes, ..options };
+    let Written { model, data } = weft_onnx::write(module, ops, &options)?;
+    let mut beside = Vec::new();
+    if !data.is_empty() {
+        let place = path.with_file_name(&options.data_file);
+        files::replace(&place, |at| {
+            let mut file = std::fs::File::create(at)?;
+            for (offset, bytes) in &data {
+                file.seek(SeekFrom::Start(*offset))?;
+                file.write_all(bytes)?;
+            }
+            Ok(())
+        })?;
+        beside.push(place);
+    }
+    files::write(path, &model)?;
+    Ok(beside)
+}
