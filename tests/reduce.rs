@@ -6,7 +6,9 @@ use weft::Driver;
 use weft::reduce::{Check, Fault, Reduced, reduce};
 use weft_ir::text::{NoWeights, Style, print};
 use weft_ir::{Module, NodeId, OpSet, Stage};
-use weft_passes::{Declined, EachNode, PassInfo, PassKind, Registry, Rewriter, node};
+use weft_passes::{
+    Declined, EachNode, PassInfo, PassKind, Plugin, PluginInfo, RegisterError, Registrar, Rewriter, node,
+};
 
 /// Takes the difference of an exponential and a root the wrong way around.
 const WRONG: PassInfo = PassInfo {
@@ -15,7 +17,7 @@ const WRONG: PassInfo = PassInfo {
     options: &[],
     kind: PassKind::Exact,
     accepts: (Stage::Canonical, Stage::Lowered),
-    build: |_| Ok(Box::new(EachNode(wrong))),
+    build: &|_| Ok(Box::new(EachNode(wrong))),
 };
 
 fn wrong(g: &mut Rewriter<'_>, id: NodeId) -> Result<(), Declined> {
@@ -31,7 +33,7 @@ fn wrong(g: &mut Rewriter<'_>, id: NodeId) -> Result<(), Declined> {
 /// Gives a value a type that it has not.
 const BREAKS: PassInfo = PassInfo {
     name: "plant-breach",
-    build: |_| {
+    build: &|_| {
         Ok(Box::new(EachNode(|g, id| {
             if g.applies(id, "Softmax") && !g.node(id).attrs.contains_key("axis") {
                 g.set_attr(id, "axis", Some(weft_ir::Attr::Int(7)));
@@ -42,12 +44,24 @@ const BREAKS: PassInfo = PassInfo {
     ..WRONG
 };
 
+/// Brings both in.
+struct Faulty;
+
+impl Plugin for Faulty {
+    fn info(&self) -> PluginInfo {
+        PluginInfo { name: "faulty", version: "1", summary: "passes that should not be" }
+    }
+
+    fn register(&self, registrar: &mut Registrar) -> Result<(), RegisterError> {
+        registrar.passes(&[(WRONG, ""), (BREAKS, "")]);
+        Ok(())
+    }
+}
+
 fn driver() -> Driver {
-    let mut registry = Registry::default();
-    weft_library::register(&mut registry).unwrap();
-    registry.add(WRONG).unwrap();
-    registry.add(BREAKS).unwrap();
-    Driver::with(registry)
+    let mut driver = Driver::new().unwrap();
+    driver.add(&Faulty).unwrap();
+    driver
 }
 
 /// Five hundred nodes in a braid of four strands, the pattern somewhere in the middle of one.
