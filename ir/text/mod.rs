@@ -36,6 +36,7 @@ mod weights;
 
 pub use dims::{parse_dim, parse_type};
 pub use lex::{Cursor, ParseError, Token};
+pub use literal::tensor_text;
 pub use parse::MAX_REGIONS;
 pub use print::{Style, Weights, print, print_node};
 pub use quote::{quote, quote_name, quote_word};

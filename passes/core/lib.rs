@@ -46,5 +46,5 @@ pub use perm::Perm;
 pub use pipeline::{Pipeline, PipelineError, Plan, PlanStep, Step};
 pub use polynomial::Polynomial;
 pub use registry::{PipelineInfo, RegisterError, Registry};
-pub use reshape::{Elided, Group, groups, shape_operand};
+pub use reshape::{Elided, Group, ShapeData, groups, shape_data, shape_operand};
 pub use rewriter::{Rewriter, node};
