@@ -21,6 +21,9 @@ enum Payload {
     Strings(Vec<String>),
 }
 
+/// A constant that is one number everywhere is small; larger ones are not read to find that out.
+const LARGEST_UNIFORM: u64 = 1 << 16;
+
 /// Why bytes do not make a tensor.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TensorError {
@@ -204,6 +207,16 @@ impl Tensor {
     /// The only element as `f64`, if there is just one.
     pub fn as_scalar(&self) -> Option<f64> {
         if self.len() == 1 { self.to_f64s()?.first().copied() } else { None }
+    }
+
+    /// The number that all elements are, if they are one number. Large tensors are not looked at.
+    pub fn as_uniform(&self) -> Option<f64> {
+        if self.len() > LARGEST_UNIFORM {
+            return None;
+        }
+        let elements = self.to_f64s()?;
+        let first = *elements.first()?;
+        elements.iter().all(|x| *x == first).then_some(first)
     }
 
     fn int_at(&self, index: u64) -> Option<i64> {

@@ -112,6 +112,30 @@ impl DType {
         matches!(self.kind(), Kind::Signed | Kind::Unsigned)
     }
 
+    /// Whether every number of another type is one of this type; false also where it cannot be told.
+    pub fn holds(self, other: DType) -> bool {
+        let digits = match self {
+            DType::F64 => 53,
+            DType::F32 => 24,
+            DType::F16 => 11,
+            DType::Bf16 => 8,
+            _ => 0,
+        };
+        match (self.kind(), other.kind()) {
+            _ if self == other => true,
+            (Kind::Float, Kind::Float) => {
+                matches!(other, DType::F16 | DType::Bf16) && digits >= 24
+                    || (self, other) == (DType::F64, DType::F32)
+            }
+            (Kind::Float, Kind::Signed | Kind::Unsigned) => digits >= other.bits(),
+            (Kind::Signed, Kind::Signed) | (Kind::Unsigned, Kind::Unsigned) => self.bits() >= other.bits(),
+            (Kind::Signed, Kind::Unsigned) => self.bits() > other.bits(),
+            (Kind::Float, Kind::Bool) => digits > 0,
+            (Kind::Signed | Kind::Unsigned, Kind::Bool) => true,
+            _ => false,
+        }
+    }
+
     /// Bytes that `elements` of this type take, packed; `None` when it overflows.
     pub fn bytes(self, elements: u64) -> Option<u64> {
         Some(elements.checked_mul(u64::from(self.bits()))?.div_ceil(8))

@@ -17,8 +17,8 @@ pub(super) fn is_inline(tensor: &Tensor) -> bool {
     tensor.dtype() == DType::String || tensor.len() <= INLINE
 }
 
-/// A small tensor: `f32[2]{1.0, 2.5}`.
-pub(super) fn tensor_text(tensor: &Tensor) -> String {
+/// The text of a small tensor: `f32[2]{1.0, 2.5}`.
+pub fn tensor_text(tensor: &Tensor) -> String {
     let dims: Vec<String> = tensor.dims().iter().map(u64::to_string).collect();
     format!("{}[{}]{{{}}}", tensor.dtype(), dims.join(", "), element_texts(tensor).join(", "))
 }

@@ -37,6 +37,7 @@ mod weights;
 
 pub use dims::{parse_dim, parse_type};
 pub use lex::{Cursor, ParseError, Token};
+pub use literal::tensor_text;
 pub use operator::parse_operators;
 pub use parse::MAX_REGIONS;
 pub use print::{Style, Weights, print, print_attr, print_node};

@@ -51,20 +51,36 @@ fn divides(a: &Dim, b: &Dim) -> bool {
     }
 }
 
-/// A value that holds these extents, as `Reshape` and `Expand` take it: a constant where all are
-/// numbers, `-1` for a single unknown one where `elided`, else computed from the inputs' shapes.
-pub fn shape_operand(g: &mut Rewriter<'_>, dims: &[Dim], elided: Elided) -> Result<Value, Declined> {
+/// Extents as data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ShapeData {
+    /// Numbers, of which one may be -1.
+    Numbers(Vec<i64>),
+    /// Extents that are computed from the shapes of the inputs.
+    Extents(Vec<Dim>),
+}
+
+/// Extents as data: numbers where all are, `-1` for a single unknown one where `elided`, else
+/// computed from the inputs' shapes, which must bind them.
+pub fn shape_data(dims: &[Dim], elided: Elided, bound: &dyn Fn(&Dim) -> bool) -> Result<ShapeData, Declined> {
     let fixed: Vec<Option<i64>> = dims.iter().map(Dim::as_fixed).collect();
     let open = fixed.iter().filter(|d| d.is_none()).count();
     let unclear = fixed.contains(&Some(0));
     if open == 0 || (open == 1 && !unclear && elided == Elided::Allowed) {
-        let numbers: Vec<i64> = fixed.into_iter().map(|d| d.unwrap_or(-1)).collect();
-        return g.constant(Tensor::vector(&numbers));
+        return Ok(ShapeData::Numbers(fixed.into_iter().map(|d| d.unwrap_or(-1)).collect()));
     }
-    if !dims.iter().all(|dim| g.is_bound(dim)) {
-        return Err("the shape is decided at run time".into());
+    match dims.iter().all(bound) {
+        true => Ok(ShapeData::Extents(dims.to_vec())),
+        false => Err("the shape is decided at run time".into()),
     }
-    g.add(node("weft.Extents", [("value", Attr::Dims(dims.to_vec()))]), &[])
+}
+
+/// A value that holds these extents, as `Reshape` and `Expand` take it; see [`shape_data`].
+pub fn shape_operand(g: &mut Rewriter<'_>, dims: &[Dim], elided: Elided) -> Result<Value, Declined> {
+    match shape_data(dims, elided, &|dim| g.is_bound(dim))? {
+        ShapeData::Numbers(numbers) => g.constant(Tensor::vector(&numbers)),
+        ShapeData::Extents(dims) => g.add(node("weft.Extents", [("value", Attr::Dims(dims))]), &[]),
+    }
 }
 
 /// Whether one extent may be written as `-1`.

@@ -6,7 +6,6 @@
 //! An operator goes only where element type and every extent of operand and result are certainly
 //! the same, so broadcasting constants and extents decided at run time are left alone. `x + 0`
 //! turns a negative zero positive and `x` does not; nothing else differs.
-use weft_ir::types::Kind;
 use weft_ir::{DType, NodeId, Stage, Value};
 use weft_passes::{Declined, EachNode, PassInfo, PassKind, Rewriter};
 
@@ -60,8 +59,7 @@ fn neutral(g: &Rewriter<'_>, id: NodeId) -> Option<Value> {
     let (operand, constant) = g.with_constant(id)?;
     let wanted = if matches!(g.node(id).op.as_str(), "Add" | "Sub") { 0.0 } else { 1.0 };
     let data = g.data(constant)?;
-    let uniform = data.len() <= 1 << 16 && data.to_f64s()?.iter().all(|x| *x == wanted);
-    (uniform && !data.is_empty() && g.same_type(operand, g.result(id))).then_some(operand)
+    (data.as_uniform() == Some(wanted) && g.same_type(operand, g.result(id))).then_some(operand)
 }
 
 /// `Cast(Cast(x))` where the first one loses nothing.
@@ -72,7 +70,7 @@ fn skip_cast(g: &mut Rewriter<'_>, id: NodeId) -> Result<(), Declined> {
     let inner = g.operand(id, 0).and_then(|v| g.made_by(v, "Cast"));
     let Some(source) = inner.and_then(|inner| g.operand(inner, 0)) else { return Ok(()) };
     let between = g.operand(id, 0).map_or(DType::F32, |v| g.dtype(v));
-    if !holds(between, g.dtype(source)) {
+    if !between.holds(g.dtype(source)) {
         return Err("the first cast rounds".into());
     }
     if g.same_type(source, g.result(id)) {
@@ -81,26 +79,4 @@ fn skip_cast(g: &mut Rewriter<'_>, id: NodeId) -> Result<(), Declined> {
         g.set_operands(id, vec![Some(source)]);
     }
     Ok(())
-}
-
-/// Whether every number of `small` is one of `large`.
-fn holds(large: DType, small: DType) -> bool {
-    let digits = |ty: DType| match ty {
-        DType::F64 => 53,
-        DType::F32 => 24,
-        DType::F16 => 11,
-        DType::Bf16 => 8,
-        _ => ty.bits(),
-    };
-    match (large.kind(), small.kind()) {
-        _ if large == small => true,
-        (Kind::Float, Kind::Float) => {
-            matches!((large, small), (DType::F64, _) | (DType::F32, DType::F16 | DType::Bf16))
-        }
-        (Kind::Float, Kind::Signed | Kind::Unsigned) => digits(large) >= small.bits() && large.bits() > 8,
-        (Kind::Signed, Kind::Signed) | (Kind::Unsigned, Kind::Unsigned) => large.bits() >= small.bits(),
-        (Kind::Signed, Kind::Unsigned) => large.bits() > small.bits(),
-        (Kind::Float | Kind::Signed | Kind::Unsigned, Kind::Bool) => true,
-        _ => false,
-    }
 }

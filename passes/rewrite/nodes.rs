@@ -7,14 +7,8 @@ use weft_passes::rule::{AttrPattern, Made, Pattern};
 
 /// Whether a constant consists of this number alone.
 pub(crate) fn is_number(g: &Rewriter<'_>, value: Value, number: f64) -> bool {
-    let Some(tensor) = g.data(value).filter(|tensor| tensor.len() <= LARGEST && !tensor.is_empty()) else {
-        return false;
-    };
-    tensor.to_f64s().is_some_and(|elements| elements.iter().all(|x| *x == number))
+    g.data(value).is_some_and(|tensor| tensor.as_uniform() == Some(number))
 }
-
-/// Larger constants are not searched for numbers.
-const LARGEST: u64 = 1 << 16;
 
 /// Binds what a node's attributes stand for; false if they are not what is looked for.
 pub(crate) fn attributes(g: &Rewriter<'_>, value: Value, made: &Made, binding: &mut Binding) -> bool {

@@ -1,6 +1,7 @@
 //! A rule file as it is written, before anything in it is looked up.
 use std::ops::Range;
-use weft_ir::DType;
+use std::sync::Arc;
+use weft_ir::{DType, Tensor};
 use weft_passes::rule::Aim;
 
 /// A file.
@@ -139,6 +140,8 @@ pub enum What {
     Text(String),
     /// `f32`
     Type(DType),
+    /// `f32[2]{1.0, 2.5}`
+    Tensor(Arc<Tensor>),
     /// `[0, 2]`
     List(Vec<Expr>),
     /// `?y = Relu(?x)`

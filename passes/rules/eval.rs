@@ -1,6 +1,7 @@
 //! Terms and conditions: computed from what an engine found.
 use crate::ast::Comparison;
-use weft_ir::{DType, Dim};
+use std::sync::Arc;
+use weft_ir::{DType, Dim, Tensor};
 use weft_passes::Declined;
 use weft_passes::rule::{Datum, Function, Kind, Match, Var};
 
@@ -11,6 +12,7 @@ pub(crate) enum Term {
     Float(f64),
     Text(String),
     Type(DType),
+    Tensor(Arc<Tensor>),
     /// A list of integers, numbers, extents or texts.
     List(Kind, Vec<Term>),
     Value(Var),
@@ -29,6 +31,7 @@ impl Term {
             Term::Float(x) => Ok(Datum::Float(*x)),
             Term::Text(x) => Ok(Datum::Text(x.clone())),
             Term::Type(x) => Ok(Datum::Type(*x)),
+            Term::Tensor(x) => Ok(Datum::Tensor(x.clone())),
             Term::Value(var) => found.values.get(var).map(|v| Datum::Value(*v)).ok_or_else(|| missing(var)),
             Term::Values(var) => {
                 found.lists.get(var).map(|v| Datum::Values(v.clone())).ok_or_else(|| missing(var))
@@ -63,7 +66,7 @@ impl Term {
                 terms.iter().for_each(|term| term.variables(into));
             }
             Term::As(_, term) => term.variables(into),
-            Term::Int(_) | Term::Float(_) | Term::Text(_) | Term::Type(_) => {}
+            Term::Int(_) | Term::Float(_) | Term::Text(_) | Term::Type(_) | Term::Tensor(_) => {}
         }
     }
 }

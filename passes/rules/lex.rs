@@ -75,6 +75,29 @@ impl<'t> Lexer<'t> {
         self.before
     }
 
+    /// The text from the current token to the next `}`, if `[` stands right behind the token.
+    pub(crate) fn braced(&self) -> Option<&'t str> {
+        let rest = self.text.get(self.at..)?;
+        let behind = self.text.get(self.end..)?;
+        let (mut quoted, mut escaped) = (false, false);
+        let end = rest.char_indices().find(|(_, c)| {
+            match (escaped, *c) {
+                (true, _) => escaped = false,
+                (false, '\\') => escaped = quoted,
+                (false, '"') => quoted = !quoted,
+                _ => {}
+            }
+            *c == '}' && !quoted
+        });
+        behind.starts_with('[').then_some(rest.get(..=end?.0)?)
+    }
+
+    /// Goes on to the token that begins so many bytes behind the current one.
+    pub(crate) fn skip(&mut self, length: usize) -> Result<(), Slip> {
+        self.end = self.at + length;
+        self.advance()
+    }
+
     /// Goes on to the next token. After an error it goes on behind what was wrong.
     pub(crate) fn advance(&mut self) -> Result<(), Slip> {
         self.before = self.end;

@@ -21,7 +21,8 @@
 //! * `_` is an absent operand; operands that are not written are absent, too;
 //! * `..?xs` is any number of operands, in front of or behind those that are written;
 //! * `1` or `0.5` is a constant of such elements, whatever its shape; where it is put in, it has the
-//!   element type of the last operand beside it that is no number. `[0, 2]` is a vector of `i64`;
+//!   element type of the last operand beside it that is no number. `[0, 2]` is a vector of `i64`,
+//!   and `f32[2]{1.0, 2.5}` a constant with all it has;
 //! * `{axis = ?a}` is an attribute. Those that are not written have their defaults; `..?more` stands
 //!   for all of them;
 //! * `Split(?x, ?s)[1]` is the second result.

@@ -2,7 +2,9 @@
 use crate::ast::{Call, Comparison, ConditionText, Expr, Name, RuleFile, RuleText, Span, Ways, What};
 use crate::error::Slip;
 use crate::lex::{Lexer, Token};
+use std::sync::Arc;
 use weft_ir::DType;
+use weft_ir::text::Cursor;
 use weft_passes::rule::Aim;
 
 /// How deep expressions may nest; deeper ones are no rules but attacks.
@@ -177,6 +179,11 @@ impl<'t> Reader<'t> {
 
     /// An element type, or the application of what has this name.
     fn worded(&mut self, word: &str) -> Parsed<What> {
+        if DType::parse(word).is_some()
+            && let Some(text) = self.lexer.braced()
+        {
+            return self.tensor(text);
+        }
         self.lexer.advance()?;
         if !self.eat("(")? {
             let dtype = DType::parse(word).map(What::Type);
@@ -199,6 +206,14 @@ impl<'t> Reader<'t> {
             self.mark("]")?;
         }
         Ok(What::Call(call))
+    }
+
+    /// A small tensor, as graphs have it.
+    fn tensor(&mut self, text: &str) -> Parsed<What> {
+        let tensor = Cursor::new(text).and_then(|mut cursor| cursor.tensor());
+        let tensor = tensor.map_err(|error| Slip::new(self.lexer.at(), error.message))?;
+        self.lexer.skip(text.len())?;
+        Ok(What::Tensor(Arc::new(tensor)))
     }
 
     fn attrs(&mut self, call: &mut Call) -> Parsed<()> {

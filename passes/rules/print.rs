@@ -1,7 +1,7 @@
 //! From what a rule file says back to its text.
 use crate::ast::{Call, ConditionText, Expr, RuleFile, RuleText, Ways, What};
 use std::fmt::{self, Display};
-use weft_ir::text::quote;
+use weft_ir::text::{quote, tensor_text};
 use weft_passes::rule::Aim;
 
 /// The text of a file; it reads back to the same file.
@@ -95,6 +95,7 @@ impl Display for Expr {
             What::Float(x) => write!(f, "{x:?}"),
             What::Text(text) => f.write_str(&quote(text)),
             What::Type(dtype) => write!(f, "{dtype}"),
+            What::Tensor(tensor) => f.write_str(&tensor_text(tensor)),
             What::List(items) => write!(f, "[{}]", Joined(items)),
             What::Named(name, expr) => write!(f, "?{} = {expr}", name.text),
             What::Call(call) => write!(f, "{call}"),

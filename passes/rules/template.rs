@@ -5,7 +5,7 @@ use std::sync::Arc;
 use weft_ir::op::Presence;
 use weft_ir::{Attr, Def, Dim, Fact, InferCx, Node, OpDef, OpName, Tensor, TensorType};
 use weft_passes::rule::{Datum, Match, NewNode, Replacement, Source, Var};
-use weft_passes::{Declined, floats, integers};
+use weft_passes::{Declined, Elided, ShapeData, floats, integers, shape_data};
 
 /// A value that is put in.
 #[derive(Debug, Clone)]
@@ -150,18 +150,14 @@ impl<'m, 'a> Building<'m, 'a> {
     /// Extents as an operand: numbers as a constant, one unknown among those of a `Reshape` as -1,
     /// others computed from the shapes of the inputs.
     fn shape(&mut self, made: &NewMade, dims: Vec<Dim>) -> Result<(Source, Fact), Declined> {
-        let fixed: Vec<Option<i64>> = dims.iter().map(Dim::as_fixed).collect();
-        let open = fixed.iter().filter(|extent| extent.is_none()).count();
-        let elided = made.def.name == "Reshape" && open == 1 && !fixed.contains(&Some(0));
-        if open == 0 || elided {
-            let numbers: Vec<i64> = fixed.into_iter().map(|extent| extent.unwrap_or(-1)).collect();
-            return self.constant(made, Tensor::vector(&numbers));
+        let elided = if made.def.name == "Reshape" { Elided::Allowed } else { Elided::Forbidden };
+        match shape_data(&dims, elided, self.found.bound)? {
+            ShapeData::Numbers(numbers) => self.constant(made, Tensor::vector(&numbers)),
+            ShapeData::Extents(dims) => {
+                let attrs = BTreeMap::from([("value".to_string(), Attr::Dims(dims))]);
+                self.add(made.extents, attrs, Vec::new(), 0)
+            }
         }
-        if !dims.iter().all(|dim| (self.found.bound)(dim)) {
-            return Err("the shape is decided at run time".into());
-        }
-        let attrs = BTreeMap::from([("value".to_string(), Attr::Dims(dims))]);
-        self.add(made.extents, attrs, Vec::new(), 0)
     }
 
     /// Adds a node and infers it.

@@ -125,10 +125,7 @@ fn of<'d, 'a>(given: Given<'d, 'a>, ask: impl Fn(&Bound<'a>) -> Answer<'a>) -> A
 
 /// The number that a constant is everywhere.
 fn number(value: &Bound<'_>) -> Option<f64> {
-    let tensor = value.fact.constant.as_ref().filter(|tensor| tensor.len() <= 1 << 16)?;
-    let elements = tensor.to_f64s()?;
-    let first = *elements.first()?;
-    elements.iter().all(|x| *x == first).then_some(first)
+    value.fact.constant.as_ref()?.as_uniform()
 }
 
 fn extent<'a>(given: Given<'_, 'a>) -> Answer<'a> {
@@ -154,29 +151,5 @@ fn scalar<'a>(given: Given<'_, 'a>) -> Answer<'a> {
 
 fn holds<'a>(given: Given<'_, 'a>) -> Answer<'a> {
     let [Datum::Type(large), Datum::Type(small)] = given else { return misused() };
-    let digits = |ty: DType| match ty {
-        DType::F64 => 53,
-        DType::F32 => 24,
-        DType::F16 => 11,
-        DType::Bf16 => 8,
-        _ => 0,
-    };
-    let holds = match (large.kind(), small.kind()) {
-        _ if large == small => true,
-        (Numbers::Float, Numbers::Float) => {
-            matches!(
-                (large, small),
-                (DType::F64, DType::F32 | DType::F16 | DType::Bf16) | (DType::F32, DType::F16 | DType::Bf16)
-            )
-        }
-        (Numbers::Float, Numbers::Signed | Numbers::Unsigned) => digits(*large) >= small.bits(),
-        (Numbers::Signed, Numbers::Signed) | (Numbers::Unsigned, Numbers::Unsigned) => {
-            large.bits() >= small.bits()
-        }
-        (Numbers::Signed, Numbers::Unsigned) => large.bits() > small.bits(),
-        (Numbers::Signed | Numbers::Unsigned, Numbers::Bool) => true,
-        (Numbers::Float, Numbers::Bool) => digits(*large) > 0,
-        _ => false,
-    };
-    Ok(Datum::Truth(holds))
+    Ok(Datum::Truth(large.holds(*small)))
 }

@@ -3,8 +3,9 @@ use super::described;
 use super::scope::{Scope, Wanted};
 use crate::ast::{Call, Expr, Name, What};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use weft_ir::op::Presence;
-use weft_ir::{Attr, AttrDef, AttrKind, OpDef, OpName};
+use weft_ir::{Attr, AttrDef, AttrKind, OpDef, OpName, Tensor};
 use weft_passes::nearest;
 use weft_passes::rule::{AttrPattern, Kind, Made, Pattern, Var};
 
@@ -41,6 +42,7 @@ impl Scope<'_> {
             What::Int(x) => Some(Pattern::Number(*x as f64)),
             What::Float(x) => Some(Pattern::Number(*x)),
             What::List(items) => self.numbers(items, at),
+            What::Tensor(tensor) => self.constant(tensor, at),
             What::Call(call) => self.made(call, None, at),
             What::Named(name, inner) => match &inner.what {
                 What::Call(call) => self.made(call, Some(name), inner.span.0.start),
@@ -59,6 +61,16 @@ impl Scope<'_> {
             Some(numbers) => Some(Pattern::Ints(numbers)),
             None => self.wrong(at, "a list to look for holds integers; compare `ints(?x)` for others"),
         }
+    }
+
+    /// `f32[2]{1.0, 2.5}` as an operand.
+    fn constant(&mut self, tensor: &Arc<Tensor>, at: usize) -> Option<Pattern> {
+        let def = self.operator("Const", at)?;
+        let attrs = BTreeMap::from([("value".to_string(), AttrPattern::Is(Attr::Tensor(tensor.clone())))]);
+        let op = OpName::new(def.name);
+        let (front, back, others, name) = (None, None, None, None);
+        let made = Made { name, op, result: 0, front, operands: Vec::new(), back, attrs, others };
+        Some(Pattern::Made(Box::new(made)))
     }
 
     fn made(&mut self, call: &Call, name: Option<&Name>, at: usize) -> Option<Pattern> {
@@ -180,6 +192,7 @@ fn literal(expr: &Expr, kind: AttrKind) -> Option<Attr> {
         (AttrKind::Int, _) => int(expr).map(Attr::Int),
         (AttrKind::Float, _) => float(expr).map(Attr::Float),
         (AttrKind::Str, _) => text(expr).map(Attr::Str),
+        (AttrKind::Tensor, What::Tensor(tensor)) => Some(Attr::Tensor(tensor.clone())),
         (AttrKind::Type, What::Type(dtype)) => Some(Attr::Type(*dtype)),
         (AttrKind::Ints, What::List(items)) => items.iter().map(int).collect::<Option<_>>().map(Attr::Ints),
         (AttrKind::Floats, What::List(items)) => {

@@ -40,7 +40,7 @@ impl Scope<'_> {
             What::Call(call) if self.known.rules.function(&call.name).is_none() => {
                 self.new_made(call, at, roots)
             }
-            What::Call(_) | What::List(_) => self.computed(expr),
+            What::Call(_) | What::List(_) | What::Tensor(_) => self.computed(expr),
             What::Text(_) | What::Type(_) | What::Named(..) => {
                 self.wrong(at, format!("{} is no value to put in", described(expr)))
             }

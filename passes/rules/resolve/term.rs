@@ -27,6 +27,7 @@ impl Scope<'_> {
             What::Float(x) => Some((Term::Float(*x), Kind::Float)),
             What::Text(x) => Some((Term::Text(x.clone()), Kind::Text)),
             What::Type(x) => Some((Term::Type(*x), Kind::Type)),
+            What::Tensor(x) => Some((Term::Tensor(x.clone()), Kind::Tensor)),
             What::Var(name) => self.variable(name, at),
             What::List(items) => self.list(items, at),
             What::Call(call) => self.function(call, at),

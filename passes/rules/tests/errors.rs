@@ -107,6 +107,8 @@ const SLIPS: &[(&str, &str)] = &[
     ("match Relu(?1) rewrite ?x", "expected a name that begins with a letter behind `?`"),
     ("match Relu(?x) {} where \"a", "the closing quote is missing"),
     ("match Add(?x, 99999999999999999999) rewrite ?x", "expected an integer of 64 bits"),
+    ("match Add(?x, f32[2]{1.0}) rewrite ?x", "a tensor of shape [2] has 2 elements, found 1"),
+    ("match Add(?x, f32[1]{?x}) rewrite ?x", "expected a number of type f32, found `?x`"),
     ("match Add(?x, 1e999) rewrite ?x", "expected a number, found `1e999`"),
 ];
 

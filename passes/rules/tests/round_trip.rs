@@ -1,7 +1,7 @@
 //! What is printed reads back, and nothing that is read makes the reader fail.
 use proptest::prelude::*;
-use weft_ir::DType;
-use weft_ir::OpSet;
+use std::sync::Arc;
+use weft_ir::{DType, OpSet, Tensor};
 use weft_passes::rule::{Aim, Rules};
 use weft_rules::ast::{Call, Comparison, ConditionText, Expr, Name, RuleFile, RuleText, Span, Ways, What};
 use weft_rules::{add_functions, load, parse, print};
@@ -13,7 +13,7 @@ const SAMPLE: &str = "//! Turning axes.
 explore rule concat-of-turned {
     match   ?r = Concat(..?f, Transpose(?x) {perm = ?p}, ..?b) {axis = ?a}, Conv(?x, _, 1) {..?c, group = -2}
     let     ?n = fixed(extent(?x, ?a))
-    where   ?n != 0, dtype(?x) = f32, number(?x) >= -0.5, shape(?x) = [?n, 2, inf], float(?x)
+    where   ?n != 0, dtype(?x) = f32, number(?x) >= -0.5, f32[2]{1.0, nan} = ?t, shape(?x) = [?n, 2, inf], float(?x)
     rewrite Split(?x, [1, 2]) {mode = \"a\\\\\\\"b\"}[1], ?x
 }
 
@@ -39,6 +39,11 @@ fn expr() -> impl Strategy<Value = Expr> {
         any::<f64>().prop_filter("not a number", |x| !x.is_nan()).prop_map(What::Float),
         "[ -~]{0,8}".prop_map(What::Text),
         prop::sample::select(DType::ALL).prop_map(What::Type),
+        prop::collection::vec(any::<i32>(), 0..3).prop_map(|x| What::Tensor(Arc::new(Tensor::vector(&x)))),
+        prop::collection::vec("[ -~]{0,4}", 0..3).prop_map(|texts| {
+            let tensor = Tensor::strings(vec![texts.len() as u64], texts);
+            What::Tensor(Arc::new(tensor.expect("as many texts as there are")))
+        }),
     ];
     let leaf = leaf.prop_map(|what| Expr { what, span: Span::default() });
     leaf.prop_recursive(4, 24, 4, |inner| {
