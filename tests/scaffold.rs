@@ -34,6 +34,8 @@ fn run(program: &str, arguments: &str, folder: &Path) -> String {
 fn a_new_plugin_is_green() {
     let (weft, cargo) = (env!("CARGO_BIN_EXE_weft"), env!("CARGO"));
     let folder = tempfile::tempdir().unwrap();
+    // As within weft's own folder, which is a workspace.
+    std::fs::write(folder.path().join("Cargo.toml"), "[workspace]\nresolver = \"3\"\n").unwrap();
     run(weft, "new plugin first-steps", folder.path());
     let project = folder.path().join("first-steps");
     let tested = run(cargo, "test --offline", &project);
