@@ -316,6 +316,9 @@ pub(crate) struct OptArgs {
     /// Say of every rewrite where it was made, and why others were not
     #[arg(long)]
     pub(crate) explain: bool,
+    /// Make an input a constant: a number for all its elements, numbers with commas between them, or a file
+    #[arg(long, value_name = "NAME=VALUE", value_parser = fixed)]
+    pub(crate) fix: Vec<(String, String)>,
     #[command(flatten)]
     pub(crate) dims: DimArgs,
     #[command(flatten)]
@@ -423,6 +426,10 @@ fn extent(text: &str) -> Result<(String, u64), String> {
 fn named_file(text: &str) -> Result<(String, PathBuf), String> {
     let (name, file) = pair(text).map_err(|_| "expected NAME=FILE")?;
     Ok((name, file.into()))
+}
+
+fn fixed(text: &str) -> Result<(String, String), String> {
+    pair(text).map_err(|_| "expected NAME=VALUE".to_string())
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

@@ -15,6 +15,7 @@ mod evaluate;
 mod export;
 mod failed;
 pub mod files;
+mod fix;
 mod inputs;
 pub mod inspect;
 #[cfg(feature = "llvm")]
@@ -46,6 +47,7 @@ pub use error::Error;
 pub use evaluate::Interpreted;
 pub use export::{DataPlace, OnnxForm};
 pub use failed::Failed;
+pub use fix::fix_input;
 pub use inputs::{InputSources, Inputs};
 #[cfg(feature = "llvm")]
 pub use layers::{Layer, layers};

@@ -27,6 +27,29 @@ fn shows_what_changed() {
 }
 
 #[test]
+fn inputs_become_constants() {
+    let folder = Folder::empty();
+    let model = "weft 1 canonical
+graph @main(%x: f32[N, 3], %scale: f32[3], %on: bool[]) -> (f32[N, 3]) {
+    %z = Mul(%x, %scale) : f32[N, 3]
+    %y = Where(%on, %z, %x) : f32[N, 3]
+    return %y
+}
+";
+    folder.write("m.weft", model.as_bytes());
+    let opt = |flags: &str| folder.weft(&format!("opt m.weft --pipeline O1 -q {flags}"));
+    let text = opt("--fix scale=2,3,4 --fix on=true").done();
+    assert!(text.contains("graph @main(%x: f32[N, 3]) -> (f32[N, 3])"), "{text}");
+    assert!(text.contains("%scale = Const() {value = f32[3]{2.0, 3.0, 4.0}} : f32[3]"), "{text}");
+    assert!(opt("--fix scale=1 --fix on=0").done().contains("%x: f32[N, 3]"));
+    opt("--fix scale=1,2").refused(2, &["`scale`", "found 2 numbers", "f32[3] has 3"]);
+    opt("--fix on=0.5").refused(2, &["bool"]);
+    opt("--fix nothing=1").refused(2, &["no input `nothing`", "`scale`"]);
+    opt("--fix x=1").refused(2, &["f32[N, 3]", "--dim"]);
+    assert!(opt("--dim N=2 --fix x=1").done().contains("graph @main(%scale: f32[3], %on: bool[])"));
+}
+
+#[test]
 fn counts_for_machines() {
     let folder = Folder::empty();
     folder.write("twice.weft", LINEAR.replace("Relu(%s)", "Identity(%s)").as_bytes());

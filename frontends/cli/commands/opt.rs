@@ -6,7 +6,7 @@ use crate::talk::Teller;
 use serde_json::json;
 use similar::TextDiff;
 use std::collections::BTreeMap;
-use weft::{Driver, PassOptions, Phase, Progress};
+use weft::{Driver, PassOptions, Phase, Progress, fix_input};
 use weft_ir::text::{Style, Weights, print};
 use weft_ir::{Module, OpSet};
 use weft_passes::{Budget, Declined, Observer, Outcome, PassInfo, VerifyEach};
@@ -18,6 +18,9 @@ pub(crate) fn run(args: &OptArgs, talk: Talk) -> Result<(), Failure> {
     let plan = driver.plan(&pipeline.unwrap_or_default())?;
     let mut watch = Watch::new(args, talk, driver.ops());
     let mut module = driver.read(&args.model, &args.dims.dims()?, &mut watch)?.module;
+    for (name, value) in &args.fix {
+        fix_input(&mut module, name, value)?;
+    }
     let before = if args.diff { shown(&module, driver.ops()) } else { String::new() };
     let budget = args.stop_after.map_or_else(Budget::default, Budget::at_most);
     let verify_each = if args.verify_each { VerifyEach::Yes } else { VerifyEach::No };
