@@ -14,7 +14,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("weft-passes", &["weft-ir"]),
     ("weft-rewrite", &["weft-ir", "weft-passes"]),
     ("weft-rules", &["weft-ir", "weft-passes"]),
-    ("weft-library", &["weft-ir", "weft-passes", "weft-rewrite", "weft-rules"]),
+    ("weft-egraph", &["weft-ir", "weft-passes", "weft-rewrite"]),
+    ("weft-library", &["weft-egraph", "weft-ir", "weft-passes", "weft-rewrite", "weft-rules"]),
     ("weft-backend", &["weft-ir"]),
     ("weft-interp", &["weft-backend", "weft-ir"]),
     ("weft-kernel", &["weft-backend", "weft-ir"]),
@@ -35,6 +36,7 @@ const FENCED_CRATES: &[(&str, &[&str])] = &[
     ("protobuf", &["weft-onnx"]),
     ("clap", &["weft"]),
     ("petgraph", &["weft-ir"]),
+    ("egg", &["weft-egraph"]),
 ];
 
 /// Crates that hold `unsafe` code, file by file, each with its reason.

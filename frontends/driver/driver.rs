@@ -111,7 +111,8 @@ impl Driver {
         progress: &mut dyn Progress,
     ) -> Result<Outcome, Error> {
         progress.begin(Phase::Optimise);
-        let context = PassContext { ops: self.ops, evaluate: Some(&self.evaluate), legality: None };
+        let context =
+            PassContext { ops: self.ops, evaluate: Some(&self.evaluate), legality: None, cost: None };
         let PassOptions { budget, verify_each } = options;
         let mut manager = Manager { context, observer: progress, budget, verify_each };
         let outcome = manager.run(module, plan)?;

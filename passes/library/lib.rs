@@ -25,6 +25,7 @@ mod recognise_layer_norm;
 mod recognise_rms_norm;
 mod recognise_silu;
 mod rewrite;
+mod saturate;
 mod sink_transposes;
 
 use weft_passes::{PassInfo, RegisterError, Registry};
@@ -60,6 +61,7 @@ register! {
     recognise_rms_norm
     recognise_silu
     rewrite
+    saturate
     sink_transposes
 }
 
