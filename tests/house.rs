@@ -14,7 +14,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("weft-passes", &["weft-ir"]),
     ("weft-rewrite", &["weft-ir", "weft-passes"]),
     ("weft-rules", &["weft-ir", "weft-passes"]),
-    ("weft-library", &["weft-ir", "weft-passes", "weft-rewrite", "weft-rules"]),
+    ("weft-egraph", &["weft-ir", "weft-passes", "weft-rewrite"]),
+    ("weft-library", &["weft-egraph", "weft-ir", "weft-passes", "weft-rewrite", "weft-rules"]),
     ("weft-abi", &["weft-ir", "weft-passes"]),
     ("weft-host", &["weft-abi", "weft-ir", "weft-passes"]),
     ("stable-log", &["weft-abi", "weft-ir", "weft-passes"]),
@@ -39,6 +40,7 @@ const FENCED_CRATES: &[(&str, &[&str])] = &[
     ("protobuf", &["weft-onnx"]),
     ("clap", &["weft"]),
     ("petgraph", &["weft-ir"]),
+    ("egg", &["weft-egraph"]),
 ];
 
 /// Crates that hold `unsafe` code, file by file, each with its reason.

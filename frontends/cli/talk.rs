@@ -102,6 +102,10 @@ impl Observer for Teller {
         self.passes.push(PassTime { pass: pass.name, seconds, changed, nodes });
     }
 
+    fn limited(&mut self, graph: &str, limit: &str) {
+        self.say_more(&format!("  the search of `{graph}` stopped at {limit}"));
+    }
+
     fn unsettled(&mut self, rounds: u32) {
         self.say(&format!("  passes still changed something when they were stopped, in round {rounds}"));
     }

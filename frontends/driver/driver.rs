@@ -149,7 +149,8 @@ impl Driver {
         progress: &mut dyn Progress,
     ) -> Result<Outcome, Error> {
         progress.begin(Phase::Optimise);
-        let context = PassContext { ops: self.ops, evaluate: Some(&self.evaluate), legality: None };
+        let context =
+            PassContext { ops: self.ops, evaluate: Some(&self.evaluate), legality: None, cost: None };
         let PassOptions { budget, verify_each } = options;
         let original = module.clone();
         let mut manager = Manager { context, observer: progress, budget, verify_each };
@@ -162,7 +163,8 @@ impl Driver {
 
     /// Runs passes again that failed, to keep what they failed on.
     fn failed(&self, original: Module, (plan, options): (&Plan, PassOptions), error: RunError) -> Error {
-        let context = PassContext { ops: self.ops, evaluate: Some(&self.evaluate), legality: None };
+        let context =
+            PassContext { ops: self.ops, evaluate: Some(&self.evaluate), legality: None, cost: None };
         let PassOptions { budget, verify_each } = options;
         let (mut module, mut before) = (original.clone(), Before::default());
         // It ends like the first time, as everything is deterministic.

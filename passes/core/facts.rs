@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use weft_ir::infer::Facts;
 use weft_ir::op::Presence;
-use weft_ir::{Fact, Graph, InferCx, InferError, Module, NodeId, OpSet, Value};
+use weft_ir::{Fact, Graph, InferCx, InferError, Module, Node, NodeId, OpDef, OpSet, Value};
 
 /// The [`Facts`] of every graph of a module.
 pub struct AllFacts;
@@ -43,13 +43,17 @@ pub fn facts_of(graph: &Graph, ops: &OpSet) -> Facts {
     facts
 }
 
-/// Infers one node from the facts about its operands. Regions are taken to give what their graphs
-/// state.
+/// [`infer`] for a node of a graph.
 pub fn node_facts(graph: &Graph, id: NodeId, facts: &Facts, ops: &OpSet) -> Result<Vec<Fact>, InferError> {
     let node = graph.node(id);
     let def = ops.get(node.op.as_str()).ok_or_else(|| InferError("no such operator".to_string()))?;
-    let mut operands: Vec<Option<Fact>> =
-        graph.operands(id).into_iter().map(|v| v.and_then(|v| facts.get(&v).cloned())).collect();
+    let operands = graph.operands(id).into_iter().map(|v| v.and_then(|v| facts.get(&v).cloned())).collect();
+    infer(def, node, operands)
+}
+
+/// Infers one node from the facts about its operands. Regions are taken to give what their graphs
+/// state.
+pub fn infer(def: &OpDef, node: &Node, mut operands: Vec<Option<Fact>>) -> Result<Vec<Fact>, InferError> {
     let fixed = def.operands.iter().filter(|o| o.presence != Presence::Variadic).count();
     operands.resize(operands.len().max(fixed), None);
     let outputs = |g: &Graph| g.outputs().iter().map(|v| Fact::of(g.ty(*v).clone())).collect();

@@ -7,6 +7,7 @@
 mod affine;
 mod analysis;
 mod captures;
+mod cost;
 mod editor;
 mod facts;
 mod formula;
@@ -32,8 +33,9 @@ mod settle;
 pub use affine::{Channels, absorb, per_channel};
 pub use analysis::{Analyses, Analysis};
 pub use captures::Captures;
+pub use cost::{Applied, Cost, PlainCost, Work};
 pub use editor::{Editor, GraphPath, graph_at, graph_paths};
-pub use facts::{AllFacts, facts_of, node_facts};
+pub use facts::{AllFacts, facts_of, infer, node_facts};
 pub use formula::{Normalised, normalised};
 pub use manager::{Budget, Manager, RunError, VerifyEach};
 pub use nearest::nearest;

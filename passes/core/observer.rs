@@ -14,6 +14,8 @@ pub trait Observer {
     fn declined(&mut self, _rule: &str, _at: &str, _why: &Declined) {}
     /// When a `fixpoint` still changed something in its last round, or a pass visited nodes so often.
     fn unsettled(&mut self, _rounds: u32) {}
+    /// When a search of a graph stopped at a limit, such as `nodes=20000`.
+    fn limited(&mut self, _graph: &str, _limit: &str) {}
 }
 
 /// Watches nothing.

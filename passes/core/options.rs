@@ -1,6 +1,6 @@
 //! Options of passes: declared as data, written in pipelines as `{name=value,...}`.
 use crate::nearest::nearest;
-use crate::rule::{RewriteRule, Rules};
+use crate::rule::{Aim, RewriteRule, Rules};
 use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -103,11 +103,11 @@ impl Options {
         self.text(name).parse().map_err(|_| self.wrong(name, "`true` or `false`"))
     }
 
-    /// The rules that an option names, of each family all that improve, with `|` between the names.
-    pub fn rules(&self, name: &str) -> Result<Vec<Arc<dyn RewriteRule>>, OptionError> {
+    /// The rules that an option names, with `|` between the names; see [`Rules::named`].
+    pub fn rules(&self, name: &str, engine: Aim) -> Result<Vec<Arc<dyn RewriteRule>>, OptionError> {
         let mut found: BTreeMap<String, Arc<dyn RewriteRule>> = BTreeMap::new();
         for part in self.text(name).split('|').map(str::trim) {
-            let named = self.rules.named(part);
+            let named = self.rules.named(part, engine);
             if named.is_empty() && part != "all" {
                 let near = nearest(part, self.rules.names()).map(str::to_string);
                 return Err(OptionError::Rule { name: part.to_string(), near });

@@ -1,4 +1,5 @@
 //! What a pass is, what it may use, and what it says when it is done.
+use crate::cost::Cost;
 use crate::editor::Editor;
 use crate::options::{OptionError, OptionInfo, Options};
 use crate::rewriter::Rewriter;
@@ -151,4 +152,6 @@ pub struct PassContext<'a> {
     pub evaluate: Option<&'a dyn Evaluate>,
     /// The backend's word on single nodes; without one every node is good.
     pub legality: Option<&'a dyn Legality>,
+    /// What operators take on the target in view; without one, what they take on most machines.
+    pub cost: Option<&'a dyn Cost>,
 }

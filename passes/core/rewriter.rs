@@ -213,6 +213,28 @@ impl Rewriter<'_> {
         self.log.rule = rule.clone();
     }
 
+    /// New nodes are named after this from now on, until the visit is over.
+    pub fn name_after(&mut self, name: &str) {
+        self.stem = name.to_string();
+    }
+
+    /// Tells that this visit does what it does because of a rule, and where the rule fired.
+    pub fn because(&mut self, rule: &Arc<str>, at: &str) {
+        let pass = std::mem::replace(&mut self.log.rule, rule.clone());
+        self.log.rewrote(at);
+        self.log.rule = pass;
+    }
+
+    /// Tells that a search of this graph stopped at a limit, as it is written in a pipeline.
+    pub fn limited(&mut self, limit: &str) {
+        self.log.observer.limited(&self.graph.name, limit);
+    }
+
+    /// Tells that a rule that found its place declined.
+    pub fn declined(&mut self, rule: &Arc<str>, at: &str, why: &Declined) {
+        self.log.observer.declined(rule, at, why);
+    }
+
     /// Takes back what this visit did so far and tells why.
     pub fn decline(&mut self, why: &Declined) {
         self.undo();

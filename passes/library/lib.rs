@@ -27,6 +27,7 @@ mod recognise_layer_norm;
 mod recognise_rms_norm;
 mod recognise_silu;
 mod rewrite;
+mod saturate;
 mod sink_transposes;
 
 use weft_passes::{Plugin, PluginInfo, RegisterError, Registrar};
@@ -56,6 +57,7 @@ weft_passes::passes! {
     recognise_rms_norm
     recognise_silu
     rewrite
+    saturate
     sink_transposes
 }
 

@@ -9,6 +9,7 @@
 //! first rule that fits is taken. Nodes are visited again as their surroundings change, but not
 //! without end: rules that undo each other are stopped and told of.
 use weft_ir::Stage;
+use weft_passes::rule::Aim;
 use weft_passes::{OptionInfo, PassInfo, PassKind};
 use weft_rewrite::Greedy;
 
@@ -22,5 +23,5 @@ pub(crate) const INFO: PassInfo = PassInfo {
     }],
     kind: PassKind::Exact,
     accepts: (Stage::Canonical, Stage::Lowered),
-    build: &|options| Ok(Box::new(Greedy::new(options.rules("rules")?))),
+    build: &|options| Ok(Box::new(Greedy::new(options.rules("rules", Aim::Improve)?))),
 };

@@ -54,7 +54,7 @@ fn attempt(g: &mut Rewriter<'_>, id: NodeId, rule: &dyn RewriteRule) -> bool {
     if slot as usize >= g.node(id).results.len() {
         return false;
     }
-    let mut search = Search::at(rule.patterns(), Value { node: id, slot });
+    let mut search = Search::<Rewriter<'_>>::at(rule.patterns(), Value { node: id, slot });
     let mut first: Option<Declined> = None;
     while let Some(found) = search.next(g) {
         let answer = {

@@ -10,8 +10,10 @@ pub mod check;
 mod greedy;
 mod nodes;
 mod replace;
+mod scene;
 mod search;
 
 pub use binding::Binding;
 pub use greedy::Greedy;
+pub use scene::{Maker, Scene};
 pub use search::Search;

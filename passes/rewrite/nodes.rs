@@ -1,25 +1,29 @@
 //! Whether one node is what one pattern looks for, its operands aside.
 use crate::binding::Binding;
+use crate::scene::{Maker, Scene};
 use std::collections::BTreeMap;
-use weft_ir::{Attr, Node, TensorType, Value};
-use weft_passes::Rewriter;
+use weft_ir::{Attr, Fact, TensorType};
 use weft_passes::rule::{AttrPattern, Made, Pattern};
 
 /// Whether a constant consists of this number alone.
-pub(crate) fn is_number(g: &Rewriter<'_>, value: Value, number: f64) -> bool {
-    g.data(value).is_some_and(|tensor| tensor.as_uniform() == Some(number))
+pub(crate) fn is_number(fact: &Fact, number: f64) -> bool {
+    fact.constant.as_ref().is_some_and(|tensor| tensor.as_uniform() == Some(number))
 }
 
 /// Binds what a node's attributes stand for; false if they are not what is looked for.
-pub(crate) fn attributes(g: &Rewriter<'_>, value: Value, made: &Made, binding: &mut Binding) -> bool {
-    let node = g.node(value.node);
-    let Some(def) = g.ops().get(node.op.as_str()) else { return false };
-    let operands: Vec<Option<Value>> = g.operands(value.node);
-    let types: Vec<Option<&TensorType>> = operands.iter().map(|v| v.map(|v| g.ty(v))).collect();
+pub(crate) fn attributes<S: Scene>(
+    scene: &S,
+    maker: &Maker<'_, S::Value>,
+    made: &Made,
+    binding: &mut Binding<S::Value>,
+) -> bool {
+    let Some(def) = scene.ops().get(maker.op.as_str()) else { return false };
+    let ty = |value: &Option<S::Value>| value.and_then(|value| Some(&scene.fact(value)?.ty));
+    let types: Vec<Option<&TensorType>> = maker.operands.iter().map(ty).collect();
     let mut others = BTreeMap::new();
     for attr in def.attrs {
         let usual = attr.default.value(&types);
-        let given = node.attrs.get(attr.name).cloned().or_else(|| usual.clone());
+        let given = maker.attrs.get(attr.name).cloned().or_else(|| usual.clone());
         match made.attrs.get(attr.name) {
             Some(wanted) => {
                 let Some(given) = given else { return false };
@@ -37,7 +41,7 @@ pub(crate) fn attributes(g: &Rewriter<'_>, value: Value, made: &Made, binding: &
     }
 }
 
-fn attribute(wanted: &AttrPattern, given: Attr, binding: &mut Binding) -> bool {
+fn attribute<V>(wanted: &AttrPattern, given: Attr, binding: &mut Binding<V>) -> bool {
     match wanted {
         AttrPattern::Is(wanted) => *wanted == given,
         AttrPattern::Any(var) => *binding.attrs.entry(var.clone()).or_insert_with(|| given.clone()) == given,
@@ -45,19 +49,18 @@ fn attribute(wanted: &AttrPattern, given: Attr, binding: &mut Binding) -> bool {
 }
 
 /// What is bound once operands are paired with patterns, and the pairs.
-pub(crate) type Pairing<'p> = (Binding, Vec<Pair<'p>>);
+pub(crate) type Pairing<'p, V> = (Binding<V>, Vec<Pair<'p, V>>);
 
 /// A pattern and the operand it is to fit.
-pub(crate) type Pair<'p> = (&'p Pattern, Option<Value>);
+pub(crate) type Pair<'p, V> = (&'p Pattern, Option<V>);
 
 /// The pairs of pattern and operand, in each way in which they can be paired.
-pub(crate) fn pairings<'p>(
-    g: &Rewriter<'_>,
-    value: Value,
+pub(crate) fn pairings<'p, S: Scene>(
+    scene: &S,
+    operands: Vec<Option<S::Value>>,
     made: &'p Made,
-    binding: &Binding,
-) -> Vec<Pairing<'p>> {
-    let operands = g.operands(value.node);
+    binding: &Binding<S::Value>,
+) -> Vec<Pairing<'p, S::Value>> {
     let (listed, found) = (made.operands.len(), operands.len());
     if made.front.is_none() && made.back.is_none() {
         if found > listed {
@@ -68,34 +71,34 @@ pub(crate) fn pairings<'p>(
             (binding.clone(), made.operands.iter().zip(order).map(pair).collect())
         };
         let straight: Vec<usize> = (0..listed).collect();
-        return match commutes(g, g.node(value.node), made) {
+        return match commutes(scene, made) {
             true => vec![pairs(&straight), pairs(&[1, 0])],
             false => vec![pairs(&straight)],
         };
     }
-    let Some(operands) = operands.into_iter().collect::<Option<Vec<Value>>>() else { return Vec::new() };
+    let Some(operands) = operands.into_iter().collect::<Option<Vec<_>>>() else { return Vec::new() };
     let Some(extra) = found.checked_sub(listed) else { return Vec::new() };
     let starts = match (&made.front, &made.back) {
         (Some(_), Some(_)) => 0..=extra,
         (Some(_), None) => extra..=extra,
         _ => 0..=0,
     };
-    starts.filter_map(|start| around(g, made, &operands, start, binding.clone())).collect()
+    starts.filter_map(|start| around(scene, made, &operands, start, binding.clone())).collect()
 }
 
 /// The pairing in which the listed operands begin at `start`.
-fn around<'p>(
-    g: &Rewriter<'_>,
+fn around<'p, S: Scene>(
+    scene: &S,
     made: &'p Made,
-    operands: &[Value],
+    operands: &[S::Value],
     start: usize,
-    mut binding: Binding,
-) -> Option<Pairing<'p>> {
+    mut binding: Binding<S::Value>,
+) -> Option<Pairing<'p, S::Value>> {
     let (front, rest) = operands.split_at(start);
     let (middle, back) = rest.split_at(made.operands.len());
     for (var, values) in [(&made.front, front), (&made.back, back)] {
         if let Some(var) = var
-            && !binding.list(g, var, values)
+            && !binding.list(scene, var, values)
         {
             return None;
         }
@@ -104,7 +107,7 @@ fn around<'p>(
     Some((binding, pairs.collect()))
 }
 
-fn commutes(g: &Rewriter<'_>, node: &Node, made: &Made) -> bool {
+fn commutes<S: Scene>(scene: &S, made: &Made) -> bool {
     let [a, b] = made.operands.as_slice() else { return false };
-    a != b && g.ops().get(node.op.as_str()).is_some_and(|def| def.traits.commutative)
+    a != b && scene.ops().get(made.op.as_str()).is_some_and(|def| def.traits.commutative)
 }

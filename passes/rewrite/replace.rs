@@ -7,7 +7,11 @@ use weft_passes::{Declined, Rewriter};
 
 /// Puts a replacement in the place of what was found; false if it is the same. The new values
 /// must certainly have the types of the old ones.
-pub(crate) fn replace(g: &mut Rewriter<'_>, found: &Binding, new: &Replacement) -> Result<bool, Declined> {
+pub(crate) fn replace(
+    g: &mut Rewriter<'_>,
+    found: &Binding<Value>,
+    new: &Replacement,
+) -> Result<bool, Declined> {
     if new.roots.len() != found.roots.len() {
         return Err(format!("{} values for {} were given", new.roots.len(), found.roots.len()).into());
     }
@@ -35,7 +39,7 @@ pub(crate) fn replace(g: &mut Rewriter<'_>, found: &Binding, new: &Replacement) 
 
 fn add(
     g: &mut Rewriter<'_>,
-    found: &Binding,
+    found: &Binding<Value>,
     new: &NewNode,
     results: usize,
     nodes: &[NodeId],
@@ -47,7 +51,7 @@ fn add(
     g.add_many(node, results, &operands)
 }
 
-fn value_of(found: &Binding, nodes: &[NodeId], source: &Source) -> Result<Value, Declined> {
+fn value_of(found: &Binding<Value>, nodes: &[NodeId], source: &Source) -> Result<Value, Declined> {
     let value = match source {
         Source::Found(var) => found.values.get(var).copied(),
         Source::Listed(var, at) => found.lists.get(var).and_then(|list| list.get(*at)).copied(),
@@ -58,7 +62,7 @@ fn value_of(found: &Binding, nodes: &[NodeId], source: &Source) -> Result<Value,
 
 /// Checks that nothing the replacement is made of is computed from what it replaces: that would
 /// be a cycle.
-fn apart(g: &Rewriter<'_>, found: &Binding, new: &Replacement) -> Result<(), Declined> {
+fn apart(g: &Rewriter<'_>, found: &Binding<Value>, new: &Replacement) -> Result<(), Declined> {
     let roots: BTreeSet<NodeId> = found.roots.iter().map(|root| root.node).collect();
     let sources = new.nodes().flat_map(|(node, _)| node.operands.iter().flatten()).chain(&new.roots);
     let used = sources.filter(|source| !matches!(source, Source::New { .. }));

@@ -2,8 +2,7 @@
 use crate::eval::Term;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use weft_ir::op::Presence;
-use weft_ir::{Attr, Def, Dim, Fact, InferCx, Node, OpDef, OpName, Tensor, TensorType};
+use weft_ir::{Attr, Def, Dim, Fact, Node, OpDef, OpName, Tensor, TensorType};
 use weft_passes::rule::{Datum, Match, NewNode, Replacement, Source, Var};
 use weft_passes::{Declined, Elided, ShapeData, floats, integers, shape_data};
 
@@ -188,13 +187,11 @@ impl<'m, 'a> Building<'m, 'a> {
     }
 }
 
-fn infer(def: &OpDef, new: &NewNode, mut operands: Vec<Option<Fact>>, result: u32) -> Result<Fact, Declined> {
-    let fixed = def.operands.iter().filter(|o| o.presence != Presence::Variadic).count();
-    operands.resize(operands.len().max(fixed), None);
+fn infer(def: &OpDef, new: &NewNode, operands: Vec<Option<Fact>>, result: u32) -> Result<Fact, Declined> {
     let unnamed = Def { name: String::new(), ty: TensorType::unranked(weft_ir::DType::F32) };
     let mut node = Node::new(def.name, vec![unnamed; result as usize + 1]);
     node.attrs = new.attrs.clone();
-    let facts = (def.infer)(&InferCx { def, node: &node, operands: &operands, regions: &[] });
+    let facts = weft_passes::infer(def, &node, operands);
     let facts = facts.map_err(|error| Declined::from(format!("`{}` would not infer: {error}", def.name)))?;
     let missing = || Declined::from(format!("`{}` gives no result {result}", def.name));
     facts.into_iter().nth(result as usize).ok_or_else(missing)

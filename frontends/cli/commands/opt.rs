@@ -123,6 +123,10 @@ impl Observer for Watch<'_> {
         }
     }
 
+    fn limited(&mut self, graph: &str, limit: &str) {
+        self.teller.limited(graph, limit);
+    }
+
     fn unsettled(&mut self, rounds: u32) {
         self.teller.unsettled(rounds);
     }

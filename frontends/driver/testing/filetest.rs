@@ -40,6 +40,10 @@ impl Observer for Reasons {
         self.declined.push(why.to_string());
     }
 
+    fn limited(&mut self, _graph: &str, limit: &str) {
+        self.declined.push(format!("stopped at {limit}"));
+    }
+
     fn unsettled(&mut self, _rounds: u32) {
         self.unsettled = true;
     }

@@ -54,10 +54,11 @@ impl Rules {
         self.0.rules.values()
     }
 
-    /// The rule of that name or those of the family of that name; `all` are all that
-    /// [`Aim::Improve`].
-    pub fn named(&self, name: &str) -> Vec<Arc<dyn RewriteRule>> {
-        let improves = |rule: &&Arc<dyn RewriteRule>| rule.info().aim == Aim::Improve;
+    /// The rule of that name or those of the family of that name, `all` being every family. Of a
+    /// family those that [`Aim::Improve`] and, for an engine that weighs alternatives, the others.
+    pub fn named(&self, name: &str, engine: Aim) -> Vec<Arc<dyn RewriteRule>> {
+        let improves =
+            |rule: &&Arc<dyn RewriteRule>| engine == Aim::Explore || rule.info().aim == Aim::Improve;
         match self.get(name) {
             Some(rule) => vec![rule.clone()],
             None if name == "all" => self.iter().filter(improves).cloned().collect(),

@@ -1,0 +1,43 @@
+//! Gives a graph the cheapest form that rules can give it.
+//!
+//! Before: `%q = MatMul(%x, %a)`, `%k = MatMul(%x, %b)`. After: `%q, %k = Split(MatMul(%x,
+//! Concat(%a, %b)), ...)`, where one product takes less than two, by `matmuls-of-same-left`.
+//!
+//! All forms that the rules give are kept beside each other, so a rule may make a graph worse on
+//! the way to a better one, and their order does not matter; of a family the rules that only
+//! explore run too. What is cheaper is for the target to say. The option `rules` names rules and
+//! families, with `|` between them. A search stops when it finds nothing new, or at its limits,
+//! and then says so; nothing changes unless the result is cheaper than the graph was.
+use weft_egraph::{Limits, Saturate};
+use weft_ir::Stage;
+use weft_passes::rule::Aim;
+use weft_passes::{OptionInfo, PassInfo, PassKind};
+
+pub(crate) const INFO: PassInfo = PassInfo {
+    name: "saturate",
+    summary: "finds the cheapest of all forms that rules give a graph",
+    options: &[
+        OptionInfo {
+            name: "rules",
+            default: "all",
+            help: "rules and families of rules, with `|` between them",
+        },
+        OptionInfo { name: "nodes", default: "20000", help: "how many e-nodes there may be" },
+        OptionInfo {
+            name: "iterations",
+            default: "12",
+            help: "how often every rule is looked for everywhere",
+        },
+        OptionInfo { name: "matches", default: "2000", help: "how often one rule may fire in one iteration" },
+    ],
+    kind: PassKind::Exact,
+    accepts: (Stage::Canonical, Stage::Lowered),
+    build: &|options| {
+        let limits = Limits {
+            nodes: options.number("nodes")?,
+            iterations: options.number("iterations")?,
+            matches: options.number("matches")?,
+        };
+        Ok(Box::new(Saturate::new(options.rules("rules", Aim::Explore)?, limits)))
+    },
+};
