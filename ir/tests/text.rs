@@ -85,8 +85,10 @@ graph @main(%x: f32[N]) -> () {
 
 #[test]
 fn attributes_beside_their_default_are_kept() {
-    for attr in ["int = 2", "int = 4", "int = -3", "float = 0.25", "float = -0.5", "ints = [1]", "str = \"\""] {
-        let text = format!("weft 1 imported\ngraph @main() -> () {{\n    toy.All() {{{attr}}}\n    return\n}}\n");
+    for attr in ["int = 2", "int = 4", "int = -3", "float = 0.25", "float = -0.5", "ints = [1]", "str = \"\""]
+    {
+        let text =
+            format!("weft 1 imported\ngraph @main() -> () {{\n    toy.All() {{{attr}}}\n    return\n}}\n");
         assert_eq!(round(&text), text);
     }
 }
