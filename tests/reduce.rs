@@ -30,13 +30,13 @@ fn wrong(g: &mut Rewriter<'_>, id: NodeId) -> Result<(), Declined> {
     Ok(())
 }
 
-/// Gives a value a type that it has not.
+/// Gives an operator an attribute that it has not.
 const BREAKS: PassInfo = PassInfo {
     name: "plant-breach",
     build: &|_| {
         Ok(Box::new(EachNode(|g, id| {
-            if g.applies(id, "Softmax") && !g.node(id).attrs.contains_key("axis") {
-                g.set_attr(id, "axis", Some(weft_ir::Attr::Int(7)));
+            if g.applies(id, "Softmax") && !g.node(id).attrs.contains_key("nonsense") {
+                g.set_attr(id, "nonsense", Some(weft_ir::Attr::Int(7)));
             }
             Ok(())
         })))
@@ -120,7 +120,7 @@ fn a_breach_of_the_rules_becomes_a_node() {
     let text = text_of(&module);
     assert_eq!(module.graph.len(), 1, "{text}");
     assert!(text.contains("Softmax(") && text.contains("f32[1, 1]"), "{text}");
-    assert!(matches!(&fault, Fault::Error { pass, .. } if pass == "plant-breach"), "{fault}");
+    assert!(matches!(&fault, Fault::Breaks { pass, .. } if pass == "plant-breach"), "{fault}");
 }
 
 #[test]

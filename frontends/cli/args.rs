@@ -2,6 +2,7 @@
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use weft::{DataPlace, OnnxForm};
+use weft_onnx::Form;
 
 /// Compiles ONNX models to native programs and libraries.
 #[derive(Debug, Parser)]
@@ -177,7 +178,7 @@ impl OnnxArgs {
     /// What the driver is asked to do.
     pub(crate) fn form(self) -> OnnxForm {
         let data = if self.external_data { DataPlace::Beside } else { DataPlace::Inside };
-        OnnxForm { opset: self.opset, data }
+        OnnxForm { opset: self.opset, data, form: Form::Binary }
     }
 }
 
@@ -334,6 +335,8 @@ pub(crate) enum OptEmit {
     Weft,
     /// An ONNX model; it needs `-o`
     Onnx,
+    /// An ONNX model as text
+    Onnxtxt,
 }
 
 #[derive(Debug, Args)]

@@ -6,6 +6,8 @@ use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use weft::{Error, Failed};
+use weft_ir::Stage;
+use weft_passes::RunError;
 
 /// Why a command did not do what it was asked.
 #[derive(Debug)]
@@ -82,6 +84,9 @@ impl Shown {
 
 /// Keeps the module that a pass failed on, and says how to see it fail again.
 fn reproducer(failed: &Failed) -> Option<String> {
+    if let RunError::Stage { accepts: (Stage::Canonical, _), found: Stage::Imported, .. } = failed.error {
+        return Some("a pipeline for a model as it was read begins with `O0`".to_string());
+    }
     let folder = tempfile::Builder::new().prefix("weft-failed-").tempdir().ok()?;
     let file = failed.write(folder.path()).ok()?;
     // It is for the user to look at and to remove.

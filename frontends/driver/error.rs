@@ -164,7 +164,7 @@ impl Error {
             Error::Cpu(_) => "`weft targets` lists what there is",
             #[cfg(feature = "llvm")]
             Error::Lower(_) => "`weft run --backend interp` runs the model without compiling it",
-            Error::Format { .. } => "models are `.onnx` and `.weft` files",
+            Error::Format { .. } => "models are `.onnx`, `.onnxtxt` and `.weft` files",
             Error::Inputs(_) => "`weft inspect` shows the inputs of a model",
             _ => return None,
         })

@@ -4,7 +4,7 @@ use crate::files;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use weft_ir::{Module, OpSet};
-use weft_onnx::{WriteOptions, Written};
+use weft_onnx::{Form, WriteOptions, Written};
 
 /// How an ONNX model is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -13,6 +13,8 @@ pub struct OnnxForm {
     pub opset: Option<i64>,
     /// Where the weights go.
     pub data: DataPlace,
+    /// Whether it is written as text.
+    pub form: Form,
 }
 
 /// Where the weights of an ONNX model go.
@@ -36,7 +38,7 @@ pub(crate) fn write(
     name.push(".data");
     let options = WriteOptions::beside(name.to_string_lossy().into_owned());
     let inline_bytes = if form.data == DataPlace::Beside { 0 } else { options.inline_bytes };
-    let options = WriteOptions { opset: form.opset, inline_bytes, ..options };
+    let options = WriteOptions { opset: form.opset, form: form.form, inline_bytes, ..options };
     let Written { model, data } = weft_onnx::write(module, ops, &options)?;
     let mut beside = Vec::new();
     if !data.is_empty() {

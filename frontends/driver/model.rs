@@ -56,7 +56,6 @@ pub(crate) fn read_by(frontend: &dyn Frontend, path: &Path) -> Result<Model, Err
 /// That the file's name ends in nothing that is known.
 pub(crate) fn unknown_form(path: &Path) -> Error {
     let reason = match path.extension().and_then(|e| e.to_str()) {
-        Some("onnxtxt") => "ONNX's text form is not read yet; save it as `.onnx`".to_string(),
         Some(other) => format!("its name ends in `.{other}`"),
         None => "its name has no extension".to_string(),
     };

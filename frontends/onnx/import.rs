@@ -6,6 +6,7 @@ use crate::model::{Model, NEWEST_OPSET, clip, concerning, contradiction, domain}
 use crate::order::readers;
 use crate::proto::{GraphProto, ModelProto, ValueInfoProto};
 use crate::region::output_names;
+use crate::text;
 use crate::types::tensor_type;
 use crate::wire::measure;
 use prost::Message;
@@ -43,6 +44,10 @@ fn decode(source: &Source) -> Result<ModelProto, ImportError> {
         format: "an ONNX model",
         reason,
     };
+    if source.name().ends_with(".onnxtxt") {
+        let text = std::str::from_utf8(source.bytes()).map_err(|e| format(e.to_string()))?;
+        return text::parse(text).map_err(|e| format(e.to_string()));
+    }
     measure(source.bytes()).map_err(|e| format(e.to_string()))?;
     let proto = ModelProto::decode(source.bytes().clone()).map_err(|e| format(e.to_string()))?;
     if proto.graph.is_none() {

@@ -20,6 +20,7 @@ mod tensor;
 mod tensor_file;
 #[cfg(test)]
 mod testing;
+mod text;
 mod types;
 mod walk;
 mod wire;
@@ -27,7 +28,7 @@ mod write;
 
 pub use import::read;
 pub use tensor_file::{read_tensor, write_tensor};
-pub use write::{WriteError, WriteOptions, Written, write};
+pub use write::{Form, WriteError, WriteOptions, Written, write};
 
 use weft_frontend::{Frontend, FrontendInfo, Import, ImportError, Source};
 use weft_ir::OpSet;
@@ -56,7 +57,7 @@ impl Frontend for Onnx {
         &FrontendInfo {
             name: "onnx",
             summary: "ONNX models of opset 1 to 28, weights inside or in files beside them",
-            extensions: &["onnx"],
+            extensions: &["onnx", "onnxtxt"],
         }
     }
 

@@ -10,6 +10,7 @@ mod parts;
 use crate::model::NEWEST_OPSET;
 use crate::names::Names;
 use crate::proto::ModelProto;
+use crate::text;
 use bytes::Bytes;
 use graph::GraphWriter;
 use opset::OLDEST;
@@ -29,6 +30,8 @@ pub struct WriteOptions {
     /// The opset; unless given, the oldest that has all the module needs, and no older than that of
     /// the file it was read from.
     pub opset: Option<i64>,
+    /// How the model is written.
+    pub form: Form,
     /// What the file of weights is called that lies beside the model if there is one.
     pub data_file: String,
     /// Weights of models larger than this go to that file. No more than protobuf can hold, 2 GB.
@@ -38,8 +41,18 @@ pub struct WriteOptions {
 impl WriteOptions {
     /// Weights go to `data_file` if the model would grow too large without.
     pub fn beside(data_file: String) -> Self {
-        Self { opset: None, data_file, inline_bytes: MAX_BYTES }
+        Self { opset: None, form: Form::Binary, data_file, inline_bytes: MAX_BYTES }
     }
+}
+
+/// The two forms of ONNX models.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Form {
+    /// The usual one.
+    #[default]
+    Binary,
+    /// The text that `onnx.parser` reads.
+    Text,
 }
 
 /// A model as files.
@@ -75,6 +88,9 @@ pub fn write(module: &Module, ops: &OpSet, options: &WriteOptions) -> Result<Wri
     let mut data = Vec::new();
     if model.encoded_len() as u64 > options.inline_bytes.min(MAX_BYTES) {
         data = external::move_out(&mut model, &options.data_file);
+    }
+    if options.form == Form::Text {
+        return Ok(Written { model: text::print(&model).into_bytes(), data });
     }
     let bytes = model.encoded_len() as u64;
     if bytes > MAX_BYTES {

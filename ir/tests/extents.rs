@@ -165,6 +165,22 @@ fn ranges_pads_and_tiles_take_extents() {
 }
 
 #[test]
+fn negative_axes_count_from_the_end() {
+    let mut b = Build::new();
+    let x = b.input(DType::F32, &["2", "3", "5"]);
+    let at = |axis: i64| [("axis", Attr::Int(axis))];
+    let (last, first) = (b.op("Concat", &[x, x], &at(-1)), b.op("Concat", &[x, x], &at(-3)));
+    let flat = b.op("Flatten", &[x], &at(-1));
+    assert_eq!(b.types(&[last, first, flat]).unwrap(), ["f32[2, 3, 10]", "f32[4, 3, 5]", "f32[6, 5]"]);
+    for beyond in [-4, 3] {
+        let mut b = Build::new();
+        let x = b.input(DType::F32, &["2", "3", "5"]);
+        let y = b.op("Concat", &[x, x], &at(beyond));
+        assert_eq!(b.types(&[y]).unwrap_err(), format!("axis {beyond} is outside a tensor of rank 3"));
+    }
+}
+
+#[test]
 fn resizing_by_fractions_stays_exact() {
     let mut b = Build::new();
     let x = b.input(DType::F32, &["N", "H", "W", "3"]);

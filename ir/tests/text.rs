@@ -84,6 +84,16 @@ graph @main(%x: f32[N]) -> () {
 }
 
 #[test]
+fn attributes_beside_their_default_are_kept() {
+    for attr in ["int = 2", "int = 4", "int = -3", "float = 0.25", "float = -0.5", "ints = [1]", "str = \"\""]
+    {
+        let text =
+            format!("weft 1 imported\ngraph @main() -> () {{\n    toy.All() {{{attr}}}\n    return\n}}\n");
+        assert_eq!(round(&text), text);
+    }
+}
+
+#[test]
 fn regions_are_indented() {
     let text = "weft 1 canonical
 graph @main(%c: bool[], %x: f32[N]) -> (f32[N]) {

@@ -24,6 +24,7 @@ fn shows_what_changed() {
     assert_eq!(after.matches("// after identities").count(), 1, "{after}");
     let said = folder.weft("opt twice.weft --pipeline identities --explain -o out.weft").err;
     assert!(said.contains("1: identities at `%y`"), "{said}");
+    assert!(said.contains("     1 × identities\n"), "{said}");
 }
 
 #[test]
@@ -79,4 +80,14 @@ fn goes_out_as_onnx_and_comes_back() {
     folder.weft("opt linear.weft --pipeline clean --emit onnx -o a.onnx -q").done();
     let run = |model| folder.weft(&format!("run {model} --random 1 --dim N=2 --backend interp -q")).done();
     assert_eq!(run("a.onnx"), run("linear.weft"));
+    folder.weft("opt a.onnx --pipeline O1 --emit onnxtxt -o a.onnxtxt -q").done();
+    assert!(String::from_utf8(folder.read("a.onnxtxt")).unwrap().contains("y = Relu (s)"));
+    assert_eq!(run("a.onnxtxt"), run("linear.weft"));
+    folder.weft("compile linear.weft --emit onnx -o c.onnx --opset 19 --external-data -q").done();
+    assert_eq!(run("c.onnx"), run("linear.weft"));
+    folder
+        .weft("opt linear.weft --pipeline clean --emit onnx -o b.onnx --opset 7")
+        .refused(1, &["opset 7", "18"]);
+    folder.write("bad.onnxtxt", b"<ir_version: 8> g (flot x) => (float y) {}");
+    folder.weft("inspect bad.onnxtxt").refused(1, &["line 1, column 20", "an element type"]);
 }

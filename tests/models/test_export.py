@@ -96,3 +96,25 @@ def test_what_the_file_said_is_kept(tmp_path: Path) -> None:
     for field in ("producer_name", "producer_version", "model_version", "doc_string", "domain", "metadata_props"):
         assert getattr(again, field) == getattr(loaded, field), field
     assert again.graph.name == loaded.graph.name
+
+
+@pytest.mark.parametrize("model", ["ppocr_cls", "silero_vad_op18", "atspm_head"])
+def test_text_is_what_onnx_reads_and_writes(model: str, tmp_path: Path) -> None:
+    """Our text means the same to onnx.parser as our binary form; what onnx.printer prints means the same to weft."""
+    row = fetch.row(model)
+    binary = exported(fetch.fetch(row), tmp_path)
+    text = tmp_path / "model.onnxtxt"
+    arguments = ["--pipeline", "dead-code", "--emit", "onnxtxt", "-o", text, "-q"]
+    assert weft_cli.run("opt", binary, *arguments, timeout=300).code == 0
+    parsed = onnx.parser.parse_model(text.read_text())
+    onnx.checker.check_model(parsed, full_check=True)
+    onnx.save(parsed, tmp_path / "parsed.onnx")
+    values = inputs.make(row, row["sizes"][0])
+    expected = session(binary).run(None, values)
+    names = interface(binary)[1]
+    assert compare.differences(names, session(tmp_path / "parsed.onnx").run(None, values), expected) == []
+    again = tmp_path / "again.onnxtxt"
+    again.write_text(onnx.printer.to_text(parsed))
+    ended = weft_cli.run("opt", again, "--pipeline", "dead-code", "--emit", "onnx", "-o", tmp_path / "again.onnx", "-q")
+    assert ended.code == 0, ended.summary()
+    assert compare.differences(names, session(tmp_path / "again.onnx").run(None, values), expected) == []

@@ -196,3 +196,38 @@ fn a_short_sequence_ends_early_and_turns_early() {
     assert_eq!(floats(&found[0]), [1.0, 10.0, 6.0, 30.0, 3.0, 30.0, 5.0, 20.0, 6.0, 0.0, 3.0, 0.0]);
     assert_eq!(floats(&found[1]), [6.0, 30.0, 6.0, 30.0]);
 }
+
+#[test]
+fn negative_indices_count_from_the_end() {
+    let x = Tensor::vector(&[10f32, 20.0, 30.0]);
+    let picked = one("Gather", &[], &[&x, &Tensor::vector(&[-1i64, 0, -3])]);
+    assert_eq!(floats(&picked), [30.0, 10.0, 10.0]);
+}
+
+#[test]
+fn padding_continues_what_is_there() {
+    let (x, pads) = (Tensor::vector(&[1f32, 2.0, 3.0]), Tensor::vector(&[2i64, 2]));
+    let padded = |mode: &str| floats(&one("Pad", &[("mode", Attr::Str(mode.into()))], &[&x, &pads]));
+    assert_eq!(padded("reflect"), [3.0, 2.0, 1.0, 2.0, 3.0, 2.0, 1.0]);
+    assert_eq!(padded("edge"), [1.0, 1.0, 1.0, 2.0, 3.0, 3.0, 3.0]);
+    assert_eq!(padded("wrap"), [2.0, 3.0, 1.0, 2.0, 3.0, 1.0, 2.0]);
+    assert_eq!(padded("constant"), [0.0, 0.0, 1.0, 2.0, 3.0, 0.0, 0.0]);
+}
+
+#[test]
+fn gates_of_an_lstm_stand_in_their_order() {
+    let one_by_one = |x: f32| Tensor::from_slice(&[1, 1, 1], &[x]).unwrap();
+    let weights = Tensor::from_slice(&[1, 4, 1], &[0f32; 4]).unwrap();
+    // Input, output, forget, cell: each gate is open or shut by its bias alone.
+    let after = |gates: [f32; 4]| {
+        let bias = Tensor::from_slice(&[1, 8], &[gates, [0.0; 4]].concat()).unwrap();
+        let (x, h, c) = (one_by_one(1.0), one_by_one(0.0), one_by_one(0.5));
+        let operands = [Some(&x), Some(&weights), Some(&weights), Some(&bias), None, Some(&h), Some(&c)];
+        let results = run(node("LSTM", &[("hidden_size", Attr::Int(1))], 3), &operands);
+        (floats(&results[1])[0], floats(&results[2])[0])
+    };
+    let (open, shut) = (1000.0, -1000.0);
+    assert_eq!(after([open, open, shut, open]), (1f64.tanh() as f32, 1.0));
+    assert_eq!(after([shut, open, open, open]), (0.5f64.tanh() as f32, 0.5));
+    assert_eq!(after([open, shut, open, open]), (0.0, 1.5));
+}

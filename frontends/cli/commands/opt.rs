@@ -6,9 +6,10 @@ use crate::talk::Teller;
 use serde_json::json;
 use similar::TextDiff;
 use std::collections::BTreeMap;
-use weft::{Driver, PassOptions, Phase, Progress, fix_input};
+use weft::{Driver, OnnxForm, PassOptions, Phase, Progress, fix_input};
 use weft_ir::text::{Style, Weights, print};
 use weft_ir::{Module, OpSet};
+use weft_onnx::Form;
 use weft_passes::{Budget, Declined, Observer, Outcome, PassInfo, VerifyEach};
 
 pub(crate) fn run(args: &OptArgs, talk: Talk) -> Result<(), Failure> {
@@ -26,10 +27,15 @@ pub(crate) fn run(args: &OptArgs, talk: Talk) -> Result<(), Failure> {
     let verify_each = if args.verify_each { VerifyEach::Yes } else { VerifyEach::No };
     driver.optimise(&mut module, &plan, PassOptions { budget, verify_each }, &mut watch)?;
     watch.teller.rest();
+    watch.say_counts();
     if let Some(path) = &args.output {
         match args.emit {
             OptEmit::Weft => drop(driver.write(&module, path)?),
             OptEmit::Onnx => drop(driver.write_onnx(&module, path, args.onnx.form())?),
+            OptEmit::Onnxtxt => {
+                let form = OnnxForm { form: Form::Text, ..args.onnx.form() };
+                drop(driver.write_onnx(&module, path, form)?);
+            }
         }
         watch.teller.say(&format!("written: {}", path.display()));
     }
@@ -44,8 +50,8 @@ pub(crate) fn run(args: &OptArgs, talk: Talk) -> Result<(), Failure> {
 }
 
 fn check(args: &OptArgs, driver: &Driver) -> Result<(), Failure> {
-    if args.emit == OptEmit::Onnx && args.output.is_none() {
-        return Err(Failure::Misuse("`--emit onnx` needs `-o FILE`".to_string()));
+    if args.emit != OptEmit::Weft && args.output.is_none() {
+        return Err(Failure::Misuse("an ONNX model needs `-o FILE`".to_string()));
     }
     let known = |name: &String| name == "all" || driver.registry().pass(name).is_some();
     match args.print_after.iter().find(|name| !known(name)) {
@@ -76,6 +82,19 @@ impl<'a> Watch<'a> {
     fn new(args: &'a OptArgs, talk: Talk, ops: &'a OpSet) -> Self {
         let (rewrites, declined) = (BTreeMap::new(), BTreeMap::new());
         Self { teller: Teller::new(talk), args, ops, rewrites, declined }
+    }
+
+    /// How often each rule fired and why others did not, after the places of all of them.
+    fn say_counts(&self) {
+        if !self.args.explain {
+            return;
+        }
+        for (rule, times) in &self.rewrites {
+            self.teller.say(&format!("{times:6} × {rule}"));
+        }
+        for ((rule, why), times) in &self.declined {
+            self.teller.say(&format!("{times:6} × not {rule}: {why}"));
+        }
     }
 
     fn summary(&self) -> serde_json::Value {

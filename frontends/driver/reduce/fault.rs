@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use weft_interp::Interpreter;
 use weft_ir::{Module, OpSet, verify};
-use weft_passes::{Budget, Plan, VerifyEach, graph_at, graph_paths};
+use weft_passes::{Budget, Plan, RunError, VerifyEach, graph_at, graph_paths};
 
 /// How far floats may be apart before a result is wrong.
 const TOLERANCE: Tolerance = Tolerance { rtol: 1e-3, atol: 1e-3 };
@@ -32,11 +32,18 @@ pub enum Check {
 /// How a module fails.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
-    /// The pass did not do its work.
-    Error {
+    /// A pass gives up.
+    GivesUp {
         /// The pass.
         pass: String,
-        /// What it said.
+        /// What it says.
+        message: String,
+    },
+    /// A pass leaves a graph that breaks the rules.
+    Breaks {
+        /// The pass.
+        pass: String,
+        /// Which rules.
         message: String,
     },
     /// An output is another.
@@ -45,10 +52,29 @@ pub enum Fault {
     Command,
 }
 
+impl Fault {
+    fn of(error: &RunError) -> Self {
+        let (pass, message) = (error.pass().to_string(), error.to_string());
+        match error {
+            RunError::Verify { .. } => Fault::Breaks { pass, message },
+            _ => Fault::GivesUp { pass, message },
+        }
+    }
+
+    /// Whether the same pass fails in the same way; what it says of it may differ.
+    fn is_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Fault::GivesUp { pass: a, .. }, Fault::GivesUp { pass: b, .. })
+            | (Fault::Breaks { pass: a, .. }, Fault::Breaks { pass: b, .. }) => a == b,
+            _ => false,
+        }
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Fault::Error { message, .. } => f.write_str(message),
+            Fault::GivesUp { message, .. } | Fault::Breaks { message, .. } => f.write_str(message),
             Fault::Differs(how) => write!(f, "the results differ: {how}"),
             Fault::Command => f.write_str("the command ends with exit code 0"),
         }
@@ -60,13 +86,13 @@ pub(super) struct Judge<'a> {
     driver: &'a Driver,
     plan: Plan,
     check: Check,
-    /// The pass that must fail, once one did.
-    pass: Option<String>,
+    /// How modules must fail, once one did.
+    expected: Option<Fault>,
 }
 
 impl<'a> Judge<'a> {
     pub(super) fn new(driver: &'a Driver, pipeline: &str, check: Check) -> Result<Self, Error> {
-        Ok(Self { driver, plan: driver.plan(pipeline)?, check, pass: None })
+        Ok(Self { driver, plan: driver.plan(pipeline)?, check, expected: None })
     }
 
     pub(super) fn ops(&self) -> &'static OpSet {
@@ -75,11 +101,12 @@ impl<'a> Judge<'a> {
 
     /// From now on, only failures like this one count.
     pub(super) fn expect(&mut self, fault: &Fault) {
-        match fault {
-            Fault::Error { pass, .. } => (self.check, self.pass) = (Check::Error, Some(pass.clone())),
-            Fault::Differs(_) => self.check = Check::Equal,
-            Fault::Command => {}
-        }
+        self.check = match fault {
+            Fault::GivesUp { .. } | Fault::Breaks { .. } => Check::Error,
+            Fault::Differs(_) => Check::Equal,
+            Fault::Command => return,
+        };
+        self.expected = Some(fault.clone());
     }
 
     /// How a module fails; nothing if it does not, or if it is no valid module to begin with.
@@ -97,9 +124,8 @@ impl<'a> Judge<'a> {
             Ok(_) => Ok(differs(module, &after).map(Fault::Differs)),
             Err(_) if self.check == Check::Equal => Ok(None),
             Err(Error::Passes(failed)) => {
-                let (pass, message) = (failed.error.pass().to_string(), failed.error.to_string());
-                let other = self.pass.as_ref().is_some_and(|expected| *expected != pass);
-                Ok((!other).then_some(Fault::Error { pass, message }))
+                let fault = Fault::of(&failed.error);
+                Ok(self.expected.as_ref().is_none_or(|expected| fault.is_like(expected)).then_some(fault))
             }
             Err(error) => Err(error),
         }

@@ -55,9 +55,22 @@ fn limits_of_clip_take_the_type_of_the_data() {
 }
 
 #[test]
+fn group_normalisations_of_before_opset_21_repeat_their_scales() {
+    let norm = with(node("GroupNormalization", &["z", "g", "g"], &["y"]), int("num_groups", 2));
+    let initializer = vec![weight("g", &[2], &[1.0, 2.0])];
+    let graph = GraphProto { initializer, ..graph(&["z:f32[1, 6, 5]"], vec![norm], &["y"]) };
+    let found = lines(&model(18, graph));
+    let spread = "Expand(y/scale/groups, y/scale/table) -> y/scale/spread : f32[2, 3]";
+    assert!(found.iter().any(|line| line == spread), "{found:?}");
+    let channels = "Reshape(y/scale/spread, y/scale/flat) -> y/scale/channels : f32[6]";
+    assert!(found.iter().any(|line| line == channels), "{found:?}");
+}
+
+#[test]
 fn softmax_of_before_opset_13_has_flat_rows() {
     let softmax = |axis| with(node("Softmax", &["image"], &["y"]), int("axis", axis));
     assert_eq!(converted(12, softmax(3)), ["Softmax(image) -> y : f32[1, 4, 5, 5]"]);
+    assert_eq!(converted(12, node("Softmax", &["image"], &["y"])), converted(12, softmax(1)));
     assert_eq!(
         converted(12, softmax(1)),
         [
