@@ -341,7 +341,7 @@ impl Grower<'_> {
         let bits = proposal.dtype.bits().clamp(1, 64);
         let largest = i64::MAX >> (64 - bits);
         match proposal.dtype {
-            dtype if free % 61 == 0 && dtype.kind() == Kind::Signed => -largest - 1,
+            dtype if free.is_multiple_of(61) && dtype.kind() == Kind::Signed => -largest - 1,
             dtype if free % 61 == 1 && dtype.kind() == Kind::Signed => largest,
             DType::Bool => (free % 2) as i64,
             _ if proposal.positive => (free % 4) as i64 + 1,
