@@ -47,7 +47,7 @@ fn rules_are_checked() {
     assert_eq!(said.code, Some(1), "{said:?}");
     for words in [
         "wrong.rules:2:1: relu-is-nothing is wrong: output 0: element ",
-        "// %x = f",
+        "// %x = ",
         "weft 1 canonical\ngraph @main(%x: ",
         "// and what the rule makes of it\n",
         "wrong.rules:5:1: never never fired on 512 graphs\n",

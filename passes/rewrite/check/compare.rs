@@ -15,8 +15,15 @@ fn differ_in(expected: &Tensor, found: &Tensor) -> Option<String> {
         let shown = |t: &Tensor| format!("{}{:?}", t.dtype(), t.dims());
         return Some(format!("the left side is {}, the right side {}", shown(expected), shown(found)));
     }
+    if expected == found {
+        return None;
+    }
+    if let (Some(a), Some(b)) = (expected.to_i64s(), found.to_i64s()) {
+        let at = a.iter().zip(&b).position(|(a, b)| a != b)?;
+        return Some(format!("element {at} is {} on the left side and {} on the right", a[at], b[at]));
+    }
     let (Some(a), Some(b)) = (expected.to_f64s(), found.to_f64s()) else {
-        return (expected != found).then(|| "the elements differ".to_string());
+        return Some("the elements differ".to_string());
     };
     let largest = a.iter().filter(|x| x.is_finite()).fold(1.0f64, |largest, x| largest.max(x.abs()));
     let allowed = tolerance(expected.dtype()) * largest;

@@ -4,6 +4,7 @@ use super::{attrs, operands};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use weft_ir::infer::Facts;
+use weft_ir::types::Kind;
 use weft_ir::{Attr, DType, Def, Fact, Graph, Node, NodeId, OpDef, OpSet, Tensor, TensorType, Value};
 use weft_passes::rule::{AttrPattern, Made, Pattern, Var};
 use weft_passes::{floats, integers, node_facts};
@@ -334,9 +335,14 @@ impl Grower<'_> {
         Some((0..count).map(|_| element(self.dice.free())).collect())
     }
 
+    /// Small integers, and now and then the smallest and the largest ones there are.
     fn whole(&mut self, proposal: &Proposal) -> i64 {
         let free = self.dice.free() >> 20;
+        let bits = proposal.dtype.bits().clamp(1, 64);
+        let largest = i64::MAX >> (64 - bits);
         match proposal.dtype {
+            dtype if free.is_multiple_of(61) && dtype.kind() == Kind::Signed => -largest - 1,
+            dtype if free % 61 == 1 && dtype.kind() == Kind::Signed => largest,
             DType::Bool => (free % 2) as i64,
             _ if proposal.positive => (free % 4) as i64 + 1,
             DType::U8 | DType::U16 | DType::U32 | DType::U64 => (free % 6) as i64,

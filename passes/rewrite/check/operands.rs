@@ -11,7 +11,7 @@ use weft_ir::{Attr, DType, Value};
 type Beside<'b> = (&'b [Option<Value>], &'b BTreeMap<String, Attr>);
 
 pub(crate) fn extent(dice: &mut Dice) -> u64 {
-    dice.pick(&[1, 1, 2, 2, 2, 3, 3, 4]).unwrap_or(2)
+    dice.pick(&[0, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 4]).unwrap_or(2)
 }
 
 /// Operators whose operands behind the first are axes, places and the like.
