@@ -6,7 +6,7 @@ use crate::model::{Model, name_of};
 use crate::progress::{Phase, Progress};
 use crate::runner::Runner;
 use std::path::{Path, PathBuf};
-use weft_backend::{Emit, OptLevel, Target, artifact};
+use weft_backend::{Emit, OptLevel, Rates, Target, artifact};
 use weft_ir::Module;
 use weft_kernel::lower::lower;
 use weft_kernel::program::Program;
@@ -57,7 +57,8 @@ impl Driver {
         let target = weft_llvm::target(&options.cpu)?;
         let plan = self.plan(&options.pipeline)?;
         let mut module = model.module;
-        self.optimise(&mut module, &plan, options.passes, progress)?;
+        let passes = PassOptions { rates: Rates::of(&target), ..options.passes };
+        self.optimise(&mut module, &plan, passes, progress)?;
         let mut program = self.lower(&module, &target, progress)?;
         program.name = name_of(output);
         drop(module);

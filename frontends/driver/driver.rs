@@ -1,4 +1,5 @@
 //! The composition of all rooms.
+use crate::cost::ByRates;
 use crate::dims::{self, Dims};
 use crate::error::Error;
 use crate::evaluate::Interpreted;
@@ -6,11 +7,12 @@ use crate::model::{self, Model};
 use crate::progress::{Phase, Progress};
 use crate::{files, rules, weights};
 use std::path::{Path, PathBuf};
+use weft_backend::Rates;
 use weft_frontend::Frontend;
 use weft_ir::{Module, OpSet};
 use weft_onnx::Onnx;
 use weft_passes::{
-    Budget, Manager, Outcome, PassContext, Pipeline, PipelineError, Plan, Registry, VerifyEach,
+    Budget, Evaluate, Manager, Outcome, PassContext, Pipeline, PipelineError, Plan, Registry, VerifyEach,
 };
 
 /// Knows every frontend, pass and backend, and brings models through them.
@@ -28,6 +30,8 @@ pub struct PassOptions {
     pub budget: Budget,
     /// Whether the module is checked after each pass.
     pub verify_each: VerifyEach,
+    /// How fast the processor is that the module is for.
+    pub rates: Rates,
 }
 
 impl Driver {
@@ -111,9 +115,9 @@ impl Driver {
         progress: &mut dyn Progress,
     ) -> Result<Outcome, Error> {
         progress.begin(Phase::Optimise);
-        let context =
-            PassContext { ops: self.ops, evaluate: Some(&self.evaluate), legality: None, cost: None };
-        let PassOptions { budget, verify_each } = options;
+        let PassOptions { budget, verify_each, rates } = options;
+        let (evaluate, cost) = (Some(&self.evaluate as &dyn Evaluate), ByRates(rates));
+        let context = PassContext { ops: self.ops, evaluate, legality: None, cost: Some(&cost) };
         let mut manager = Manager { context, observer: progress, budget, verify_each };
         let outcome = manager.run(module, plan)?;
         let rewrites = manager.budget.done();
