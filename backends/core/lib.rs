@@ -2,9 +2,11 @@
 #![forbid(unsafe_code)]
 
 pub mod artifact;
+pub mod rates;
 pub mod target;
 
 pub use artifact::{Artifact, Emit, OptLevel};
+pub use rates::Rates;
 pub use target::{Level, Target};
 
 use std::sync::Arc;

@@ -7,7 +7,7 @@ use crate::progress::{Phase, Progress, Quiet};
 use crate::runner::Runner;
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
-use weft_backend::{Emit, OptLevel, Target, artifact};
+use weft_backend::{Emit, OptLevel, Rates, Target, artifact};
 use weft_ir::{Module, OpName};
 use weft_kernel::lower::lower;
 use weft_kernel::program::Program;
@@ -59,7 +59,8 @@ impl Driver {
         let target = weft_llvm::target(&options.cpu)?;
         let plan = self.plan(&options.pipeline)?;
         let mut module = model.module;
-        self.optimise(&mut module, &plan, options.passes, progress)?;
+        let passes = PassOptions { rates: Rates::of(&target), ..options.passes };
+        self.optimise(&mut module, &plan, passes, progress)?;
         let lowered = self.lower(&module, &target, progress);
         let mut program = lowered.map_err(|error| error.with_operators(&model.report.operators))?;
         program.name = name_of(output);

@@ -1,4 +1,5 @@
 //! The composition of all rooms.
+use crate::cost::ByRates;
 use crate::dims::{self, Dims};
 use crate::error::Error;
 use crate::evaluate::Interpreted;
@@ -9,6 +10,7 @@ use crate::progress::{Phase, Progress};
 use crate::runner::Runner;
 use crate::{rules, weights};
 use std::path::{Path, PathBuf};
+use weft_backend::Rates;
 use weft_frontend::Frontend;
 use weft_ir::{Module, OpSet};
 use weft_library::Library;
@@ -33,6 +35,8 @@ pub struct PassOptions {
     pub budget: Budget,
     /// Whether the module is checked after each pass.
     pub verify_each: VerifyEach,
+    /// How fast the processor is that the module is for.
+    pub rates: Rates,
 }
 
 impl Driver {
@@ -149,9 +153,9 @@ impl Driver {
         progress: &mut dyn Progress,
     ) -> Result<Outcome, Error> {
         progress.begin(Phase::Optimise);
-        let context =
-            PassContext { ops: self.ops, evaluate: Some(&self.evaluate), legality: None, cost: None };
-        let PassOptions { budget, verify_each } = options;
+        let PassOptions { budget, verify_each, rates } = options;
+        let cost = ByRates(rates);
+        let context = self.context(&cost);
         let original = module.clone();
         let mut manager = Manager { context, observer: progress, budget, verify_each };
         let ended = manager.run(module, plan);
@@ -161,11 +165,16 @@ impl Driver {
         Ok(outcome)
     }
 
+    /// What passes are lent.
+    fn context<'a>(&'a self, cost: &'a ByRates) -> PassContext<'a> {
+        PassContext { ops: self.ops, evaluate: Some(&self.evaluate), legality: None, cost: Some(cost) }
+    }
+
     /// Runs passes again that failed, to keep what they failed on.
     fn failed(&self, original: Module, (plan, options): (&Plan, PassOptions), error: RunError) -> Error {
-        let context =
-            PassContext { ops: self.ops, evaluate: Some(&self.evaluate), legality: None, cost: None };
-        let PassOptions { budget, verify_each } = options;
+        let PassOptions { budget, verify_each, rates } = options;
+        let cost = ByRates(rates);
+        let context = self.context(&cost);
         let (mut module, mut before) = (original.clone(), Before::default());
         // It ends like the first time, as everything is deterministic.
         drop(Manager { context, observer: &mut before, budget, verify_each }.run(&mut module, plan));

@@ -8,6 +8,7 @@ mod cases;
 mod compare;
 #[cfg(feature = "llvm")]
 mod compile;
+mod cost;
 mod dims;
 mod driver;
 mod error;

@@ -77,9 +77,18 @@ impl Greedy<'_> {
         improved
     }
 
-    /// An option with the best forms of what it is made of; `None` if it would be made of itself.
+    /// An option with the best forms of what it is made of; `None` if it cannot be cheaper than what
+    /// was taken, or would be made of itself.
     fn form(&self, class: usize, option: usize) -> Option<Best> {
         let choice = &self.choices.classes[class].options[option];
+        let mut least = choice.cost;
+        for child in &choice.children {
+            // Whatever is shared, it costs no less than its dearest operand.
+            least = least.max(self.best[*child].as_ref()?.cost.saturating_add(choice.cost));
+        }
+        if self.best[class].as_ref().is_some_and(|best| best.cost <= least) {
+            return None;
+        }
         let mut made_of = Set::new(self.choices.classes.len());
         for child in &choice.children {
             made_of.extend(&self.best[*child].as_ref()?.made_of);

@@ -7,7 +7,7 @@ use crate::choices::{Choices, Taken};
 use crate::extract::users;
 
 /// How many moves are tried.
-const MOVES: usize = 20_000;
+const MOVES: usize = 4000;
 
 /// How often everything is gone through.
 const ROUNDS: usize = 4;

@@ -28,7 +28,7 @@ pub(crate) const INFO: PassInfo = PassInfo {
             default: "12",
             help: "how often every rule is looked for everywhere",
         },
-        OptionInfo { name: "matches", default: "2000", help: "how often one rule may fire in one iteration" },
+        OptionInfo { name: "matches", default: "500", help: "how often one rule may fire in one iteration" },
     ],
     kind: PassKind::Exact,
     accepts: (Stage::Canonical, Stage::Lowered),

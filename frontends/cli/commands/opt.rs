@@ -25,7 +25,12 @@ pub(crate) fn run(args: &OptArgs, talk: Talk) -> Result<(), Failure> {
     let before = if args.diff { shown(&module, driver.ops()) } else { String::new() };
     let budget = args.stop_after.map_or_else(Budget::default, Budget::at_most);
     let verify_each = if args.verify_each { VerifyEach::Yes } else { VerifyEach::No };
-    driver.optimise(&mut module, &plan, PassOptions { budget, verify_each }, &mut watch)?;
+    driver.optimise(
+        &mut module,
+        &plan,
+        PassOptions { budget, verify_each, ..PassOptions::default() },
+        &mut watch,
+    )?;
     watch.teller.rest();
     watch.say_counts();
     if let Some(path) = &args.output {

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use weft_interp::Interpreter;
 use weft_ir::{Module, OpSet, verify};
-use weft_passes::{Budget, Plan, RunError, VerifyEach, graph_at, graph_paths};
+use weft_passes::{Plan, RunError, VerifyEach, graph_at, graph_paths};
 
 /// How far floats may be apart before a result is wrong.
 const TOLERANCE: Tolerance = Tolerance { rtol: 1e-3, atol: 1e-3 };
@@ -118,7 +118,7 @@ impl<'a> Judge<'a> {
             return self.command(program, module);
         }
         let mut after = module.clone();
-        let options = PassOptions { budget: Budget::default(), verify_each: VerifyEach::Yes };
+        let options = PassOptions { verify_each: VerifyEach::Yes, ..PassOptions::default() };
         match self.driver.optimise(&mut after, &self.plan, options, &mut Quiet) {
             Ok(_) if self.check == Check::Error => Ok(None),
             Ok(_) => Ok(differs(module, &after).map(Fault::Differs)),

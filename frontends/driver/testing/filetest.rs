@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use weft_interp::Interpreter;
 use weft_ir::text::{NoWeights, Style, print, weights_by_digest};
 use weft_ir::{Module, OpSet, verify};
-use weft_passes::{Budget, Declined, Observer, Outcome, VerifyEach, graph_at, graph_paths};
+use weft_passes::{Declined, Observer, Outcome, VerifyEach, graph_at, graph_paths};
 
 /// Lines around a change that a diff shows.
 const CONTEXT: usize = 100;
@@ -85,7 +85,7 @@ impl FileTest {
     }
 
     fn pass(&self, driver: &Driver, module: &mut Module, reasons: &mut Reasons) -> Result<Outcome, String> {
-        let options = PassOptions { budget: Budget::default(), verify_each: VerifyEach::Yes };
+        let options = PassOptions { verify_each: VerifyEach::Yes, ..PassOptions::default() };
         let shown = |error: Error| error.to_string();
         let plan = driver.plan(&self.head.pipeline).map_err(shown)?;
         driver.optimise(module, &plan, options, reasons).map_err(shown)

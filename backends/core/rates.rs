@@ -1,0 +1,34 @@
+//! How fast a processor is, as far as passes ask that weigh one form of a graph against another.
+use crate::target::Target;
+use weft_ir::DType;
+
+/// What one core of a processor does in a nanosecond, and what starting a loop takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rates {
+    /// Bytes moved in a nanosecond, from the caches and the memory together.
+    pub bytes: u64,
+    /// Operations on `f32` in a nanosecond, in loops such as a product of matrices is made of.
+    pub operations: u64,
+    /// Picoseconds to start a loop: the call, the threads, and what is not yet in a cache.
+    pub launch: u64,
+}
+
+/// Units that multiply at once, and cycles in a nanosecond, of a processor as most are.
+const UNITS: u64 = 2;
+const CYCLES: u64 = 3;
+
+impl Rates {
+    /// The rates of a processor.
+    pub fn of(target: &Target) -> Self {
+        let each = if target.fma() { 2 } else { 1 };
+        let lanes = u64::from(target.lanes(DType::F32));
+        Self { bytes: 10, operations: lanes * each * UNITS * CYCLES, launch: 1_000_000 }
+    }
+}
+
+impl Default for Rates {
+    /// Those of a processor with AVX2.
+    fn default() -> Self {
+        Self::of(&Target::of_level("x86-64-v3", crate::Level::V3))
+    }
+}

@@ -1,0 +1,14 @@
+//! The cost model of the target, lent to passes.
+use weft_backend::Rates;
+use weft_passes::{Applied, Cost};
+
+/// Weighs operators by how fast a processor is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ByRates(pub(crate) Rates);
+
+impl Cost for ByRates {
+    fn picoseconds(&self, applied: &Applied<'_>) -> u64 {
+        let Rates { bytes, operations, launch } = self.0;
+        applied.work().picoseconds(bytes, operations, launch)
+    }
+}

@@ -1,0 +1,35 @@
+//! Saturation gives the same bytes whenever it is run, whatever limit stops it.
+mod transformer;
+
+use weft_ir::text::{NoWeights, Style, print};
+use weft_ir::{Module, OpSet};
+use weft_passes::{Budget, Manager, Outcome, PassContext, Pipeline, Registry, Silent, VerifyEach};
+
+#[test]
+fn the_same_graph_gives_the_same_bytes() {
+    let text = transformer::text(2);
+    let runs: Vec<String> = (0..3).map(|_| saturated(&text, "saturate{nodes=2000}")).collect();
+    assert_eq!(runs[0], runs[1]);
+    assert_eq!(runs[0], runs[2]);
+}
+
+#[test]
+fn a_search_that_ends_by_itself_gives_them_too() {
+    let text = transformer::text(4);
+    let runs: Vec<String> = (0..3).map(|_| saturated(&text, "saturate{rules=transpose|reshape}")).collect();
+    assert_eq!(runs[0], runs[1]);
+    assert_eq!(runs[0], runs[2]);
+    assert!(text.lines().count() > runs[0].lines().count());
+}
+
+fn saturated(text: &str, pipeline: &str) -> String {
+    let mut module = Module::parse(text, OpSet::builtin(), &NoWeights).unwrap();
+    let mut registry = Registry::new(weft_rules::read);
+    registry.install(&weft_library::Library).unwrap();
+    let plan = pipeline.parse::<Pipeline>().unwrap().resolve(&registry).unwrap();
+    let context = PassContext { ops: OpSet::builtin(), evaluate: None, legality: None, cost: None };
+    let mut manager =
+        Manager { context, observer: &mut Silent, budget: Budget::default(), verify_each: VerifyEach::Yes };
+    assert_eq!(manager.run(&mut module, &plan).unwrap(), Outcome::Changed);
+    print(&module, OpSet::builtin(), Style::default())
+}
