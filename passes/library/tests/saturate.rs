@@ -23,13 +23,17 @@ fn a_search_that_ends_by_itself_gives_them_too() {
 }
 
 fn saturated(text: &str, pipeline: &str) -> String {
-    let mut module = Module::parse(text, OpSet::builtin(), &NoWeights).unwrap();
+    let mut module = Module::parse(text, OpSet::builtin(), &NoWeights).expect("the graph is valid");
     let mut registry = Registry::new(weft_rules::read);
-    registry.install(&weft_library::Library).unwrap();
-    let plan = pipeline.parse::<Pipeline>().unwrap().resolve(&registry).unwrap();
+    registry.install(&weft_library::Library).expect("the library registers");
+    let plan = pipeline
+        .parse::<Pipeline>()
+        .expect("the pipeline is valid")
+        .resolve(&registry)
+        .expect("its passes are known");
     let context = PassContext { ops: OpSet::builtin(), evaluate: None, legality: None, cost: None };
     let mut manager =
         Manager { context, observer: &mut Silent, budget: Budget::default(), verify_each: VerifyEach::Yes };
-    assert_eq!(manager.run(&mut module, &plan).unwrap(), Outcome::Changed);
+    assert_eq!(manager.run(&mut module, &plan).expect("saturation succeeds"), Outcome::Changed);
     print(&module, OpSet::builtin(), Style::default())
 }

@@ -1,6 +1,4 @@
 //! The text of a graph like that of a transformer, of as many layers as are asked for.
-use std::fmt::Write;
-
 /// About how many nodes a layer has.
 #[allow(dead_code, reason = "only the benchmark sizes graphs")]
 pub(crate) const NODES: usize = 74;
@@ -91,11 +89,11 @@ pub(crate) fn text(layers: usize) -> String {
     for layer in 0..layers {
         for (number, (name, ty)) in WEIGHTS.iter().enumerate() {
             let seed = layer * WEIGHTS.len() + number;
-            writeln!(weights, "weight @{name}.{layer} : {ty} = seeded({seed})").unwrap();
-            writeln!(nodes, "    %{name}.{layer} = Const() {{value = @{name}.{layer}}} : {ty}").unwrap();
+            weights += &format!("weight @{name}.{layer} : {ty} = seeded({seed})\n");
+            nodes += &format!("    %{name}.{layer} = Const() {{value = @{name}.{layer}}} : {ty}\n");
         }
         for line in LAYER.trim().lines() {
-            writeln!(nodes, "    {}", named(line, layer)).unwrap();
+            nodes += &format!("    {}\n", named(line, layer));
         }
     }
     let ty = "f32[16, 64]";
@@ -113,8 +111,8 @@ fn named(line: &str, layer: usize) -> String {
     for part in parts {
         let end = part.find(|c: char| !c.is_alphanumeric()).unwrap_or(part.len());
         match &part[..end] {
-            "x" => write!(named, "%{input}{}", &part[end..]).unwrap(),
-            name => write!(named, "%{name}.{layer}{}", &part[end..]).unwrap(),
+            "x" => named += &format!("%{input}{}", &part[end..]),
+            name => named += &format!("%{name}.{layer}{}", &part[end..]),
         }
     }
     named
