@@ -6,7 +6,9 @@ use crate::model::{Model, name_of};
 use crate::progress::{Phase, Progress, Quiet};
 use crate::runner::Runner;
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use weft_backend::{Emit, OptLevel, Rates, Target, artifact};
 use weft_ir::{Module, OpName};
 use weft_kernel::lower::lower;
@@ -62,7 +64,7 @@ impl Driver {
         let passes = PassOptions { rates: Rates::of(&target), ..options.passes };
         self.optimise(&mut module, &plan, passes, progress)?;
         let lowered = self.lower(&module, &target, progress);
-        let mut program = lowered.map_err(|error| error.with_operators(&model.report.operators))?;
+        let mut program = lowered.map_err(|error| as_in_the_file(error, &model.report.operators))?;
         program.name = name_of(output);
         drop(module);
         generate(&program, options, (emit, output), progress)
@@ -123,6 +125,17 @@ fn machine(target: &Target) -> Machine {
         l1: target.l1,
         l2: target.l2,
     }
+}
+
+/// The error, with the names that operators have in the model's file where those differ.
+fn as_in_the_file(mut error: Error, operators: &BTreeMap<String, Arc<str>>) -> Error {
+    if let Error::Lower(error) = &mut error {
+        for problem in &mut error.problems {
+            let of_file = operators.get(&problem.at).filter(|op| ***op != *problem.op);
+            problem.message.extend(of_file.map(|op| format!("; in the model it is `{op}`")));
+        }
+    }
+    error
 }
 
 /// Makes the artifact in a folder of its own, then moves all of it to its place.

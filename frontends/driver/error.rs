@@ -1,9 +1,7 @@
 //! Everything that can go wrong between a model's file and its results.
 use crate::failed::Failed;
-use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 use thiserror::Error;
 use weft_frontend::{ImportError, SourceError};
 use weft_host::LoadError;
@@ -142,17 +140,6 @@ impl Error {
             self,
             Error::Pipeline { .. } | Error::Rules { .. } | Error::Dim(_) | Error::Cpu(_) | Error::Inputs(_)
         )
-    }
-
-    /// The same, with the names that the operators have in the model's file where those differ.
-    pub(crate) fn with_operators(mut self, operators: &BTreeMap<String, Arc<str>>) -> Self {
-        if let Error::Lower(error) = &mut self {
-            for problem in &mut error.problems {
-                let of_file = operators.get(&problem.at).filter(|op| ***op != *problem.op);
-                problem.message.extend(of_file.map(|op| format!("; in the model it is `{op}`")));
-            }
-        }
-        self
     }
 
     /// What the user can do about it.
