@@ -1,18 +1,22 @@
 //! A depth that is cut into blocks, so that the part of a panel in use stays in the first-level cache.
 //!
 //! Without blocks every tile reads the whole panel anew, from the second-level cache if it is large:
-//! 192 bytes for 12 cycles of multiply-adds, which that cache can just about give. With blocks all
+//! 192 bytes for 12 cycles of multiply-adds, which that cache can just about give. A panel that does
+//! not fit even there comes from further away each time. With blocks all
 //! tiles of a column go through one part of the panel before the next part; in between their sums lie
 //! in an array of the kernel's own. That costs as many loads and stores as a tile has vectors, once a
 //! block (Goto and van de Geijn, "Anatomy of high-performance matrix multiplication", 2008).
 use super::depth::{Ahead, Reach, Sums};
-use super::tile::Tile;
+use super::tile::{Tile, even_blocks};
 use super::{Machine, Place, Writer};
 use crate::nest::{Access, BufferId, Builder, Hint, Reg, Var};
 use weft_ir::{DType, Dim};
 
 /// Rows that share a part of a panel, about.
 const ROWS: i64 = 128;
+/// The share of the second-level cache that a whole panel may take: up to there the way of the sums
+/// to memory and back costs more than reading the panel from it.
+const SHARE: (u64, u64) = (3, 8);
 /// Fewer tiles than these do not make up for the way of the sums to memory and back.
 const LEAST_TILES: i64 = 3;
 
@@ -27,6 +31,11 @@ pub(crate) struct Blocks {
     pub(crate) rows: i64,
 }
 
+/// Elements that a whole panel, or a block of `A`, may have to stay in the second-level cache.
+pub(super) fn near(machine: &Machine, dtype: DType) -> i64 {
+    (machine.l2 * SHARE.0 / SHARE.1 * 8) as i64 / i64::from(dtype.bits())
+}
+
 impl Blocks {
     /// Nothing where the depth is not known, or short enough, or where there are few rows.
     pub(super) fn new(
@@ -38,18 +47,20 @@ impl Blocks {
         let tall = i64::from(tile.rows);
         let few = rows.as_fixed().is_some_and(|rows| rows < LEAST_TILES * tall);
         let extents: Vec<i64> = depth.iter().map(Dim::as_fixed).collect::<Option<_>>()?;
-        let step = tile.cols() * dtype.bits() as i64 / 8;
-        let most = (machine.l1 as i64 * 3 / 4 / step).max(1);
-        if few || extents.iter().product::<i64>() <= most * 3 / 2 {
+        if few || extents.iter().product::<i64>() * tile.cols() <= near(machine, dtype) {
             return None;
         }
+        let step = tile.cols() * i64::from(dtype.bits()) / 8;
+        let most = (machine.l1 as i64 * 3 / 4 / step).max(1);
         let inner = |axis: usize| extents[axis + 1..].iter().product::<i64>();
         let axis = (0..extents.len()).find(|axis| inner(*axis) <= most)?;
         let (extent, longest) = (extents[axis], (most / inner(axis).max(1)).max(1));
         // Parts of about the same length, which the unrolled loop divides.
         let parts = (extent as u64).div_ceil(longest as u64);
         let length = (extent as u64).div_ceil(parts).next_multiple_of(if inner(axis) == 1 { 4 } else { 1 });
-        Some(Self { axis, length: length as i64, rows: (ROWS / tall).max(1) * tall })
+        let even = even_blocks(rows, &Dim::fixed(ROWS), tall).as_fixed();
+        let rows = even.unwrap_or((ROWS / tall).max(1) * tall);
+        Some(Self { axis, length: length as i64, rows })
     }
 
     /// The array for the sums.

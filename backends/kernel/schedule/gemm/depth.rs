@@ -58,13 +58,14 @@ impl Writer<'_> {
     }
 
     /// Asks for what the next tile reads of `A`, and for a share of the next part of the panel, so
-    /// that all tiles of a column together ask for the whole of it.
+    /// that all tiles of a column together ask for the whole of it. Into the second-level cache: rows
+    /// a multiple of 4 KB apart share one set of the first, and two tiles of them would not fit it.
     fn look_ahead(&self, b: &mut Builder, tile: &Sums<'_>, ahead: Ahead, (k, stride): (Reg, Reg)) {
         let right = b.mul(k, stride);
         for (reg, offset) in tile.rows {
             let row = b.add(*reg, ahead.rows);
             let index = b.add(row, right);
-            b.stmt(Stmt::Prefetch { buffer: self.a, index, offset: *offset, into: Cache::First });
+            b.stmt(Stmt::Prefetch { buffer: self.a, index, offset: *offset, into: Cache::Second });
         }
         let lines = b.index(ahead.lines);
         let done = b.mul(k, lines);

@@ -68,7 +68,9 @@ pub fn gemm(name: &str, machine: &Machine, terms: &Terms, what: &Gemm) -> Schedu
     let depth = &domain.dims[ends[2]..];
     let rows_of_all = product(ends[0]..ends[1]);
     let blocks = Blocks::new(machine, what.tile, dtype, (&rows_of_all, depth));
-    let plan = Plan::new(what.tile, &rows_of_all, &domain.dims[ends[1]], depth, blocks.as_ref());
+    let cols = &domain.dims[ends[1]];
+    let near = blocks::near(machine, dtype);
+    let plan = Plan::new(what.tile, (&rows_of_all, cols, depth), near, blocks.as_ref());
     let sums = blocks.map(|blocks| blocks.buffer(&mut b, dtype, (what.tile, &rows_of_all)));
     let tasks = product(0..ends[0]).mul(&plan.row_blocks).mul(&plan.panel_blocks);
     let (a, panels) = (buffers[a_source.0 as usize], buffers[what.b.0 as usize]);

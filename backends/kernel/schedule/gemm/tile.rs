@@ -83,8 +83,14 @@ pub(crate) fn has_tail(rows: i64, most: u32, tall: u32) -> bool {
 
 /// Multiply-adds of one task, about.
 const TASK: i64 = 1 << 20;
-/// Elements of `A` that should stay in the second-level cache.
-const BLOCK: i64 = 1 << 15;
+/// Tasks that a product of some size should give, so that several threads have something to do.
+const TASKS: i64 = 8;
+
+/// The size of blocks of at most about `most` rows, all about equal and of whole tiles.
+pub(super) fn even_blocks(rows: &Dim, most: &Dim, tall: i64) -> Dim {
+    let blocks = rows.div_ceil(most).larger(&Dim::fixed(1));
+    rows.div_ceil(&blocks).div_ceil(&Dim::fixed(tall)).larger(&Dim::fixed(1)).scale(tall)
+}
 
 /// How the work is cut.
 #[derive(Debug)]
@@ -100,19 +106,28 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    pub(crate) fn new(tile: Tile, rows: &Dim, cols: &Dim, depth: &[Dim], blocks: Option<&Blocks>) -> Self {
+    /// Each panel is read once a block of rows, so that these are as many as the second-level cache
+    /// holds beside the panel: `near` elements of `A`.
+    pub(crate) fn new(
+        tile: Tile,
+        (rows, cols, depth): (&Dim, &Dim, &[Dim]),
+        near: i64,
+        blocks: Option<&Blocks>,
+    ) -> Self {
         let one = Dim::fixed(1);
         // Rows gathered from an image share most of their elements: only the channels count.
         let channels = depth.last().cloned().unwrap_or_else(|| one.clone()).larger(&one);
         let depth = depth.iter().fold(one.clone(), |p, d| p.mul(d));
-        let tall = Dim::fixed(tile.rows.into());
-        let block = Dim::fixed(BLOCK).div_floor(&channels).smaller(&Dim::fixed(512));
-        // Each panel is read once a block, so that a block is several tiles even of the longest rows.
+        let panels = cols.div_ceil(&Dim::fixed(tile.cols()));
         let rows_per_block = match blocks {
             Some(blocks) => Dim::fixed(blocks.rows),
-            None => block.div_floor(&tall).larger(&Dim::fixed(4)).mul(&tall),
+            None => {
+                let tall = i64::from(tile.rows);
+                let shared = rows.mul(&panels).div_floor(&Dim::fixed(TASKS)).larger(&Dim::fixed(4 * tall));
+                let block = Dim::fixed(near).div_floor(&channels).smaller(&Dim::fixed(512)).smaller(&shared);
+                even_blocks(rows, &block.larger(&Dim::fixed(4 * tall)), tall)
+            }
         };
-        let panels = cols.div_ceil(&Dim::fixed(tile.cols()));
         let one_panel = rows_per_block.mul(&depth).scale(tile.cols()).larger(&one);
         let panels_per_block = Dim::fixed(TASK).div_floor(&one_panel).larger(&one);
         Self {
