@@ -36,7 +36,7 @@ fn main() {
 fn run(module: &mut Module, pipeline: &str) -> (u64, Vec<String>) {
     let driver = weft::Driver::new().expect("the library registers");
     let plan = driver.plan(pipeline).expect("the pipeline is valid");
-    let context = PassContext { ops: OpSet::builtin(), evaluate: None, legality: None, cost: None };
+    let context = PassContext::of(OpSet::builtin());
     let mut heard = Heard::default();
     let mut manager =
         Manager { context, observer: &mut heard, budget: Budget::default(), verify_each: VerifyEach::Yes };

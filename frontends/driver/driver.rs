@@ -167,7 +167,7 @@ impl Driver {
 
     /// What passes are lent.
     fn context<'a>(&'a self, cost: &'a ByRates) -> PassContext<'a> {
-        PassContext { ops: self.ops, evaluate: Some(&self.evaluate), legality: None, cost: Some(cost) }
+        PassContext { evaluate: Some(&self.evaluate), cost: Some(cost), ..PassContext::of(self.ops) }
     }
 
     /// Runs passes again that failed, to keep what they failed on.

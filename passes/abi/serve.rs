@@ -77,7 +77,7 @@ fn rewrite(info: &PassInfo, lent: Lent<'_>) -> Result<Status, String> {
     let mut module = module.map_err(|error| format!("the module does not parse here: {error}"))?;
     let plan = Plan::of(*info, built(info, lent)?);
     let mut manager = Manager {
-        context: PassContext { ops, evaluate: None, legality: None, cost: None },
+        context: PassContext::of(ops),
         observer: &mut lent.clone(),
         budget: lent.rewrites_left().map_or_else(Budget::default, Budget::at_most),
         verify_each: VerifyEach::No,

@@ -1,6 +1,7 @@
 //! What a pass is, what it may use, and what it says when it is done.
 use crate::cost::Cost;
 use crate::editor::Editor;
+use crate::measure::Measure;
 use crate::options::{OptionError, OptionInfo, Options};
 use crate::rewriter::Rewriter;
 use std::borrow::Cow;
@@ -154,4 +155,13 @@ pub struct PassContext<'a> {
     pub legality: Option<&'a dyn Legality>,
     /// What operators take on the target in view; without one, what they take on most machines.
     pub cost: Option<&'a dyn Cost>,
+    /// What flows through the module on calibration data.
+    pub measure: Option<&'a dyn Measure>,
+}
+
+impl<'a> PassContext<'a> {
+    /// Lends the operators, nothing else.
+    pub fn of(ops: &'a OpSet) -> Self {
+        Self { ops, evaluate: None, legality: None, cost: None, measure: None }
+    }
 }

@@ -27,7 +27,7 @@ fn run(pipeline: &str, budget: Budget) -> Result<(Outcome, usize, u64), RunError
     let plan =
         pipeline.parse::<Pipeline>().unwrap().resolve(&registry()).map_err(|e| format!("{e:?}")).unwrap();
     let mut module = Module::parse(MODULE, OpSet::builtin(), &NoWeights).unwrap();
-    let context = PassContext { ops: OpSet::builtin(), evaluate: None, legality: None, cost: None };
+    let context = PassContext::of(OpSet::builtin());
     let mut observer = Silent;
     let mut manager = Manager { context, observer: &mut observer, budget, verify_each: VerifyEach::Yes };
     let outcome = manager.run(&mut module, &plan)?;

@@ -31,7 +31,7 @@ fn saturated(text: &str, pipeline: &str) -> String {
         .expect("the pipeline is valid")
         .resolve(&registry)
         .expect("its passes are known");
-    let context = PassContext { ops: OpSet::builtin(), evaluate: None, legality: None, cost: None };
+    let context = PassContext::of(OpSet::builtin());
     let mut manager =
         Manager { context, observer: &mut Silent, budget: Budget::default(), verify_each: VerifyEach::Yes };
     assert_eq!(manager.run(&mut module, &plan).expect("saturation succeeds"), Outcome::Changed);

@@ -70,7 +70,7 @@ fn rewritten(
     observer: &mut dyn Observer,
 ) -> Result<Option<Module>, String> {
     let mut module = instance.module.clone();
-    let context = PassContext { ops, evaluate: None, legality: None, cost: None };
+    let context = PassContext::of(ops);
     let plan = Plan::of(INFO, Box::new(Greedy::new(vec![rule.clone()])));
     let mut manager = Manager { context, observer, budget: Budget::at_most(1), verify_each: VerifyEach::No };
     let outcome = manager.run(&mut module, &plan).map_err(|error| error.to_string())?;
