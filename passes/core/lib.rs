@@ -52,5 +52,5 @@ pub use pipeline::{Pipeline, PipelineError, Plan, PlanStep, Step};
 pub use plugin::{Added, Installed, Item, Kind, Plugin, PluginInfo, Registrar};
 pub use polynomial::Polynomial;
 pub use registry::{PipelineInfo, RegisterError, Registry};
-pub use reshape::{Elided, Group, ShapeData, groups, shape_data, shape_operand};
+pub use reshape::{Elided, Group, ShapeData, groups, reshaped, shape_data};
 pub use rewriter::{Rewriter, node};

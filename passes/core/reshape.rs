@@ -75,12 +75,28 @@ pub fn shape_data(dims: &[Dim], elided: Elided, bound: &dyn Fn(&Dim) -> bool) ->
     }
 }
 
-/// A value that holds these extents, as `Reshape` and `Expand` take it; see [`shape_data`].
-pub fn shape_operand(g: &mut Rewriter<'_>, dims: &[Dim], elided: Elided) -> Result<Value, Declined> {
-    match shape_data(dims, elided, &|dim| g.is_bound(dim))? {
-        ShapeData::Numbers(numbers) => g.constant(Tensor::vector(&numbers)),
-        ShapeData::Extents(dims) => g.add(node("weft.Extents", [("value", Attr::Dims(dims))]), &[]),
+impl ShapeData {
+    /// Whether a `Reshape` to these extents must say `allowzero`: a 0 among the numbers, and an
+    /// extent with a name that is 0 in a run, stand for no elements, not for an extent that is
+    /// copied from the operand.
+    pub fn allows_zero(&self) -> bool {
+        match self {
+            ShapeData::Numbers(numbers) => numbers.contains(&0),
+            ShapeData::Extents(_) => true,
+        }
     }
+}
+
+/// The elements of `x` in these extents: a `Reshape` for every run, those without elements included.
+/// Declines if the extents need one that is decided at run time; see [`shape_data`].
+pub fn reshaped(g: &mut Rewriter<'_>, x: Value, dims: &[Dim]) -> Result<Value, Declined> {
+    let data = shape_data(dims, Elided::Allowed, &|dim| g.is_bound(dim))?;
+    let allowzero = data.allows_zero().then_some(("allowzero", Attr::Int(1)));
+    let shape = match data {
+        ShapeData::Numbers(numbers) => g.constant(Tensor::vector(&numbers))?,
+        ShapeData::Extents(dims) => g.add(node("weft.Extents", [("value", Attr::Dims(dims))]), &[])?,
+    };
+    g.add(node("Reshape", allowzero), &[Some(x), Some(shape)])
 }
 
 /// Whether one extent may be written as `-1`.

@@ -6,10 +6,8 @@
 //! A transpose that only moves extents of 1 moves no element and becomes a `Reshape`; one of a
 //! constant moves the constant. A transpose with other users stays for them. Extents of 1 must be
 //! numbers: a symbol may be 1 in one run and not in the next.
-use weft_ir::{Attr, NodeId, Stage, Value};
-use weft_passes::{
-    Declined, EachNode, Elided, PassInfo, PassKind, Perm, Rewriter, node, permuted, shape_operand,
-};
+use weft_ir::{NodeId, Stage, Value};
+use weft_passes::{Declined, EachNode, PassInfo, PassKind, Perm, Rewriter, permuted, reshaped};
 
 pub(crate) const INFO: PassInfo = PassInfo {
     name: "cancel-transposes",
@@ -54,8 +52,7 @@ fn view(g: &mut Rewriter<'_>, result: Value, operand: Value, perm: &Perm) -> Res
     if !perm.moves_nothing(&dims) {
         return Ok(());
     }
-    let shape = shape_operand(g, &perm.apply(&dims), Elided::Allowed)?;
-    let reshaped = g.add(node("Reshape", Vec::<(&str, Attr)>::new()), &[Some(operand), Some(shape)])?;
-    g.replace(result, reshaped);
+    let view = reshaped(g, operand, &perm.apply(&dims))?;
+    g.replace(result, view);
     Ok(())
 }

@@ -7,7 +7,7 @@
 //! alone, as is a value in between that something else uses: it has to be made anyway, and views
 //! cost nothing.
 use weft_ir::{NodeId, Stage};
-use weft_passes::{Declined, EachNode, Elided, PassInfo, PassKind, Rewriter, node, shape_operand};
+use weft_passes::{Declined, EachNode, PassInfo, PassKind, Rewriter, reshaped};
 
 pub(crate) const INFO: PassInfo = PassInfo {
     name: "merge-reshapes",
@@ -28,8 +28,7 @@ fn merge(g: &mut Rewriter<'_>, id: NodeId) -> Result<(), Declined> {
     }
     let (Some(source), Some(dims)) = (g.operand(inner.node, 0), g.dims(g.result(id))) else { return Ok(()) };
     let dims = dims.to_vec();
-    let shape = shape_operand(g, &dims, Elided::Allowed)?;
-    let merged = g.add(node("Reshape", []), &[Some(source), Some(shape)])?;
+    let merged = reshaped(g, source, &dims)?;
     g.replace(g.result(id), merged);
     Ok(())
 }

@@ -11,8 +11,8 @@
 use std::collections::BTreeSet;
 use weft_ir::{Attr, Dim, NodeId, Stage, Tensor, Value};
 use weft_passes::{
-    Declined, Editor, Elided, Outcome, Pass, PassContext, PassError, PassInfo, PassKind, Perm, Rewriter,
-    groups, node, permuted, shape_operand,
+    Declined, Editor, Outcome, Pass, PassContext, PassError, PassInfo, PassKind, Perm, Rewriter, groups,
+    node, permuted, reshaped,
 };
 
 pub(crate) const INFO: PassInfo = PassInfo {
@@ -202,8 +202,7 @@ fn through_reshape(g: &mut Rewriter<'_>, id: NodeId) -> Result<(), Declined> {
     let (from, to) = shapes.ok_or("a rank is not known")?;
     let (order, back) =
         blocks(&perm, &from, &to).ok_or("the reshape takes apart what the transpose moves")?;
-    let shape = shape_operand(g, &order, Elided::Allowed)?;
-    let mut value = g.add(node("Reshape", []), &[Some(source), Some(shape)])?;
+    let mut value = reshaped(g, source, &order)?;
     if !back.is_identity() {
         value = g.add(node("Transpose", [("perm", back.attr())]), &[Some(value)])?;
     }
@@ -296,8 +295,7 @@ fn turned_over(g: &mut Rewriter<'_>, value: Value, perm: &Perm) -> Result<(Value
     }
     let back = perm.inverse();
     if back.moves_nothing(&dims) {
-        let shape = shape_operand(g, &back.apply(&dims), Elided::Allowed)?;
-        return Ok((g.add(node("Reshape", []), &[Some(value), Some(shape)])?, 0));
+        return Ok((reshaped(g, value, &back.apply(&dims))?, 0));
     }
     Ok((g.add(node("Transpose", [("perm", back.attr())]), &[Some(value)])?, 1))
 }

@@ -74,7 +74,7 @@ impl<'m, 'a> Building<'m, 'a> {
             let others = self.found.others.get(var).ok_or("other attributes were not found")?;
             attrs.extend(others.iter().map(|(name, attr)| (name.clone(), attr.clone())));
         }
-        if is_shape_with_names(made, &operands) {
+        if self.allows_zero(made)? {
             attrs.insert("allowzero".to_string(), Attr::Int(1));
         }
         self.add(made.def, attrs, operands, made.result)
@@ -162,6 +162,17 @@ impl<'m, 'a> Building<'m, 'a> {
         }
     }
 
+    /// Whether this is a `Reshape` to extents of which one may stand for no elements.
+    fn allows_zero(&self, made: &NewMade) -> Result<bool, Declined> {
+        let (true, Some(Template::Data(term))) = (made.def.name == "Reshape", made.operands.get(1)) else {
+            return Ok(false);
+        };
+        match term.eval(self.found)? {
+            Datum::Shape(dims) => Ok(shape_data(&dims, Elided::Allowed, self.found.bound)?.allows_zero()),
+            _ => Ok(false),
+        }
+    }
+
     /// Adds a node and infers it.
     fn add(
         &mut self,
@@ -188,14 +199,6 @@ impl<'m, 'a> Building<'m, 'a> {
         self.facts.insert(source.clone(), fact.clone());
         Ok((source, fact))
     }
-}
-
-/// Whether a `Reshape` is to a shape with names, any of which may stand for no elements: such an
-/// extent must not be taken for one that is copied.
-fn is_shape_with_names(made: &NewMade, operands: &[Operand]) -> bool {
-    let shape = operands.get(1).and_then(Option::as_ref).and_then(|(_, fact)| fact.value.as_ref());
-    let named = shape.is_some_and(|dims| dims.iter().any(|dim| dim.as_fixed().is_none()));
-    made.def.name == "Reshape" && matches!(made.operands.get(1), Some(Template::Data(_))) && named
 }
 
 fn infer(def: &OpDef, new: &NewNode, operands: Vec<Option<Fact>>, result: u32) -> Result<Fact, Declined> {
