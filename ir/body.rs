@@ -1,9 +1,11 @@
-//! Operators that are defined by others: the graphs they stand for.
+//! Operators that a text defines: the graphs they stand for, or the function that computes them.
 //!
-//! Such an operator has no function of its own for types or values. A graph of known operators
-//! says what it computes, and its types are those that are inferred in that graph.
+//! Such an operator has no function of its own for types. Where a graph of known operators says
+//! what it computes, its types are those that are inferred in that graph; where a function outside
+//! weft does, those of the function's signature.
 use crate::attr::Attr;
 use crate::dim::Dim;
+use crate::foreign::Foreign;
 use crate::graph::{Graph, Node, NodeId, Value};
 use crate::infer::{Fact, infer_from};
 use crate::module::Module;
@@ -19,9 +21,17 @@ use std::sync::Arc;
 pub struct Body {
     /// The definition as it was written; see [`crate::text::parse_operators`].
     pub text: String,
-    /// The graphs, of which the first that fits the operands counts. `$name` stands for an
-    /// attribute, `$name.tensor` for a tensor of its value.
-    pub(crate) graphs: Vec<String>,
+    pub(crate) meaning: Meaning,
+}
+
+/// What says what an operator computes.
+#[derive(Debug)]
+pub(crate) enum Meaning {
+    /// Graphs, of which the first that fits the operands counts. `$name` stands for an attribute,
+    /// `$name.tensor` for a tensor of its value.
+    Graphs(Vec<String>),
+    /// A function outside weft.
+    Foreign(Foreign),
 }
 
 /// The graph that one node stands for.
@@ -36,6 +46,14 @@ pub struct Instance {
 }
 
 impl Body {
+    /// The function outside weft that computes it, if one does.
+    pub fn foreign(&self) -> Option<&Foreign> {
+        match &self.meaning {
+            Meaning::Foreign(foreign) => Some(foreign),
+            Meaning::Graphs(_) => None,
+        }
+    }
+
     /// The graph that a node stands for, given what is known of its operands.
     pub fn instance(
         &self,
@@ -43,9 +61,12 @@ impl Body {
         node: &Node,
         operands: &[Option<Fact>],
     ) -> Result<Instance, InferError> {
+        let Meaning::Graphs(graphs) = &self.meaning else {
+            return Err(InferError("a function computes it, it stands for no graph".to_string()));
+        };
         let attr = |name: &str| given(def, node, name);
         let mut reasons = Vec::new();
-        for graph in &self.graphs {
+        for graph in graphs {
             let graph =
                 filled(graph, &attr).and_then(|text| parsed(&text).map_err(|error| error.to_string()));
             let fitted = graph.and_then(|graph| fitted(graph, def, node, operands));
@@ -61,7 +82,11 @@ impl Body {
 /// For [`OpDef::infer`] of operators with a body.
 pub(crate) fn infer(cx: &InferCx<'_>) -> Result<Vec<Fact>, InferError> {
     let body = cx.def.body.ok_or_else(|| InferError("the operator has no body".to_string()))?;
-    Ok(body.instance(cx.def, cx.node, cx.operands)?.outputs)
+    let Some(foreign) = body.foreign() else {
+        return Ok(body.instance(cx.def, cx.node, cx.operands)?.outputs);
+    };
+    let types: Vec<_> = cx.operands.iter().map(|fact| fact.as_ref().map(|fact| fact.ty.clone())).collect();
+    Ok(foreign.call(cx.def, cx.node, &types)?.results.into_iter().map(Fact::of).collect())
 }
 
 /// A graph without weights, of the operators weft comes with.
@@ -71,7 +96,7 @@ pub(crate) fn parsed(graph: &str) -> Result<Graph, crate::text::ParseError> {
 }
 
 /// The value of an attribute, or of its default.
-fn given(def: &OpDef, node: &Node, name: &str) -> Option<Attr> {
+pub(crate) fn given(def: &OpDef, node: &Node, name: &str) -> Option<Attr> {
     let default = || match def.attr(name)?.default {
         AttrDefault::Int(x) => Some(Attr::Int(x)),
         AttrDefault::Float(x) => Some(Attr::Float(x)),

@@ -1,12 +1,14 @@
 //! What an operator is: operands, attributes, results, traits and inference, as data.
 use crate::attr::Attr;
-use crate::body::Body;
+use crate::body::{Body, Meaning};
 use crate::dim::Dim;
+use crate::foreign::{FindFunction, Foreign};
 use crate::graph::Node;
 use crate::infer::Fact;
 use crate::types::{DType, MAX_RANK, TensorType};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 use thiserror::Error;
 
 /// Everything weft knows about an operator.
@@ -38,6 +40,25 @@ impl OpDef {
     /// The attribute of that name.
     pub fn attr(&self, name: &str) -> Option<&'static AttrDef> {
         self.attrs.iter().find(|attr| attr.name == name)
+    }
+
+    /// Whether it stands for a graph that may take its place.
+    pub fn is_graph(&self) -> bool {
+        self.body.is_some_and(|body| body.foreign().is_none())
+    }
+
+    /// The function outside weft that computes it, if one does.
+    pub fn foreign(&self) -> Option<&'static Foreign> {
+        self.body.and_then(Body::foreign)
+    }
+
+    /// The same operator with its function, if one outside weft computes it: see
+    /// [`Foreign::placed`]. It lives until the process ends.
+    pub fn placed(self, folder: &Path, find: FindFunction<'_>) -> Result<Self, String> {
+        let Some((body, foreign)) = self.body.zip(self.foreign()) else { return Ok(self) };
+        let meaning = Meaning::Foreign(foreign.placed(folder, find)?);
+        let body = Body { text: body.text.clone(), meaning };
+        Ok(Self { body: Some(Box::leak(Box::new(body))), ..self })
     }
 }
 

@@ -136,6 +136,20 @@ impl DType {
         }
     }
 
+    /// The code and the bits by which DLPack knows it, if it takes whole bytes.
+    pub fn dlpack(self) -> Option<(u8, u8)> {
+        let code = match (self, self.kind()) {
+            (DType::Bf16, _) => 4,
+            (DType::Bool, _) => 6,
+            (_, Kind::Signed) => 0,
+            (_, Kind::Unsigned) => 1,
+            (DType::F16 | DType::F32 | DType::F64, _) => 2,
+            _ => return None,
+        };
+        let bits = if self == DType::Bool { 8 } else { u8::try_from(self.bits()).ok()? };
+        (bits >= 8).then_some((code, bits))
+    }
+
     /// Bytes that `elements` of this type take, packed; `None` when it overflows.
     pub fn bytes(self, elements: u64) -> Option<u64> {
         Some(elements.checked_mul(u64::from(self.bits()))?.div_ceil(8))

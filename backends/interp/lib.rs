@@ -16,6 +16,7 @@ mod create;
 mod deform;
 mod einsum;
 mod families;
+mod foreign;
 mod gather;
 mod logic;
 mod loss;

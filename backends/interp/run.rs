@@ -1,6 +1,6 @@
 //! Running a graph: node by node in order, freeing what is not needed any more.
 use crate::call::{Call, EvalError, Regions, Symbols, wrong};
-use crate::families;
+use crate::{families, foreign};
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -43,8 +43,11 @@ impl Interpreter {
 
     /// Whether a node of this operator can be computed.
     pub fn computes(&self, op: &str) -> bool {
-        let defined = self.ops.get(op).is_some_and(|def| def.body.is_some());
-        defined || Self::knows(op)
+        let Some(def) = self.ops.get(op) else { return false };
+        match def.foreign() {
+            Some(foreign) => foreign.symbols().all(|symbol| foreign.function(symbol).is_some()),
+            None => def.is_graph() || Self::knows(op),
+        }
     }
 
     /// The outputs of a module for these inputs, both in the order of its graph.
@@ -93,6 +96,9 @@ impl Interpreter {
         operands.resize(operands.len().max(fixed), None);
         for result in &node.results {
             self.check_budget(&result.ty, symbols)?;
+        }
+        if let Some(foreign) = def.foreign() {
+            return foreign::eval(def, foreign, node, operands);
         }
         if let Some(body) = def.body {
             return self.eval_body(def, body, node, &operands);

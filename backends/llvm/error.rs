@@ -40,6 +40,32 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// The code of an operator that a plugin brings is not there.
+    #[error("`{op}` at `%{at}`: cannot read `{}`, which its function `{symbol}` is in: {source}", .code.display())]
+    ForeignCode {
+        /// The operator.
+        op: String,
+        /// The name of its first result.
+        at: String,
+        /// The object or archive.
+        code: PathBuf,
+        /// The function.
+        symbol: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The code of an operator that a plugin brings lacks its function.
+    #[error("`{op}` at `%{at}`: `{}` has no function `{symbol}`, which computes it", .code.display())]
+    ForeignSymbol {
+        /// The operator.
+        op: String,
+        /// The name of its first result.
+        at: String,
+        /// The object or archive.
+        code: PathBuf,
+        /// The function.
+        symbol: String,
+    },
     /// There is no linker.
     #[error("no linker found, tried {tried}; install `lld-22` or a C compiler")]
     NoLinker {

@@ -8,6 +8,7 @@ mod codegen;
 mod emit;
 mod error;
 mod fatal;
+mod foreign;
 mod header;
 mod host;
 mod link;
@@ -58,6 +59,9 @@ pub fn compile(program: &Program, options: &Options) -> Result<Artifact, Error> 
     };
     let job =
         Job { program, stem: &stem, machine: &machine, level: options.level, form, threads: options.threads };
+    if form == Form::Object {
+        foreign::Foreign::of(program).code()?;
+    }
     let units = codegen::generate(&job)?;
     let mut beside = Vec::new();
     match form {

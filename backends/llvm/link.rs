@@ -1,10 +1,13 @@
 //! Objects to an artifact, by `ld.lld` or a C compiler.
 //!
 //! No shell is involved, and no name from a model reaches the command line: objects lie under names
-//! of our own in a folder that is gone afterwards.
+//! of our own in a folder that is gone afterwards. The code that plugins bring for their operators
+//! is named by its absolute path, as the plugin says it.
 use crate::error::Error;
+use crate::foreign::Foreign;
 use crate::host;
 use crate::{runtime, weights};
+use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -45,7 +48,9 @@ pub(crate) fn link(parts: &Parts<'_>, emit: Emit, output: &Path) -> Result<(), E
         move |source| Error::File { path, source }
     };
     let folder = tempfile::Builder::new().prefix("weft-").tempdir().map_err(failed(output))?;
-    let objects = parts.write(emit, folder.path())?;
+    let mut objects = parts.write(emit, folder.path())?;
+    let foreign = Foreign::of(parts.program);
+    objects.extend(foreign.code()?);
     let output = std::path::absolute(output).map_err(failed(output))?;
     let mut tried = Vec::new();
     for linker in LINKERS {
@@ -55,7 +60,8 @@ pub(crate) fn link(parts: &Parts<'_>, emit: Emit, output: &Path) -> Result<(), E
             Ok(done) if done.status.success() => return Ok(()),
             Ok(done) => {
                 let message = String::from_utf8_lossy(&done.stderr).trim().to_string();
-                return Err(Error::Link { linker: linker.name().to_string(), message });
+                let link = |message| Error::Link { linker: linker.name().to_string(), message };
+                return Err(foreign.missing(&message).unwrap_or_else(|| link(message)));
             }
             Err(e) if e.kind() == ErrorKind::NotFound => {}
             Err(e) => {
@@ -68,11 +74,11 @@ pub(crate) fn link(parts: &Parts<'_>, emit: Emit, output: &Path) -> Result<(), E
 
 impl Parts<'_> {
     /// Writes every object to the folder; gives their names in order.
-    fn write(&self, emit: Emit, folder: &Path) -> Result<Vec<String>, Error> {
+    fn write(&self, emit: Emit, folder: &Path) -> Result<Vec<OsString>, Error> {
         let mut names = Vec::new();
         let mut add = |name: String, bytes: &[u8]| {
             let path = folder.join(&name);
-            names.push(name);
+            names.push(name.into());
             std::fs::write(&path, bytes).map_err(|source| Error::File { path, source })
         };
         for (i, unit) in self.units.iter().enumerate() {
@@ -86,7 +92,7 @@ impl Parts<'_> {
             _ => add("runtime.o".to_string(), runtime::library()?)?,
         }
         if weights::write(self.program, &folder.join("weights.o"))? {
-            names.push("weights.o".to_string());
+            names.push("weights.o".into());
         }
         let exports: String = host::exports(self.stem).map(|name| format!("{name}; ")).collect();
         let path = folder.join("exports.map");
@@ -103,7 +109,7 @@ impl Linker {
         }
     }
 
-    fn command(self, emit: Emit, objects: &[String], output: &PathBuf) -> Command {
+    fn command(self, emit: Emit, objects: &[OsString], output: &PathBuf) -> Command {
         let mut command = Command::new(self.name());
         command.arg("-o").arg(output);
         let compiler = matches!(self, Linker::Compiler(_));

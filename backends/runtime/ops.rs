@@ -9,6 +9,7 @@
 //! Memory to work in belongs to the session and only grows.
 
 pub mod boxes;
+pub mod foreign;
 pub mod order;
 pub mod random;
 pub mod scatter;

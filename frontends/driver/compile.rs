@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use weft_backend::{Emit, OptLevel, Rates, Target, artifact};
-use weft_ir::{Module, OpName};
+use weft_ir::{Module, OpDef, OpName};
 use weft_kernel::lower::lower;
 use weft_kernel::program::Program;
 use weft_kernel::schedule::Machine;
@@ -105,10 +105,10 @@ impl Driver {
 impl Driver {
     /// The module without operators that stand for graphs, should its passes have left any.
     fn taken_apart<'m>(&self, module: &'m Module) -> Result<Cow<'m, Module>, Error> {
-        let has_body = |op: &OpName| self.ops().get(op.as_str()).is_some_and(|def| def.body.is_some());
+        let is_graph = |op: &OpName| self.ops().get(op.as_str()).is_some_and(OpDef::is_graph);
         let paths = graph_paths(&module.graph);
         let mut graphs = paths.iter().filter_map(|path| graph_at(&module.graph, path));
-        if !graphs.any(|graph| graph.nodes().any(|id| has_body(&graph.node(id).op))) {
+        if !graphs.any(|graph| graph.nodes().any(|id| is_graph(&graph.node(id).op))) {
             return Ok(Cow::Borrowed(module));
         }
         let mut module = module.clone();

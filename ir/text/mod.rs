@@ -33,6 +33,7 @@ mod operator;
 mod parse;
 mod print;
 mod quote;
+mod signature;
 mod weights;
 
 pub use dims::{parse_dim, parse_type};
@@ -42,4 +43,5 @@ pub use operator::parse_operators;
 pub use parse::MAX_REGIONS;
 pub use print::{Style, Weights, print, print_attr, print_node};
 pub use quote::{quote, quote_name, quote_word};
+pub use signature::Signature;
 pub use weights::{NoWeights, WeightSource, weights, weights_by_digest};

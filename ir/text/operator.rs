@@ -16,9 +16,21 @@
 //! graph says of other types is inferred anew. `B?` is an operand that may be absent. An attribute
 //! is an `int`, `float`, `text`, `ints` or `type`; without a default it must be given. In the
 //! graph, `$b` is its value and `$b.tensor` a tensor of it.
+//!
+//! In the place of graphs, signatures name functions in C that compute the operator, and a last
+//! line the object or archive they are in; see [`Signature`]:
+//!
+//! ```text
+//! /// Each row in ascending order.
+//! operator acme.SortRows(x)
+//! extern acme_sort_rows(%x: f32[N, C]) -> (f32[N, C])
+//! from "sort_rows.o"
+//! ```
 use super::lex::{Cursor, ParseError, Token};
+use super::signature::Signature;
 use crate::attr::Attr;
-use crate::body::{self, Body};
+use crate::body::{self, Body, Meaning};
+use crate::foreign::Foreign;
 use crate::graph::Graph;
 use crate::op::{AttrDef, AttrDefault, AttrKind, OpDef, OpSet, OperandDef, Presence, Traits, no_regions};
 use crate::types::DType;
@@ -76,6 +88,14 @@ impl Block<'_> {
         let moved = |error: ParseError| ParseError { line: line + error.line, ..error };
         let head = head(self.line()).map_err(moved)?;
         self.at += 1;
+        let (meaning, results, traits) =
+            if self.line().starts_with("extern ") { self.functions(&head)? } else { self.graphs(&head)? };
+        let text = self.lines[self.begin..self.at].join("\n") + "\n";
+        let def = defined(doc, head, Body { text, meaning });
+        Ok((OpDef { results: (results, results), traits, ..def }, self.at))
+    }
+
+    fn graphs(&mut self, head: &Head) -> Result<(Meaning, usize, Traits), ParseError> {
         let mut graphs = Vec::new();
         while self.line().starts_with("graph") {
             graphs.push(self.graph()?);
@@ -84,13 +104,31 @@ impl Block<'_> {
             }
         }
         if graphs.is_empty() {
-            return self.fail(self.at, "expected `graph @body(`, which says what the operator computes");
+            let expected =
+                "expected `graph @body(` or `extern FUNCTION(`, which says what the operator computes";
+            return self.fail(self.at, expected);
         }
-        let (results, traits) = self.check(&head, &graphs)?;
-        let text = self.lines[self.begin..self.at].join("\n") + "\n";
+        let (results, traits) = self.check(head, &graphs)?;
         let graphs = graphs.into_iter().map(|(_, graph)| graph).collect();
-        let def = defined(doc, head, Body { text, graphs });
-        Ok((OpDef { results: (results, results), traits, ..def }, self.at))
+        Ok((Meaning::Graphs(graphs), results, traits))
+    }
+
+    /// The lines `extern FUNCTION(...) -> (...)` and the line `from "FILE"` behind them.
+    fn functions(&mut self, head: &Head) -> Result<(Meaning, usize, Traits), ParseError> {
+        let (mut signatures, mut results) = (Vec::new(), None);
+        while let Some(line) = self.line().strip_prefix("extern ").map(str::to_string) {
+            let count = signature(head, &line).or_else(|message| self.fail(self.at, &message))?;
+            if *results.get_or_insert(count) != count {
+                return self.fail(self.at, "the functions have different counts of results");
+            }
+            signatures.push(line);
+            self.at += 1;
+        }
+        let at = self.at;
+        let code = file(self.line()).map_err(|error| ParseError { line: at + error.line, ..error })?;
+        self.at += 1;
+        let foreign = Foreign { signatures, code: code.into(), functions: Default::default() };
+        Ok((Meaning::Foreign(foreign), results.unwrap_or_default(), Traits::PURE))
     }
 
     fn doc(&mut self) -> Result<String, ParseError> {
@@ -136,6 +174,33 @@ impl Block<'_> {
     }
 }
 
+/// How many results a signature has, if it is one for this operator.
+fn signature(head: &Head, line: &str) -> Result<usize, String> {
+    let sample = |name: &str| head.attrs.iter().find(|attr| attr.name == name).map(sample);
+    let filled = body::filled(line, &sample)?;
+    let signature = Signature::parse(&filled).map_err(|error| error.message)?;
+    if !line.trim_start().starts_with(&signature.symbol) {
+        return Err("the name of a function takes no attribute".to_string());
+    }
+    let names: Vec<&str> = signature.operands.iter().map(|(name, _)| name.as_str()).collect();
+    are_operands(head, &names)?;
+    Ok(signature.results.len())
+}
+
+/// The file of the line `from "FILE"`.
+fn file(line: &str) -> Result<String, ParseError> {
+    let mut cursor = Cursor::new(line)?;
+    cursor.expect_word("from")?;
+    let file = cursor.expect_text("the object or archive with the function, in quotes")?;
+    if *cursor.token() != Token::End {
+        return Err(cursor.expected("the end of the line"));
+    }
+    match file.ends_with(".o") || file.ends_with(".a") {
+        true => Ok(file),
+        false => Err(cursor.fail_at(0, format!("`{file}` is neither an object, `.o`, nor an archive, `.a`"))),
+    }
+}
+
 /// The graph of a body with something in the place of its attributes.
 fn read_graph(head: &Head, text: &str, line: usize) -> Result<Graph, ParseError> {
     let sample = |name: &str| head.attrs.iter().find(|attr| attr.name == name).map(sample);
@@ -173,19 +238,25 @@ fn sample(attr: &AttrDef) -> Attr {
 /// Whether a graph has inputs that the operator has operands for.
 fn fits(head: &Head, graph: &Graph) -> Result<(), String> {
     let inputs: Vec<&str> = graph.inputs().iter().map(|id| graph.node(*id).label()).collect();
-    let known = |name: &&str| head.operands.iter().any(|operand| operand.name == *name);
-    if let Some(name) = inputs.iter().find(|name| !known(name)) {
-        return Err(format!("input `%{name}` is no operand of `{}`", head.name));
-    }
-    let required = head.operands.iter().filter(|operand| operand.presence == Presence::Required);
-    if let Some(operand) = required.into_iter().find(|operand| !inputs.contains(&operand.name)) {
-        return Err(format!("operand `{}` is no input of the graph", operand.name));
-    }
+    are_operands(head, &inputs)?;
     let has_dims = |attr: &Attr| matches!(attr, Attr::Dims(_));
     if graph.nodes().any(|id| graph.node(id).attrs.values().any(has_dims)) {
         return Err("extents as attributes mean nothing in another graph".to_string());
     }
     Ok(())
+}
+
+/// Whether these are operands of the operator, with all that are always there.
+fn are_operands(head: &Head, inputs: &[&str]) -> Result<(), String> {
+    let known = |name: &&str| head.operands.iter().any(|operand| operand.name == *name);
+    if let Some(name) = inputs.iter().find(|name| !known(name)) {
+        return Err(format!("input `%{name}` is no operand of `{}`", head.name));
+    }
+    let required = head.operands.iter().filter(|operand| operand.presence == Presence::Required);
+    match required.into_iter().find(|operand| !inputs.contains(&operand.name)) {
+        Some(operand) => Err(format!("operand `{}` is no input of the graph or function", operand.name)),
+        None => Ok(()),
+    }
 }
 
 fn is_pure(graph: &Graph) -> bool {

@@ -16,12 +16,14 @@
 #![expect(unsafe_code, reason = "the boundary is made of raw pointers")]
 
 mod collect;
+mod foreign;
 mod lent;
 mod panics;
 mod serve;
 mod table;
 
 pub use collect::table;
+pub use foreign::{CFunction, CTensor, Compiled};
 pub use table::{
     ABI_VERSION, Call, Entry, FORMAT, KINDS, OptionEntry, PassEntry, PipelineEntry, PluginTable, RulesEntry,
     Run, SYMBOL, Setting, Status, Text,

@@ -5,7 +5,7 @@ use crate::rule::{Function, RewriteRule, RuleSource};
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use weft_ir::OpDef;
+use weft_ir::{FindFunction, OpDef};
 
 /// Brings passes, pipelines, operators and rules in under names of its own. What weft comes with is a plugin, too.
 ///
@@ -100,7 +100,7 @@ pub enum Item {
     Pass(PassInfo, String),
     /// A pipeline.
     Pipeline(PipelineInfo),
-    /// An operator that is defined by others.
+    /// An operator that graphs of others or functions define.
     Operator(OpDef),
     /// A rule.
     Rule(Arc<dyn RewriteRule>),
@@ -144,6 +144,21 @@ impl Registrar {
     pub fn operators(&mut self, text: &str) -> Result<(), RegisterError> {
         let defs = weft_ir::text::parse_operators(text).map_err(RegisterError::Operators)?;
         defs.into_iter().for_each(|def| self.add(Item::Operator(def)));
+        Ok(())
+    }
+
+    /// Adds operators that functions outside weft compute: `find` gives the functions, for the
+    /// interpreter, and in `folder` lies the code that compiled models are linked with.
+    pub fn foreign_operators(
+        &mut self,
+        text: &str,
+        folder: &Path,
+        find: FindFunction<'_>,
+    ) -> Result<(), RegisterError> {
+        for def in weft_ir::text::parse_operators(text).map_err(RegisterError::Operators)? {
+            let missing = |symbol| RegisterError::Symbol { op: def.name.to_string(), symbol };
+            self.add(Item::Operator(def.placed(folder, find).map_err(missing)?));
+        }
         Ok(())
     }
 

@@ -49,6 +49,14 @@ pub enum RegisterError {
     /// A definition of operators means nothing.
     #[error("the definition of operators: line {0}")]
     Operators(ParseError),
+    /// An operator is computed by a function that the plugin does not give.
+    #[error("the operator `{op}` is computed by `{symbol}`, which the plugin does not give")]
+    Symbol {
+        /// The operator.
+        op: String,
+        /// The function.
+        symbol: String,
+    },
     /// There is a plugin of that name.
     #[error("two plugins are named `{name}`, {}; one of them has to go", versions(.first, .second))]
     Plugin {

@@ -2,8 +2,10 @@
 use crate::error::LoadError;
 use crate::read::{pass, pipeline, rules, slice, text};
 use std::path::{Path, PathBuf};
-use weft_abi::{ABI_VERSION, Entry, FORMAT, PluginTable, SYMBOL};
+use std::sync::Arc;
+use weft_abi::{ABI_VERSION, CFunction, Compiled, Entry, FORMAT, PluginTable, SYMBOL};
 use weft_ir::text::parse_operators;
+use weft_ir::{ForeignFunction, OpDef};
 use weft_passes::{Item, Plugin, PluginInfo, RegisterError, Registrar};
 
 /// A plugin library that was opened and checked.
@@ -17,10 +19,13 @@ pub struct Library {
 impl Library {
     /// Opens a library and reads its table. It stays open until the process ends.
     pub fn open(file: &Path) -> Result<Self, LoadError> {
-        let table = open(file)?;
+        let library = open(file)?;
+        let table = table(&library, file)?;
+        // It stays open.
+        let library: &'static libloading::Library = Box::leak(Box::new(library));
         handshake(table, file)?;
         // SAFETY: the handshake has shown that the table is laid out as ours.
-        let read = unsafe { contents(&*table, file) };
+        let read = unsafe { contents(&*table, library, file) };
         let (info, items) = read.map_err(|reason| LoadError::Table { file: file.to_path_buf(), reason })?;
         Ok(Self { file: file.to_path_buf(), info, items })
     }
@@ -41,17 +46,20 @@ impl Plugin for Library {
     }
 }
 
-/// The table of the library in a file.
-fn open(file: &Path) -> Result<*const PluginTable, LoadError> {
+/// The library in a file.
+fn open(file: &Path) -> Result<libloading::Library, LoadError> {
     let failed = |reason: String| LoadError::Open { file: file.to_path_buf(), reason };
     // A name without a folder would be searched for among the system's libraries.
     let absolute = std::path::absolute(file).map_err(|error| failed(error.to_string()))?;
-    let library = now(&absolute).map_err(|error| failed(said(&error, &absolute)))?;
+    now(&absolute).map_err(|error| failed(said(&error, &absolute)))
+}
+
+/// The table of a library.
+fn table(library: &libloading::Library, file: &Path) -> Result<*const PluginTable, LoadError> {
     // SAFETY: a library that exports this name means this function by it; that it is one is its
     // author's word, as with any library.
-    let entry = unsafe { library.get::<Entry>(SYMBOL.as_bytes()) }.map(|symbol| *symbol);
+    let entry = unsafe { library.get::<Entry>(SYMBOL.as_bytes()) };
     let entry = entry.map_err(|_| LoadError::NotAPlugin { file: file.to_path_buf(), symbol: SYMBOL })?;
-    std::mem::forget(library);
     // SAFETY: as above.
     Ok(unsafe { entry() })
 }
@@ -112,7 +120,11 @@ fn handshake(table: *const PluginTable, file: &Path) -> Result<(), LoadError> {
 
 /// # Safety
 /// The table is laid out as ours, and what it points to is there.
-unsafe fn contents(table: &PluginTable, file: &Path) -> Result<(PluginInfo, Vec<Item>), String> {
+unsafe fn contents(
+    table: &PluginTable,
+    library: &'static libloading::Library,
+    file: &Path,
+) -> Result<(PluginInfo, Vec<Item>), String> {
     // SAFETY: the caller's promise, here and below.
     let (name, version, summary) = unsafe {
         (text(table.name, "name")?, text(table.version, "version")?, text(table.summary, "summary")?)
@@ -126,11 +138,25 @@ unsafe fn contents(table: &PluginTable, file: &Path) -> Result<(PluginInfo, Vec<
     let pipelines = pipelines.iter().map(|entry| unsafe { pipeline(entry) });
     let operators = unsafe { text(table.operators, "operators") }?;
     let operators = parse_operators(operators).map_err(|error| format!("its operators, line {error}"))?;
-    let operators = operators.into_iter().map(|def| Ok(Item::Operator(def)));
+    let operators = operators.into_iter().map(|def| placed(def, library, file).map(Item::Operator));
     let sources = unsafe { slice(table.rules, table.rules_count) };
     let sources = sources.iter().map(|entry| unsafe { rules(entry, file) });
     // Everything stands behind what it is made of.
     let items = operators.chain(sources).chain(passes).chain(pipelines);
     let items: Vec<Item> = items.collect::<Result<_, String>>()?;
     Ok((PluginInfo { name, version, summary }, items))
+}
+
+/// The operator, with its function in the library and its code beside it, if it has such.
+fn placed(def: OpDef, library: &'static libloading::Library, file: &Path) -> Result<OpDef, String> {
+    let absolute = std::path::absolute(file).map_err(|error| error.to_string())?;
+    let find = |symbol: &str| {
+        // SAFETY: the plugin's author says that this function is one of that type and keeps the
+        // rules of the header; the library is never closed.
+        let found = unsafe { Compiled::new(*library.get::<CFunction>(symbol.as_bytes()).ok()?) };
+        Some(Arc::new(found) as Arc<dyn ForeignFunction>)
+    };
+    def.placed(absolute.parent().unwrap_or(Path::new("")), &find).map_err(|symbol| {
+        format!("the operator `{}` is computed by `{symbol}`, which the library does not export", def.name)
+    })
 }

@@ -40,9 +40,8 @@ impl Pass for Canonicalize {
 
 /// Puts the graph that a node stands for in its place.
 fn decompose(g: &mut Rewriter<'_>, id: NodeId) -> Result<(), Declined> {
-    let Some((def, body)) = g.ops().get(g.node(id).op.as_str()).and_then(|def| Some((def, def.body?))) else {
-        return Ok(());
-    };
+    let graph = g.ops().get(g.node(id).op.as_str()).filter(|def| def.is_graph());
+    let Some((def, body)) = graph.and_then(|def| Some((def, def.body?))) else { return Ok(()) };
     let operands = g.operands(id);
     let mut facts: Vec<Option<Fact>> = operands.iter().map(|v| v.and_then(|v| g.fact(v).cloned())).collect();
     facts.resize(facts.len().max(def.operands.len()), None);

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 use std::mem::offset_of;
 use std::process::Command;
 use weft_abi::{
-    ABI_VERSION, Call, FORMAT, OptionEntry, PassEntry, PipelineEntry, PluginTable, RulesEntry, Setting, Text,
+    ABI_VERSION, CTensor, Call, FORMAT, OptionEntry, PassEntry, PipelineEntry, PluginTable, RulesEntry,
+    Setting, Text,
 };
 
 macro_rules! layout {
@@ -40,6 +41,7 @@ fn the_header_is_laid_out_as_the_structs() {
         }
         PipelineEntry as "weft_pipeline" { name summary steps }
         RulesEntry as "weft_rules" { family text }
+        CTensor as "weft_tensor" { data shape rank code bits lanes }
         PluginTable as "weft_plugin" {
             abi format size fault name version summary passes pass_count pipelines pipeline_count operators
             rules rules_count
@@ -47,6 +49,9 @@ fn the_header_is_laid_out_as_the_structs() {
     };
     let _ = writeln!(text, "_Static_assert(WEFT_PLUGIN_ABI == {ABI_VERSION}, \"ABI\");");
     let _ = writeln!(text, "_Static_assert(WEFT_FORMAT == {FORMAT}, \"format\");");
+    let function =
+        "int given(const weft_tensor *, size_t, weft_tensor *, size_t);\nweft_function taken = given;";
+    let _ = writeln!(text, "{function}");
     compiles("cc", &["-std=c11"], "layout.c", &text);
 }
 

@@ -3,6 +3,8 @@
 
 mod boundary;
 mod built;
+#[cfg(feature = "llvm")]
+mod foreign;
 mod operators;
 mod refused;
 mod same;

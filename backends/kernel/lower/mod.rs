@@ -18,6 +18,7 @@ mod determinant;
 mod einsum;
 mod elementwise;
 mod emit;
+mod foreign;
 mod formula;
 mod fuse;
 mod group;
@@ -305,6 +306,7 @@ impl<'a> Lowering<'a> {
             Self::unusual_convolution,
             Self::columns,
             Self::determinant,
+            Self::foreign,
         ];
         for family in families {
             if let Some(results) = family(self, call) {

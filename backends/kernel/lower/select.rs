@@ -3,23 +3,12 @@ use super::movement::place;
 use super::{Call, Handle, Lowering, Result, View};
 use crate::program::{Memory, Step};
 use std::sync::Arc;
-use weft_ir::types::Kind;
 use weft_ir::{DType, Dim, Tensor};
 
 /// An element type as the runtime is told of it: DLPack's code and the bits.
 pub(crate) fn elem_code(dtype: DType) -> Result<Dim> {
-    let code = match (dtype, dtype.kind()) {
-        (DType::Bf16, _) => 4,
-        (DType::Bool, _) => 6,
-        (_, Kind::Signed) => 0,
-        (_, Kind::Unsigned) => 1,
-        (DType::F16 | DType::F32 | DType::F64, _) => 2,
-        _ => return Err(format!("the runtime computes nothing on {dtype}")),
-    };
-    if dtype.bits() < 8 && dtype != DType::Bool {
-        return Err(format!("the runtime computes nothing on {dtype}"));
-    }
-    Ok(Dim::fixed(code << 8 | i64::from(dtype.bits().max(8))))
+    let (code, bits) = dtype.dlpack().ok_or_else(|| format!("the runtime computes nothing on {dtype}"))?;
+    Ok(Dim::fixed(i64::from(code) << 8 | i64::from(bits)))
 }
 
 /// Bytes of one element.

@@ -42,8 +42,8 @@ pub enum Fault {
     Kernel(ExecError),
     /// A check of the program's own failed; the message for the user.
     Refused(String),
-    /// The runtime's functions are not interpreted.
-    Call(&'static str),
+    /// Functions of the runtime, and those outside weft, are not interpreted.
+    Call(String),
 }
 
 impl std::fmt::Display for RunError {
@@ -205,7 +205,8 @@ impl<'a> Run<'a> {
                 let message = || format!("{message}: found {found}, expected {expected}");
                 if holds { Ok(()) } else { Err(Fault::Refused(message())) }
             }
-            Step::Call { function, .. } => Err(Fault::Call(function)),
+            Step::Call { function, .. } => Err(Fault::Call((*function).to_string())),
+            Step::Foreign { symbol, .. } => Err(Fault::Call(symbol.clone())),
             Step::If { condition, then, otherwise } => {
                 let inner: u32 = then.iter().map(Step::size).sum();
                 open.push(match self.truth(*condition)? {

@@ -3,6 +3,7 @@ pub mod exec;
 mod print;
 
 use crate::nest::Kernel;
+use std::path::PathBuf;
 use std::sync::Arc;
 use weft_ir::{DType, Dim};
 
@@ -193,6 +194,23 @@ pub enum Step {
         /// Symbols that receive the integers it returns.
         results: Vec<u32>,
     },
+    /// Calls a function outside weft.
+    Foreign {
+        /// Its symbol.
+        symbol: String,
+        /// The operator it computes.
+        op: String,
+        /// The name of the first result.
+        at: String,
+        /// The object or archive it is in.
+        code: PathBuf,
+        /// Operands and attributes that are there, then results.
+        args: Vec<(Memory, Dim)>,
+        /// How many operands and attributes, how many results; then of each its element type, as
+        /// `DLPack code << 8 | bits`, its rank and its extents. An absent one has neither bits nor
+        /// an address among `args`.
+        dims: Vec<Dim>,
+    },
     /// Runs one of two lists, by a truth value in memory.
     If {
         /// A `bool`.
@@ -238,7 +256,7 @@ impl Step {
     /// All memory that a step itself uses.
     pub fn memory(&self) -> Vec<Memory> {
         match self {
-            Step::Launch { args, .. } | Step::Call { args, .. } => {
+            Step::Launch { args, .. } | Step::Call { args, .. } | Step::Foreign { args, .. } => {
                 args.iter().map(|(memory, _)| *memory).collect()
             }
             Step::Copy { from, to, .. } => vec![from.0, to.0],
@@ -252,7 +270,7 @@ impl Step {
     /// The same, to change it.
     fn memory_mut(&mut self) -> Vec<&mut Memory> {
         match self {
-            Step::Launch { args, .. } | Step::Call { args, .. } => {
+            Step::Launch { args, .. } | Step::Call { args, .. } | Step::Foreign { args, .. } => {
                 args.iter_mut().map(|(memory, _)| memory).collect()
             }
             Step::Copy { from, to, .. } => vec![&mut from.0, &mut to.0],

@@ -131,6 +131,9 @@ impl Program {
                 let results = if results.is_empty() { String::new() } else { results.join(", ") + " = " };
                 writeln!(f, "call {results}{function}({}) {}", list(args), extents(dims))
             }
+            Step::Foreign { symbol, args, dims, .. } => {
+                writeln!(f, "foreign {symbol}({}) {}", list(args), extents(dims))
+            }
             Step::If { condition, .. } => writeln!(f, "if {condition} {{"),
             Step::Loop { index, trips, condition, .. } => {
                 let condition = condition.map_or_else(String::new, |c| format!(" while {c}"));

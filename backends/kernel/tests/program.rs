@@ -145,7 +145,7 @@ fn what_is_wrong_is_named() {
         .insert(0, Step::Call { function: "weft_rt_topk", args: vec![], dims: vec![], results: vec![] });
     weft_kernel::program::lifetimes(&mut call);
     let fault = exec::run(&call, &inputs(1, true, 1)).unwrap_err().fault;
-    assert_eq!(fault, Fault::Call("weft_rt_topk"));
+    assert_eq!(fault, Fault::Call("weft_rt_topk".to_string()));
 }
 
 #[test]

@@ -183,7 +183,7 @@ impl<'c> Host<'_, 'c> {
         name: &str,
         args: &[BasicMetadataValueEnum<'c>],
     ) -> Result<IntValue<'c>> {
-        self.foreign_call(builder, name, self.i32(), args)
+        self.outside_call(builder, name, self.i32(), args)
     }
 
     /// Calls an operator of the runtime, which returns a count.
@@ -193,10 +193,21 @@ impl<'c> Host<'_, 'c> {
         name: &str,
         args: &[BasicMetadataValueEnum<'c>],
     ) -> Result<IntValue<'c>> {
-        self.foreign_call(builder, name, self.i64(), args)
+        self.outside_call(builder, name, self.i64(), args)
     }
 
-    fn foreign_call(
+    /// A `weft_function` that is linked in.
+    pub(super) fn foreign_function(&self, symbol: &str) -> FunctionValue<'c> {
+        self.module.get_function(symbol).unwrap_or_else(|| {
+            let (pointer, integer) = (self.pointer().into(), self.i64().into());
+            let ty = self.i32().fn_type(&[pointer, integer, pointer, integer], false);
+            let function = self.module.add_function(symbol, ty, None);
+            emit::hide(function.as_global_value());
+            function
+        })
+    }
+
+    fn outside_call(
         &self,
         builder: &Builder<'c>,
         name: &str,

@@ -89,7 +89,7 @@ impl<'c> Host<'_, 'c> {
                     let kernel = self.program.kernels.get(*kernel as usize);
                     (args.len(), kernel.map_or(0, |k| k.dims.len()))
                 }
-                Step::Call { args, dims, .. } => (args.len(), dims.len()),
+                Step::Call { args, dims, .. } | Step::Foreign { args, dims, .. } => (args.len(), dims.len()),
                 Step::Output { dims, .. } => (0, dims.len()),
                 _ => (0, 0),
             };
@@ -147,6 +147,10 @@ impl<'h, 'a, 'c> Run<'h, 'a, 'c> {
             Step::Set { symbol, value } => self.set(*symbol, self.arithmetic.dim(value)?),
             Step::Check { left, right, at_least, message } => self.check(left, right, *at_least, message),
             Step::Call { function, args, dims, results } => self.operator(function, args, dims, results),
+            Step::Foreign { symbol, op, at, args, dims, .. } => {
+                let caller = format!("`{op}` at `%{at}`: the function `{symbol}`");
+                self.foreign(symbol, &caller, args, dims)
+            }
             Step::If { condition, then, otherwise } => self.branch(*condition, then, otherwise, open),
             Step::Loop { index, trips, condition, body } => {
                 self.repeat(*index, trips, *condition, body, open)
@@ -294,6 +298,21 @@ impl<'h, 'a, 'c> Run<'h, 'a, 'c> {
             [symbol] => self.set(*symbol, result),
             _ => Err(EmitError::Form(format!("`{name}` returns one number, {} are wanted", results.len()))),
         }
+    }
+
+    /// Has the runtime call a function outside weft.
+    fn foreign(&self, symbol: &str, caller: &str, args: &[(Memory, Dim)], dims: &[Dim]) -> Result<()> {
+        self.pass_pointers(args)?;
+        self.pass_integers(dims)?;
+        let function = self.host.foreign_function(symbol).as_global_value().as_pointer_value();
+        let args: [BasicMetadataValueEnum<'c>; 5] = [
+            self.session.into(),
+            function.into(),
+            self.host.text(caller).into(),
+            self.pointers.into(),
+            self.integers.into(),
+        ];
+        self.call("weft_rt_foreign", &args)
     }
 
     fn set(&self, symbol: u32, value: IntValue<'c>) -> Result<()> {

@@ -11,9 +11,10 @@ use weft_passes::nearest;
 pub(crate) fn run(args: &NameArgs, talk: Talk) -> Result<(), Failure> {
     let driver = args.extensions.driver()?;
     let ops = driver.ops();
+    let interpreter = Interpreter::with_ops(ops);
     let Some(name) = &args.name else {
         if talk.json {
-            out::json(&ops.iter().map(as_json).collect());
+            out::json(&ops.iter().map(|op| as_json(op, &interpreter)).collect());
         } else {
             let width = ops.iter().map(|op| op.name.len()).max().unwrap_or(0);
             out::print(&ops.iter().map(|op| format!("{:width$}  {}\n", op.name, op.doc)).collect::<String>());
@@ -26,14 +27,14 @@ pub(crate) fn run(args: &NameArgs, talk: Talk) -> Result<(), Failure> {
         return Err(Failure::Misuse(format!("no operator `{name}`{near}")));
     };
     if talk.json {
-        out::json(&as_json(op))
+        out::json(&as_json(op, &interpreter))
     } else {
-        out::print(&as_text(op))
+        out::print(&as_text(op, &interpreter))
     }
     Ok(())
 }
 
-fn as_text(op: &OpDef) -> String {
+fn as_text(op: &OpDef, interpreter: &Interpreter) -> String {
     let operands: Vec<_> = op.operands.iter().map(operand_text).collect();
     let mut text = format!("{}({})\n{}\n", op.name, operands.join(", "), op.doc);
     for attr in op.attrs {
@@ -49,7 +50,7 @@ fn as_text(op: &OpDef) -> String {
     if !traits.is_empty() {
         text += &format!("{}\n", traits.join(", "));
     }
-    if !Interpreter::knows(op.name) && op.body.is_none() {
+    if !interpreter.computes(op.name) {
         text += "the interpreter does not know it\n";
     }
     if let Some(body) = op.body {
@@ -88,7 +89,7 @@ fn traits(op: &OpDef) -> Vec<&'static str> {
     all.into_iter().filter(|(has, _)| *has).map(|(_, name)| name).collect()
 }
 
-fn as_json(op: &OpDef) -> Value {
+fn as_json(op: &OpDef, interpreter: &Interpreter) -> Value {
     let attr =
         |a: &AttrDef| json!({ "name": a.name, "kind": a.kind.to_string(), "default": default_text(a) });
     json!({
@@ -99,6 +100,6 @@ fn as_json(op: &OpDef) -> Value {
         "results": [op.results.0, op.results.1],
         "regions": op.regions,
         "traits": traits(op),
-        "interpreted": Interpreter::knows(op.name) || op.body.is_some(),
+        "interpreted": interpreter.computes(op.name),
     })
 }

@@ -155,6 +155,28 @@ typedef struct weft_rules {
     weft_text text;
 } weft_rules;
 
+/* A tensor, as a `weft_function` takes and fills it: elements in row-major order, close together. */
+typedef struct weft_tensor {
+    void *data;           /* aligned for its elements */
+    const int64_t *shape; /* the extents */
+    uint32_t rank;        /* how many */
+    uint8_t code;         /* the kind of element, by DLPack's code: WEFT_SIGNED, ... */
+    uint8_t bits;         /* of one element; 0 for an operand that is absent, which has nothing else either */
+    uint16_t lanes;       /* 1 */
+} weft_tensor;
+
+/* Kinds of elements. Truth values are bytes of 0 or 1. */
+enum weft_code { WEFT_SIGNED = 0, WEFT_UNSIGNED = 1, WEFT_FLOAT = 2, WEFT_BFLOAT = 4, WEFT_BOOL = 6 };
+
+/* What computes an operator. `in` has an entry for every operand of the operator, and one for every attribute, sorted by
+ * name: an `int` as `i64[]`, a `float` as `f32[]`, `ints` as `i64[n]`, a `text` as its bytes `u8[n]`, a `type` as an
+ * `i64[]` of `code << 8 | bits`. `out` has one for every result, with room for its elements. Gives 0, or another number
+ * if it fails, which ends the run with a message that says so.
+ *
+ * The same operands give the same results: it may be called at compile time, more than once, or not at all, and from
+ * several threads at once. It changes no operand, and keeps no pointer. */
+typedef int (*weft_function)(const weft_tensor *in, size_t in_count, weft_tensor *out, size_t out_count);
+
 /* Who a plugin is and what it adds. */
 typedef struct weft_plugin {
     uint32_t abi;    /* WEFT_PLUGIN_ABI; this field comes first in every version */
@@ -182,7 +204,20 @@ typedef struct weft_plugin {
      * A sentence, a line, and one graph or more: the first counts whose inputs have the names and types of the operands
      * that are there. Symbols stand for any extents, `*` for any rank; other types are inferred anew. `b?` among the
      * operands is one that may be absent. An attribute is an `int`, `float`, `text`, `ints` or `type`, and must be given
-     * unless it has a default; in the graph, `$b` is its value and `$b.tensor` a tensor of it. */
+     * unless it has a default; in the graph, `$b` is its value and `$b.tensor` a tensor of it.
+     *
+     * In the place of graphs, a function of C may compute it, a `weft_function`:
+     *
+     *     /// Each row in ascending order, or in descending order.
+     *     operator acme.SortRows(x) {descending: int = 0}
+     *     extern acme_sort_rows(%x: f32[N, C]) -> (f32[N, C])
+     *     from "sort_rows.o"
+     *
+     * One line `extern` or more: the first counts that fits the operands. Results have extents of the operands (`2*N+1`,
+     * or `$b` for an attribute), or `*`, the shape of the first operand that is `*`. The interpreter calls the function
+     * in the plugin's library, which exports it. Programs and libraries that are compiled are linked with the object
+     * (`.o`, of position-independent code) or archive (`.a`) behind `from`; if its path is not absolute, it counts from
+     * the folder of the plugin's library. It may use libc and libm. */
     weft_text operators;
     const weft_rules *rules;
     size_t rules_count;
