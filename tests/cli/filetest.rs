@@ -62,3 +62,25 @@ fn what_a_file_expects_is_checked_even_when_blessed() {
     folder.weft("filetest nowhere").refused(1, &["cannot read `nowhere`"]);
     folder.weft("filetest tests --only elsewhere").refused(2, &["elsewhere"]);
 }
+
+#[test]
+fn a_snapshot_that_does_not_read_fails_until_it_is_blessed() {
+    let folder = folder();
+    folder.write("tests/mine/adds-zero.snap", b"---\nsource: [\n---\n");
+    let broken = folder.weft("filetest tests");
+    assert_eq!(broken.code, Some(1));
+    assert!(broken.out.contains("cannot read the snapshot"), "{}", broken.out);
+    assert_eq!(folder.weft("filetest tests --bless").done(), "1 passed, 0 failed\n");
+}
+
+#[test]
+fn neither_cargo_nor_the_environment_has_a_say() {
+    let folder = folder();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_weft"));
+    command.args(["filetest", "tests"]).current_dir(folder.path("")).env("PATH", "");
+    command.env("INSTA_UPDATE", "always").env("INSTA_FORCE_PASS", "1").env("CI", "1");
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("there is no snapshot yet"), "{output:?}");
+    assert!(!folder.path("tests/mine/adds-zero.snap").exists());
+}
