@@ -12,6 +12,8 @@ pub trait Observer {
     fn rewrote(&mut self, _rule: &str, _at: &str, _number: u64) {}
     /// When a rule found its place and declined.
     fn declined(&mut self, _rule: &str, _at: &str, _why: &Declined) {}
+    /// When a pass tells what it found at a value: what a folded expression was, say.
+    fn noted(&mut self, _pass: &str, _at: &str, _note: &str) {}
     /// When a `fixpoint` still changed something in its last round, or a pass visited nodes so often.
     fn unsettled(&mut self, _rounds: u32) {}
     /// When a search of a graph stopped at a limit, such as `nodes=20000`.

@@ -20,6 +20,14 @@ impl Rewriter<'_> {
         (value.slot == 0 && self.applies(value.node, op)).then_some(value.node)
     }
 
+    /// Whether the results of a node follow from its operands alone, so that constants make constants:
+    /// it is pure, and has operands and no regions.
+    pub fn is_computable(&self, id: NodeId) -> bool {
+        let node = self.node(id);
+        let pure = self.ops().get(node.op.as_str()).is_some_and(|def| def.traits.pure);
+        pure && node.regions.is_empty() && node.arity() > 0
+    }
+
     /// The data of a constant.
     pub fn data(&self, value: Value) -> Option<&Arc<Tensor>> {
         self.fact(value)?.constant.as_ref()

@@ -225,6 +225,11 @@ impl Rewriter<'_> {
         self.log.rule = pass;
     }
 
+    /// Tells what was found where this visit is.
+    pub fn note(&mut self, note: &str) {
+        self.log.observer.noted(&self.log.rule, &self.stem, note);
+    }
+
     /// Tells that a search of this graph stopped at a limit, as it is written in a pipeline.
     pub fn limited(&mut self, limit: &str) {
         self.log.observer.limited(&self.graph.name, limit);

@@ -58,9 +58,7 @@ impl FoldConstants {
 
 /// The operands of a node that may be folded; at least one of them is there.
 fn constant_operands(g: &Rewriter<'_>, id: NodeId) -> Option<Vec<Option<Arc<Tensor>>>> {
-    let node = g.node(id);
-    let def = g.ops().get(node.op.as_str())?;
-    if !def.traits.pure || !node.regions.is_empty() || node.arity() == 0 {
+    if !g.is_computable(id) {
         return None;
     }
     let known = |operand: Option<Value>| match operand {

@@ -12,6 +12,7 @@ mod fold_batch_norm;
 mod fold_constants;
 mod fold_pads;
 mod fold_scale_and_bias;
+mod fold_weight_expressions;
 mod identities;
 mod inline_constant_if;
 mod merge_reshapes;
@@ -43,6 +44,7 @@ weft_passes::passes! {
     fold_constants
     fold_pads
     fold_scale_and_bias
+    fold_weight_expressions
     identities
     inline_constant_if
     merge_reshapes

@@ -28,6 +28,9 @@ pub const ALL: &[PipelineInfo] = &[
         summary: "what makes every model smaller and none slower",
         steps: &[
             "O0",
+            // Whole expressions in double precision, and by name, before folding takes them apart; all
+            // that draws something into weights, and quantisation, needs them to be there.
+            "fixpoint(capture-constants,fold-weight-expressions)",
             "clean",
             // Batch normalisations first: what is left of them is scales and biases.
             "fold-batch-norm",

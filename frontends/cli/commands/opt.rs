@@ -81,12 +81,14 @@ struct Watch<'a> {
     ops: &'a OpSet,
     rewrites: BTreeMap<String, u64>,
     declined: BTreeMap<(String, String), u64>,
+    /// The pass, the value, and what was found there.
+    notes: Vec<(String, String, String)>,
 }
 
 impl<'a> Watch<'a> {
     fn new(args: &'a OptArgs, talk: Talk, ops: &'a OpSet) -> Self {
         let (rewrites, declined) = (BTreeMap::new(), BTreeMap::new());
-        Self { teller: Teller::new(talk), args, ops, rewrites, declined }
+        Self { teller: Teller::new(talk), args, ops, rewrites, declined, notes: Vec::new() }
     }
 
     /// How often each rule fired and why others did not, after the places of all of them.
@@ -110,7 +112,9 @@ impl<'a> Watch<'a> {
             .declined
             .iter()
             .map(|((pass, reason), times)| json!({ "pass": pass, "reason": reason, "times": times }));
+        let notes = self.notes.iter().map(|(pass, at, note)| json!({ "pass": pass, "at": at, "note": note }));
         json!({
+            "notes": notes.collect::<Vec<_>>(),
             "passes": passes.collect::<Vec<_>>(),
             "rewrites": self.rewrites,
             "declined": declined.collect::<Vec<_>>(),
@@ -144,6 +148,13 @@ impl Observer for Watch<'_> {
         *self.declined.entry((rule.to_string(), why.to_string())).or_default() += 1;
         if self.args.explain {
             self.teller.say(&format!("  not: {rule} at `%{at}`: {why}"));
+        }
+    }
+
+    fn noted(&mut self, pass: &str, at: &str, note: &str) {
+        self.notes.push((pass.to_string(), at.to_string(), note.to_string()));
+        if self.args.explain {
+            self.teller.say(&format!("  {pass} at `%{at}`: {note}"));
         }
     }
 

@@ -28,6 +28,7 @@ pub struct FileTest {
 struct Reasons {
     declined: Vec<String>,
     rewrites: Vec<String>,
+    notes: Vec<String>,
     unsettled: bool,
 }
 
@@ -38,6 +39,10 @@ impl Observer for Reasons {
 
     fn declined(&mut self, _rule: &str, _at: &str, why: &Declined) {
         self.declined.push(why.to_string());
+    }
+
+    fn noted(&mut self, _pass: &str, at: &str, note: &str) {
+        self.notes.push(format!("%{at}: {note}"));
     }
 
     fn limited(&mut self, _graph: &str, limit: &str) {
@@ -131,6 +136,10 @@ impl FileTest {
         }
         if self.head.nothing && outcome == Outcome::Changed {
             return Err("expected nothing to change".to_string());
+        }
+        let noted = |wanted: &String| reasons.notes.iter().any(|note| note.contains(wanted.as_str()));
+        if let Some(wanted) = self.head.notes.as_ref().filter(|wanted| !noted(wanted)) {
+            return Err(format!("nothing noted `{wanted}`: {:?}", reasons.notes));
         }
         let given = |wanted: &String| reasons.declined.iter().any(|why| why.contains(wanted.as_str()));
         match &self.head.declines {

@@ -14,6 +14,8 @@ pub struct Head {
     pub expect: BTreeMap<String, usize>,
     /// A reason that a rule must give.
     pub declines: Option<String>,
+    /// What a pass must note somewhere.
+    pub notes: Option<String>,
     /// Whether nothing may change.
     pub nothing: bool,
     /// How far results may be off.
@@ -43,6 +45,7 @@ impl Head {
             pipeline,
             expect: pairs(if nothing { "" } else { expect }, ' ')?,
             declines,
+            notes: said.remove("notes").map(str::to_string),
             nothing,
             tolerance: tolerance.map_err(|error| format!("`tolerance`: {error}"))?,
             symbols: pairs(said.remove("symbols").unwrap_or_default(), '=')?,
