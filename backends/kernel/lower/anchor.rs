@@ -1,6 +1,6 @@
 //! Anchors: what a kernel is built around.
 use super::{Handle, Lowering, State, View, identity};
-use crate::schedule::{Combine, Norm, Tile};
+use crate::schedule::{Codes, Combine, Norm, Tile};
 use crate::term::{Index, Source, Term, TermId};
 use weft_ir::{DType, Dim};
 
@@ -49,6 +49,8 @@ pub(crate) enum Kind {
         b_start: Index,
         /// The tile the panels are made for.
         tile: Tile,
+        /// How they are read where they hold codes of few bits.
+        codes: Option<Codes>,
     },
     /// Rows that are normalised.
     Row {

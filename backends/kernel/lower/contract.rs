@@ -110,6 +110,9 @@ impl Lowering<'_> {
         };
         let (a, b) = (self.cast(a, wide), self.cast(b, wide));
         let (a, b) = (self.matrix(a, true), self.matrix(b, false));
+        if let Some(product) = self.coded_product(a, b) {
+            return Ok(product);
+        }
         if !matches!(wide, DType::F32 | DType::F64) {
             return self.product_of_integers(a, b, wide);
         }
@@ -132,7 +135,7 @@ impl Lowering<'_> {
         }
         let a = self.terms.add(load);
         let b = self.source(panels.memory);
-        let kind = Kind::Gemm { batch, depth: vec![depth.clone()], a, b, b_start: start, tile };
+        let kind = Kind::Gemm { batch, depth: vec![depth.clone()], a, b, b_start: start, tile, codes: None };
         Ok(self.anchor(kind, wide, dims))
     }
 

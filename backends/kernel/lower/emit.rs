@@ -72,8 +72,9 @@ impl Lowering<'_> {
                 let what = Reduction { dims: dims.to_vec(), inner, input, combine, root: term, out };
                 schedule::reduce(&name, &self.machine, &self.terms, &what)
             }
-            Some(Kind::Gemm { batch, depth, a, b, b_start, tile }) => {
-                let what = Gemm { dims: dims.to_vec(), batch, depth, a, b, b_start, tile, root: term, out };
+            Some(Kind::Gemm { batch, depth, a, b, b_start, tile, codes }) => {
+                let dims = dims.to_vec();
+                let what = Gemm { dims, batch, depth, a, b, b_start, tile, codes, root: term, out };
                 schedule::gemm(&name, &self.machine, &self.terms, &what)
             }
             Some(Kind::Row { axes, input, norm }) => {

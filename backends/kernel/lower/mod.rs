@@ -8,6 +8,8 @@
 mod anchor;
 mod argument;
 mod attention;
+mod code_panels;
+mod coded;
 mod columns;
 mod contract;
 mod control;
@@ -143,6 +145,8 @@ pub(crate) struct Lowering<'a> {
     padded: BTreeMap<Memory, pad_image::Padded>,
     /// Outputs whose memory was sized already.
     sized: BTreeSet<u32>,
+    /// Matrices that are constant codes with scales.
+    matrices: BTreeMap<Handle, coded::Matrix>,
     problems: Vec<Problem>,
     /// How many regions were entered so far.
     regions: usize,
@@ -187,6 +191,7 @@ impl<'a> Lowering<'a> {
             follows: BTreeMap::new(),
             padded: BTreeMap::new(),
             sized: BTreeSet::new(),
+            matrices: BTreeMap::new(),
             problems: Vec::new(),
             regions: 0,
         }

@@ -97,6 +97,9 @@ impl Lowering<'_> {
         let (dtype, old) = (self.dtype_of(from), self.dims_of(from));
         let take = |list: &[Dim]| perm.iter().map(|p| list.get(*p).cloned()).collect::<Option<Vec<_>>>();
         let dims = take(&old).ok_or("the permutation names an axis that is not there")?;
+        if let Some(turned) = self.turned_codes(from, perm) {
+            return Ok(turned);
+        }
         let view = self.force(from);
         let strides = take(&view.strides).unwrap_or_default();
         Ok(self.view(dtype, dims, View { strides, ..view }))

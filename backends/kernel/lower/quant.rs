@@ -83,14 +83,15 @@ impl Lowering<'_> {
     }
 
     fn dequantize(&mut self, call: &Call<'_>) -> Result<Handle> {
-        let (x, dims, to) = (call.operand(0)?, call.dims(0)?, call.dtype(0));
+        let (x, dims, to) = (self.whole_bytes(call, 0)?, call.dims(0)?, call.dtype(0));
         let scale = self.granular(call, call.operand(1)?, &dims)?;
         let product = if to == DType::F64 { to } else { F32 };
         // The difference of 32-bit integers needs more than an `f32` holds.
         let exact = if self.dtype_of(x).bits() > 16 { DType::F64 } else { product };
         let x = self.here(x);
         let mut x = self.cast_term(x, exact);
-        if let Some(zero) = call.optional(2) {
+        if call.optional(2).is_some() {
+            let zero = self.whole_bytes(call, 2)?;
             let zero = self.granular(call, zero, &dims)?;
             let zero = self.cast_term(zero, exact);
             x = self.minus(x, zero);
@@ -98,7 +99,11 @@ impl Lowering<'_> {
         let (x, scale) = (self.cast_term(x, product), self.cast_term(scale, product));
         let value = self.times(x, scale);
         let term = self.cast_term(value, to);
-        Ok(self.lazy(dims, term))
+        let number = self.lazy(dims, term);
+        if let Some(matrix) = super::coded::Matrix::of(call) {
+            self.matrices.insert(number, matrix);
+        }
+        Ok(number)
     }
 
     fn dynamic_quantize(&mut self, call: &Call<'_>) -> Result<Vec<Handle>> {

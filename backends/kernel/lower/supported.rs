@@ -29,7 +29,8 @@ pub(super) fn refusal(graph: &Graph, id: NodeId) -> Option<String> {
     if node.op == "Const" {
         return None;
     }
-    let operands = graph.operands(id).into_iter().flatten();
+    let coded = |value: &Value| node.op == "DequantizeLinear" && graph.constant(*value).is_some();
+    let operands = graph.operands(id).into_iter().flatten().filter(|value| !coded(value));
     let named = operands.map(|value| (graph.ty(value).dtype, graph.name_of(value)));
     let results = node.results.iter().map(|result| (result.ty.dtype, result.name.as_str()));
     let mut seen = BTreeSet::new();

@@ -12,7 +12,10 @@ mod row;
 mod scan;
 mod transpose;
 
-pub use gemm::{Gemm, Tile, gemm, panel_elements, tile};
+pub use gemm::{
+    CHUNK, Codes, Gemm, Groups, Tile, UNIT_STEPS, UNIT_VECTORS, Zeros, code_tile, field, gemm,
+    panel_elements, tile,
+};
 pub use map::{Map, map};
 pub use moments::Moments;
 pub use recurrent::{Activation, Block, Cell, Operand, Recurrent, Role, block, recurrent};

@@ -5,13 +5,16 @@
 //! over a part of it where the panel is larger than the first-level cache: see [`blocks`]. The order
 //! load, splat, multiply-add, row by row, keeps the register allocator from spilling.
 mod blocks;
+mod codes;
 mod depth;
 mod rows;
 mod tile;
 
+pub use codes::{CHUNK, Codes, Groups, UNIT_STEPS, UNIT_VECTORS, Zeros, code_tile, field};
 pub use tile::{Tile, panel_elements, tile};
 
 use self::blocks::Blocks;
+use self::codes::Buffers as CodeBuffers;
 use self::depth::{Reach, Sums};
 use self::tile::{Plan, has_tail, tail_sizes};
 use super::domain::Domain;
@@ -39,6 +42,8 @@ pub struct Gemm {
     pub b_start: Index,
     /// The tile; see [`super::tile`].
     pub tile: Tile,
+    /// How the panels are read where they hold codes of few bits.
+    pub codes: Option<Codes>,
     /// What is stored.
     pub root: TermId,
     /// Where it goes.
@@ -59,27 +64,61 @@ pub fn gemm(name: &str, machine: &Machine, terms: &Terms, what: &Gemm) -> Schedu
         unreachable!("`a` is a load")
     };
     let Tile { rows, vectors, lanes } = what.tile;
-    let mut b = Builder::new(name, &format!("gemm {rows}x{}", vectors * lanes));
-    let sources = sources(&domain, &[a_source, what.b]);
-    let buffers = domain.buffers_typed(&mut b, &sources, &[(a_source, dtype), (what.b, dtype)]);
+    let kind = what.codes.as_ref().map_or("gemm".to_string(), |codes| format!("codes{}", codes.bits));
+    let mut b = Builder::new(name, &format!("{kind} {rows}x{}", vectors * lanes));
+    let right = right_sources(what, dtype);
+    let used: Vec<Source> = right.iter().map(|(source, _)| *source).chain([a_source]).collect();
+    let sources = sources(&domain, &used);
+    let typed: Vec<_> = right.into_iter().chain([(a_source, dtype)]).collect();
+    let buffers = domain.buffers_typed(&mut b, &sources, &typed);
     let out = b.buffer("out", domain.terms.dtype(domain.roots[0]), Access::Write);
     let product =
         |axes: std::ops::Range<usize>| domain.dims[axes].iter().fold(Dim::fixed(1), |p, d| p.mul(d));
     let depth = &domain.dims[ends[2]..];
     let rows_of_all = product(ends[0]..ends[1]);
-    let blocks = Blocks::new(machine, what.tile, dtype, (&rows_of_all, depth));
+    let blocks = match what.codes {
+        Some(_) => None,
+        None => Blocks::new(machine, what.tile, dtype, (&rows_of_all, depth)),
+    };
     let cols = &domain.dims[ends[1]];
     let near = blocks::near(machine, dtype);
     let plan = Plan::new(what.tile, (&rows_of_all, cols, depth), near, blocks.as_ref());
     let sums = blocks.map(|blocks| blocks.buffer(&mut b, dtype, (what.tile, &rows_of_all)));
+    let codes =
+        what.codes.as_ref().map(|codes| CodeBuffers::new(&mut b, machine, (codes, what.tile), &buffers));
     let tasks = product(0..ends[0]).mul(&plan.row_blocks).mul(&plan.panel_blocks);
     let (a, panels) = (buffers[a_source.0 as usize], buffers[what.b.0 as usize]);
     let start = domain.terms.as_index(domain.roots[2]);
     let tile = what.tile;
     let (domain, buffers) = (&domain, &buffers[..]);
-    Writer { domain, buffers, a, b: panels, out, sums, a_index, start, ends, tile, plan, dtype, row_step }
-        .task(&mut b);
+    Writer {
+        domain,
+        buffers,
+        a,
+        b: panels,
+        out,
+        sums,
+        codes,
+        a_index,
+        start,
+        ends,
+        tile,
+        plan,
+        dtype,
+        row_step,
+    }
+    .task(&mut b);
     Scheduled { kernel: b.finish(), sources, tasks }
+}
+
+/// What the right-hand side is read from, with its element types.
+fn right_sources(what: &Gemm, dtype: DType) -> Vec<(Source, DType)> {
+    let Some(codes) = &what.codes else { return vec![(what.b, dtype)] };
+    let mut sources = vec![(what.b, DType::U32), (codes.scales, DType::F32)];
+    if let Zeros::Each(zeros) = codes.zeros {
+        sources.push((zeros, DType::U8));
+    }
+    sources
 }
 
 /// The sources of what is stored, and more, in order.
@@ -110,6 +149,8 @@ struct Writer<'a> {
     out: BufferId,
     /// How the depth is cut, and where the sums are between the parts, if it is.
     sums: Option<(Blocks, BufferId)>,
+    /// What belongs to the panels where they hold codes.
+    codes: Option<CodeBuffers>,
     a_index: Index,
     start: Index,
     ends: Vec<usize>,
@@ -180,6 +221,9 @@ impl Writer<'_> {
     }
 
     fn column(&self, b: &mut Builder, place: &Place, end: Reg, vectors: u32) {
+        if let Some(codes) = &self.codes {
+            return self.column_of_codes(b, (place, end, vectors), codes);
+        }
         if let Some((blocks, sums)) = &self.sums {
             return self.column_in_blocks(b, (place, end, vectors), (blocks, *sums));
         }
@@ -226,11 +270,22 @@ impl Writer<'_> {
 
     /// What is fused behind the sums of a tile.
     fn finish(&self, b: &mut Builder, place: &Place, (tall, vectors): (u32, u32), sums: &[Var]) {
+        self.finish_from(b, place, (tall, 0, vectors), sums);
+    }
+
+    /// The same for the vectors of the panel from `first` on.
+    fn finish_from(
+        &self,
+        b: &mut Builder,
+        place: &Place,
+        (tall, first, vectors): (u32, u32, u32),
+        sums: &[Var],
+    ) {
         let mut axes = self.axes(b, place);
         for row in 0..tall {
             for vector in 0..vectors {
                 let sum = b.get(sums[(row * vectors + vector) as usize]);
-                self.store(b, place, &axes, (vector, sum));
+                self.store(b, place, &axes, (first + vector, sum));
             }
             if row + 1 < tall {
                 self.next_row(b, &mut axes);

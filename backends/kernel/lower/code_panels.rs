@@ -1,0 +1,193 @@
+//! Packing of weights of few bits, when the artifact is written.
+//!
+//! Codes lie as the schedule of [`crate::schedule::Codes`] reads them: panel by panel, in units of a few
+//! steps of the depth; scales and zero points beside them, spread over the slots of a panel.
+use crate::schedule::{CHUNK, Groups, UNIT_STEPS, UNIT_VECTORS, field};
+use std::sync::Arc;
+use weft_ir::Tensor;
+use weft_ir::types::Kind;
+
+/// Integers of at most 8 bits in a constant, by position.
+#[derive(Debug, Clone)]
+pub(crate) struct Numbers {
+    tensor: Arc<Tensor>,
+    bits: usize,
+    signed: bool,
+}
+
+impl Numbers {
+    /// Nothing where the elements are wider, or no integers.
+    pub(crate) fn of(tensor: &Arc<Tensor>) -> Option<Self> {
+        let dtype = tensor.dtype();
+        let bits = dtype.bits() as usize;
+        (dtype.is_int() && bits <= 8).then(|| Self {
+            tensor: tensor.clone(),
+            bits,
+            signed: dtype.kind() == Kind::Signed,
+        })
+    }
+
+    /// Element `i` in row-major order.
+    pub(crate) fn at(&self, i: usize) -> i32 {
+        let data = self.tensor.data();
+        let at = i * self.bits;
+        let raw = i32::from(data[at / 8] >> (at % 8)) & ((1 << self.bits) - 1);
+        if self.signed && raw >> (self.bits - 1) == 1 { raw - (1 << self.bits) } else { raw }
+    }
+
+    /// All elements, a byte each.
+    pub(crate) fn widened(&self) -> Vec<u8> {
+        (0..self.tensor.len() as usize).map(|i| self.at(i) as u8).collect()
+    }
+
+    /// The least and the greatest element.
+    pub(crate) fn range(&self) -> (i32, i32) {
+        let all = (0..self.tensor.len() as usize).map(|i| self.at(i));
+        all.fold((i32::MAX, i32::MIN), |(low, high), x| (low.min(x), high.max(x)))
+    }
+
+    /// Whether negative numbers can occur.
+    pub(crate) fn is_signed(&self) -> bool {
+        self.signed
+    }
+}
+
+/// A matrix of codes with scales and zero points, to be packed.
+#[derive(Debug, Clone)]
+pub(crate) struct Coded {
+    /// The codes.
+    pub(crate) codes: Numbers,
+    /// The scales.
+    pub(crate) scales: Arc<Tensor>,
+    /// The zero points; 0 where there are none.
+    pub(crate) zeros: Option<Numbers>,
+    /// Depth and columns, and how far apart neighbours on each are among the codes.
+    pub(crate) depth: (usize, usize),
+    /// See `depth`.
+    pub(crate) cols: (usize, usize),
+    /// For steps of the depth: how many share a scale, and how far apart the scales are.
+    pub(crate) depth_groups: (usize, usize),
+    /// The same for columns.
+    pub(crate) col_groups: (usize, usize),
+    /// What a code of 0 stands for.
+    pub(crate) base: i32,
+    /// Bits of a packed code.
+    pub(crate) bits: u32,
+    /// How scales are shared.
+    pub(crate) groups: Groups,
+    /// Lanes of a vector.
+    pub(crate) lanes: usize,
+}
+
+impl Coded {
+    fn panel(&self) -> usize {
+        UNIT_VECTORS as usize * self.lanes
+    }
+
+    fn panels(&self) -> usize {
+        self.cols.0.div_ceil(self.panel())
+    }
+
+    /// Steps of the depth with those that fill up the last chunk.
+    fn steps(&self) -> usize {
+        self.depth.0.next_multiple_of(CHUNK as usize)
+    }
+
+    fn group(&self, step: usize, col: usize) -> usize {
+        step / self.depth_groups.0 * self.depth_groups.1 + col / self.col_groups.0 * self.col_groups.1
+    }
+
+    /// Bytes of the packed codes.
+    pub(crate) fn code_bytes(&self) -> usize {
+        self.panels() * self.steps() * self.panel() * self.bits as usize / 8
+    }
+
+    /// The packed codes: for each panel and unit of steps as many vectors of words as a code has bits.
+    pub(crate) fn pack_codes(&self) -> Vec<u8> {
+        let mut words = vec![0u32; self.code_bytes() / 4];
+        let unit = self.bits as usize * self.lanes;
+        let units = self.steps() / UNIT_STEPS as usize;
+        for panel in 0..self.panels() {
+            for step in 0..self.depth.0 {
+                let start = (panel * units + step / UNIT_STEPS as usize) * unit;
+                let first = panel * self.panel();
+                for col in first..(first + self.panel()).min(self.cols.0) {
+                    let code = self.codes.at(step * self.depth.1 + col * self.cols.1) - self.base;
+                    let vector = (col - first) / self.lanes;
+                    let number = (step % UNIT_STEPS as usize) * UNIT_VECTORS as usize + vector;
+                    let lane = (col - first) % self.lanes;
+                    for (word, bit, from, count) in field(self.bits, number as u32) {
+                        let part = (code as u32 >> from) & ((1 << count) - 1);
+                        words[start + word as usize * self.lanes + lane] |= part << bit;
+                    }
+                }
+            }
+        }
+        words.iter().flat_map(|word| word.to_le_bytes()).collect()
+    }
+
+    /// Where the scales that the packed form has lie: those of each panel, in its order. Nothing for
+    /// steps and columns that only fill up.
+    fn slots(&self) -> Vec<Option<usize>> {
+        let mut slots = Vec::new();
+        let inside = |step: usize, col: usize| {
+            (step < self.depth.0 && col < self.cols.0).then(|| self.group(step, col))
+        };
+        for first in (0..self.panels()).map(|panel| panel * self.panel()) {
+            match self.groups {
+                Groups::Depth(steps) => {
+                    for step in (0..self.depth.0).step_by(steps as usize) {
+                        slots.extend((first..first + self.panel()).map(|col| inside(step, col)));
+                    }
+                }
+                Groups::Columns(count) => {
+                    for chunk in (0..self.steps()).step_by(CHUNK as usize) {
+                        for col in
+                            (0..count as usize).map(|slot| first + slot * self.panel() / count as usize)
+                        {
+                            slots.extend((chunk..chunk + CHUNK as usize).map(|step| inside(step, col)));
+                        }
+                    }
+                }
+            }
+        }
+        slots
+    }
+
+    /// How many scales the packed form has.
+    pub(crate) fn scale_count(&self) -> usize {
+        let per_panel = match self.groups {
+            Groups::Depth(steps) => self.depth.0.div_ceil(steps as usize) * self.panel(),
+            Groups::Columns(count) => self.steps() * count as usize,
+        };
+        self.panels() * per_panel
+    }
+
+    /// The packed scales, times the distance of the numbers that the schedule makes of neighbouring codes.
+    pub(crate) fn pack_scales(&self) -> Vec<u8> {
+        let data = self.scales.data();
+        let scale = |at: usize| {
+            let bytes = [data[at * 4], data[at * 4 + 1], data[at * 4 + 2], data[at * 4 + 3]];
+            f32::from_le_bytes(bytes) * (1u32 << self.bits) as f32
+        };
+        self.slots().into_iter().flat_map(|at| at.map_or(0.0, scale).to_le_bytes()).collect()
+    }
+
+    /// The packed zero points, a byte each, less what a code of 0 stands for.
+    pub(crate) fn pack_zeros(&self) -> Vec<u8> {
+        let Some(zeros) = &self.zeros else { return Vec::new() };
+        self.slots().into_iter().map(|at| at.map_or(0, |at| (zeros.at(at) - self.base) as u8)).collect()
+    }
+
+    /// Names the packed data by what it is made of.
+    pub(crate) fn key(&self, part: &str) -> [u8; 32] {
+        let shape = (self.depth, self.cols, self.depth_groups, self.col_groups, self.base, self.bits);
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(format!("{part} {shape:?} {:?} {}", self.groups, self.lanes).as_bytes());
+        hasher.update(self.codes.tensor.digest()).update(self.scales.digest());
+        if let Some(zeros) = &self.zeros {
+            hasher.update(zeros.tensor.digest());
+        }
+        *hasher.finalize().as_bytes()
+    }
+}

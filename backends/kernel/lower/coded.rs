@@ -1,0 +1,218 @@
+//! Weights of few bits: `DequantizeLinear` of constant codes, and products with it.
+//!
+//! The result stays lazy where only products use it: they read the codes. Anyone else gets the numbers,
+//! computed from codes that were widened to a byte each.
+use super::anchor::Kind;
+use super::code_panels::{Coded, Numbers};
+use super::{Call, Handle, Lowering, Result, State};
+use crate::program::{Memory, Weight, WeightData};
+use crate::schedule::{self, Codes, Groups, UNIT_VECTORS, Zeros};
+use crate::term::{Index, Term};
+use std::sync::Arc;
+use weft_ir::{DType, Dim, Graph, NodeId, Tensor, Value};
+
+/// Bits that codes are packed to.
+const WIDTHS: [u32; 4] = [2, 3, 4, 8];
+
+/// A matrix that is constant codes with scales, as the graph has it.
+#[derive(Debug, Clone)]
+pub(crate) struct Matrix {
+    codes: Arc<Tensor>,
+    scales: Arc<Tensor>,
+    zeros: Option<Arc<Tensor>>,
+    /// The axis along which a block has one scale.
+    axis: usize,
+    /// How many elements that are.
+    block: usize,
+    /// Whether rows are columns.
+    turned: bool,
+}
+
+impl Matrix {
+    /// The codes and scales of a `DequantizeLinear` to `f32` of a constant matrix.
+    pub(crate) fn of(call: &Call<'_>) -> Option<Self> {
+        let constant = |i: usize| call.graph.constant(call.graph.operand(call.id, i)?).cloned();
+        let (codes, scales, zeros) = (constant(0)?, constant(1)?, constant(2));
+        let [rows, cols] = *codes.dims() else { return None };
+        let given = call.optional(2).is_none() || zeros.is_some();
+        if scales.dtype() != DType::F32 || call.dtype(0) != DType::F32 || !given {
+            return None;
+        }
+        let extents = [usize::try_from(rows).ok()?, usize::try_from(cols).ok()?];
+        let axis = super::movement::place(call.attrs.int("axis"), 2).unwrap_or(0);
+        let (axis, block) = match (usize::try_from(call.attrs.int("block_size")).ok()?, scales.len()) {
+            (_, 1) => (0, extents[0].max(1)),
+            // One scale for each index of the axis: a block is all of the other axis.
+            (0, _) => (1 - axis, extents[1 - axis].max(1)),
+            (block, _) => (axis, block),
+        };
+        Some(Self { codes, scales, zeros, axis, block, turned: false })
+    }
+
+    /// Rows for columns.
+    pub(crate) fn turned(&self) -> Self {
+        Self { turned: !self.turned, ..self.clone() }
+    }
+
+    /// What is packed, where the schedule can do with it.
+    fn coded(&self, lanes: usize) -> Option<Coded> {
+        let codes = Numbers::of(&self.codes)?;
+        let zeros = match &self.zeros {
+            Some(zeros) => Some(Numbers::of(zeros)?),
+            None => None,
+        };
+        let extents: Vec<usize> = self.codes.dims().iter().map(|d| *d as usize).collect();
+        let single = self.scales.len() == 1;
+        let blocks = extents[self.axis].div_ceil(self.block);
+        let grid = if self.axis == 0 { [blocks, extents[1]] } else { [extents[0], blocks] };
+        let mut axes: Vec<_> = [(0, extents[1], grid[1]), (1, 1, 1)]
+            .into_iter()
+            .map(|(axis, step, apart)| {
+                let shared = if axis == self.axis { self.block } else { 1 };
+                let apart = if single || grid[axis] == 1 { 0 } else { apart };
+                ((extents[axis], step), (shared, apart))
+            })
+            .collect();
+        if self.turned {
+            axes.swap(0, 1);
+        }
+        let ([(depth, depth_groups), (cols, col_groups)], along) = ([axes[0], axes[1]], self.axis == 0);
+        let groups = groups(along != self.turned, self.block, depth.0, lanes)?;
+        let (bits, base) = width(&codes, zeros.as_ref())?;
+        let scales = self.scales.clone();
+        Some(Coded { codes, scales, zeros, depth, cols, depth_groups, col_groups, base, bits, groups, lanes })
+    }
+}
+
+/// How the schedule shares scales: chunks of the depth and vectors of columns must have one each.
+fn groups(along_depth: bool, block: usize, depth: usize, lanes: usize) -> Option<Groups> {
+    let (panel, chunk) = (UNIT_VECTORS as usize * lanes, schedule::CHUNK as usize);
+    if along_depth {
+        let whole = block.is_multiple_of(chunk) || block >= depth;
+        return whole.then(|| Groups::Depth(block.min(depth.next_multiple_of(chunk)).max(1) as i64));
+    }
+    // The largest power of two that divides both.
+    let slot = panel.min(1 << block.trailing_zeros());
+    slot.is_multiple_of(lanes).then(|| Groups::Columns((panel / slot) as u32))
+}
+
+/// The fewest bits that all codes fit, and what a code of 0 stands for.
+fn width(codes: &Numbers, zeros: Option<&Numbers>) -> Option<(u32, i32)> {
+    let (low, high) = codes.range();
+    let (least, greatest) = zeros.map_or((0, 0), Numbers::range);
+    WIDTHS.into_iter().find_map(|bits| {
+        let base = if codes.is_signed() { -(1 << (bits - 1)) } else { 0 };
+        let fits = low >= base && high < base + (1 << bits) && least >= base && greatest < base + 256;
+        fits.then_some((bits, base))
+    })
+}
+
+impl Lowering<'_> {
+    /// An operand of a `DequantizeLinear`: constants of less than a byte are widened to one.
+    pub(crate) fn whole_bytes(&mut self, call: &Call<'_>, operand: usize) -> Result<Handle> {
+        let handle = call.operand(operand)?;
+        if self.dtype_of(handle).bits() >= 8 {
+            return Ok(handle);
+        }
+        let value = call.graph.operand(call.id, operand);
+        let tensor = value.and_then(|value| call.graph.constant(value));
+        let numbers = tensor.and_then(Numbers::of).ok_or("elements of less than a byte must be constant")?;
+        let dims = self.dims_of(handle);
+        let bytes = Self::elements(&dims).as_fixed().unwrap_or(0) as usize;
+        let dtype = if numbers.is_signed() { DType::I8 } else { DType::U8 };
+        let name = value.map_or("codes", |value| call.graph.name_of(value)).to_string();
+        let data = WeightData::Packed(bytes, Arc::new(move || numbers.widened()));
+        self.program.weights.push(Weight { name, data });
+        let memory = Memory::Weight(self.program.weights.len() as u32 - 1);
+        Ok(self.view(dtype, dims.clone(), super::View::whole(memory, &dims)))
+    }
+
+    /// The transpose of a matrix of codes, which stays one.
+    pub(crate) fn turned_codes(&mut self, from: Handle, perm: &[usize]) -> Option<Handle> {
+        let turned = self.matrices.get(&from)?.turned();
+        if perm != [1, 0] || !matches!(self.state(from), State::Lazy(..)) {
+            return None;
+        }
+        let mut dims = self.dims_of(from);
+        dims.reverse();
+        let term = self.read(from, &[Index::axis(1), Index::axis(0)]);
+        let handle = self.lazy(dims, term);
+        self.matrices.insert(handle, turned);
+        Some(handle)
+    }
+
+    /// Whether a tensor is a matrix of codes that all its uses read as such.
+    pub(crate) fn stays_coded(&self, graph: &Graph, value: Value, handle: Handle) -> bool {
+        let product = |(node, operand): (NodeId, usize)| {
+            operand == 1 && matches!(graph.node(node).op.as_str(), "MatMul" | "Gemm")
+        };
+        let uses = graph.uses(value);
+        self.matrices.contains_key(&handle)
+            && !graph.outputs().contains(&value)
+            && !uses.is_empty()
+            && uses.into_iter().all(product)
+    }
+
+    /// A product with a matrix of codes; nothing where the right-hand side is none that it can read.
+    pub(crate) fn coded_product(&mut self, a: Handle, b: Handle) -> Option<Handle> {
+        let lanes = self.machine.lanes(DType::F32);
+        let coded = self.matrices.get(&b)?.coded(lanes as usize)?;
+        let mut dims = self.dims_of(a);
+        if self.dtype_of(a) != DType::F32 || dims.len() < 2 {
+            return None;
+        }
+        let (depth, cols) = (dims.pop()?, Dim::fixed(coded.cols.0 as i64));
+        if depth.as_fixed() != Some(coded.depth.0 as i64) {
+            return None;
+        }
+        dims.push(cols);
+        let view = self.force_whole(a);
+        let rank = dims.len() as u32;
+        let mut at: Vec<Index> = (0..rank - 1).map(Index::axis).collect();
+        at.push(Index::axis(rank));
+        let load = Term::Load(self.source(view.memory), DType::F32, view.address(&at));
+        let a = self.terms.add(load);
+        let codes = self.codes(&Arc::new(coded));
+        let b = codes.0;
+        let tile = schedule::code_tile(&self.machine);
+        let kind = Kind::Gemm {
+            batch: 0,
+            depth: vec![depth],
+            a,
+            b,
+            b_start: Index::fixed(0),
+            tile,
+            codes: Some(codes.1),
+        };
+        Some(self.anchor(kind, DType::F32, dims))
+    }
+
+    /// The packed codes and all that belongs to them.
+    fn codes(&mut self, coded: &Arc<Coded>) -> (crate::term::Source, Codes) {
+        let count = coded.scale_count();
+        let codes = self.packed_part(coded, ("codes", coded.code_bytes()), Coded::pack_codes);
+        let scales = self.packed_part(coded, ("scales", count * 4), Coded::pack_scales);
+        let zeros = match &coded.zeros {
+            Some(_) => Zeros::Each(self.packed_part(coded, ("zeros", count), Coded::pack_zeros)),
+            None => Zeros::Same(-coded.base),
+        };
+        (codes, Codes { bits: coded.bits, groups: coded.groups, scales, zeros })
+    }
+
+    fn packed_part(
+        &mut self,
+        coded: &Arc<Coded>,
+        (name, bytes): (&str, usize),
+        pack: fn(&Coded) -> Vec<u8>,
+    ) -> crate::term::Source {
+        let key = coded.key(name);
+        let memory = self.placed.get(&key).copied().unwrap_or_else(|| {
+            let coded = coded.clone();
+            let data = WeightData::Packed(bytes, Arc::new(move || pack(&coded)));
+            self.program.weights.push(Weight { name: name.to_string(), data });
+            Memory::Weight(self.program.weights.len() as u32 - 1)
+        });
+        self.placed.insert(key, memory);
+        self.source(memory)
+    }
+}

@@ -1,0 +1,205 @@
+//! Products with weights of few bits against the reference interpreter: every width, both block axes, blocks
+//! from 16 elements to all, one row and more, extents that fill no vector and no chunk.
+use std::sync::Arc;
+use weft_interp::Interpreter;
+use weft_ir::{Attr, DType, Def, Dim, Graph, Module, Node, OpSet, Stage, Tensor, TensorType, Value};
+use weft_kernel::program::{Program, exec};
+use weft_kernel::schedule::Machine;
+
+/// What one matrix of codes is.
+#[derive(Debug, Clone, Copy)]
+struct Matrix {
+    dtype: DType,
+    /// Codes are below this; for signed types half of them are negative.
+    codes: u64,
+    extents: [u64; 2],
+    axis: u64,
+    block: u64,
+    zeros: bool,
+    /// The consumer: `MatMul`, or a `Gemm` with the matrix transposed.
+    turned: bool,
+}
+
+/// Numbers that look random and are the same in every run.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+        (self.0 >> 33) % bound
+    }
+
+    fn floats(&mut self, dims: &[u64]) -> Tensor {
+        let count: u64 = dims.iter().product();
+        let values: Vec<f32> = (0..count).map(|_| self.below(2001) as f32 / 1000.0 - 1.0).collect();
+        Tensor::from_slice(dims, &values).unwrap()
+    }
+
+    /// Codes of a few bits each, packed from the low end of each byte.
+    fn codes(&mut self, dtype: DType, bound: u64, dims: &[u64]) -> Tensor {
+        let (count, bits) = (dims.iter().product::<u64>(), u64::from(dtype.bits()));
+        let mut bytes = vec![0u8; (count * bits).div_ceil(8) as usize];
+        let low = if dtype.kind() == weft_ir::types::Kind::Signed { bound / 2 } else { 0 };
+        for i in 0..count {
+            let code = self.below(bound).wrapping_sub(low) & ((1 << bits) - 1);
+            bytes[(i * bits / 8) as usize] |= (code << (i * bits % 8)) as u8;
+        }
+        Tensor::new(dtype, dims.to_vec(), bytes.into()).unwrap()
+    }
+}
+
+fn constant(graph: &mut Graph, name: &str, tensor: Tensor) -> Option<Value> {
+    let ty = TensorType::fixed(tensor.dtype(), tensor.dims());
+    let node = Node::new("Const", vec![Def { name: name.to_string(), ty }]);
+    let node = graph.add(node.with("value", Attr::Tensor(Arc::new(tensor))), &[]);
+    Some(Value { node, slot: 0 })
+}
+
+fn add(graph: &mut Graph, node: Node, operands: &[Option<Value>]) -> Value {
+    Value { node: graph.add(node, operands), slot: 0 }
+}
+
+fn result(name: &str) -> Vec<Def> {
+    vec![Def { name: name.to_string(), ty: TensorType::unranked(DType::F32) }]
+}
+
+/// A graph with a product for each matrix; the left-hand sides have `M` rows.
+fn module(matrices: &[Matrix]) -> Module {
+    let mut graph = Graph::new("main");
+    let (mut numbers, mut outputs) = (Numbers(3), Vec::new());
+    for (i, matrix) in matrices.iter().enumerate() {
+        let depth = matrix.extents[usize::from(matrix.turned)];
+        let rows = TensorType::new(DType::F32, vec![Dim::symbol("M"), Dim::fixed(depth as i64)]);
+        let x = graph.add_input(&format!("x{i}"), rows);
+        let mut scales = matrix.extents;
+        let axis = matrix.axis as usize;
+        scales[axis] = scales[axis].div_ceil(matrix.block);
+        let codes = numbers.codes(matrix.dtype, matrix.codes, &matrix.extents);
+        let codes = constant(&mut graph, &format!("q{i}"), codes);
+        let zeros = matrix.zeros.then(|| numbers.codes(matrix.dtype, matrix.codes, &scales));
+        let scales = constant(&mut graph, &format!("s{i}"), numbers.floats(&scales));
+        let zeros = zeros.and_then(|zeros| constant(&mut graph, &format!("z{i}"), zeros));
+        let node = Node::new("DequantizeLinear", result(&format!("w{i}")))
+            .with("axis", Attr::Int(matrix.axis as i64))
+            .with("block_size", Attr::Int(matrix.block as i64));
+        let weights = add(&mut graph, node, &[codes, scales, zeros]);
+        let node = match matrix.turned {
+            true => Node::new("Gemm", result(&format!("y{i}"))).with("transB", Attr::Int(1)),
+            false => Node::new("MatMul", result(&format!("y{i}"))),
+        };
+        outputs.push(add(&mut graph, node, &[Some(x), Some(weights)]));
+    }
+    graph.set_outputs(outputs);
+    let mut module = Module::new(Stage::Canonical, graph);
+    weft_ir::infer::infer(&mut module.graph, OpSet::builtin()).unwrap();
+    module
+}
+
+fn lowered(module: &Module, machine: &Machine) -> Program {
+    weft_kernel::lower::lower(module, OpSet::builtin(), machine).unwrap()
+}
+
+/// That products read codes, not numbers.
+fn reads_codes(program: &Program, products: usize) {
+    let schedules: Vec<&str> = program.kernels.iter().map(|k| k.schedule.as_str()).collect();
+    assert_eq!(schedules.iter().filter(|s| s.starts_with("codes")).count(), products, "{schedules:?}");
+    assert_eq!(schedules.len(), products, "{schedules:?}");
+}
+
+fn compare(matrices: &[Matrix], what: &str, found: &[Tensor], expected: &[Tensor]) {
+    for ((matrix, found), expected) in matrices.iter().zip(found).zip(expected) {
+        assert_eq!(found.dims(), expected.dims(), "{what}: {matrix:?}");
+        let (found, expected) = (found.to_f64s().unwrap(), expected.to_f64s().unwrap());
+        let largest = expected.iter().fold(0.0f64, |most, x| most.max(x.abs()));
+        for (i, (x, y)) in found.iter().zip(&expected).enumerate() {
+            let wrong = format!("{what}: {matrix:?} element {i}: found {x}, expected {y}");
+            assert!((x - y).abs() <= 1e-5 * largest, "{wrong}");
+        }
+    }
+}
+
+fn check(matrices: &[Matrix]) {
+    let module = module(matrices);
+    for (machine, cpu) in [(Machine::X86_V3, "x86-64-v3"), (Machine::X86_V4, "x86-64-v4")] {
+        let program = lowered(&module, &machine);
+        reads_codes(&program, matrices.len());
+        let compiled = Compiled::new(&program, cpu);
+        for rows in [1, 3, 17] {
+            let mut numbers = Numbers(rows);
+            let depth = |m: &Matrix| m.extents[usize::from(m.turned)];
+            let inputs: Vec<Tensor> = matrices.iter().map(|m| numbers.floats(&[rows, depth(m)])).collect();
+            let shared: Vec<Arc<Tensor>> = inputs.iter().cloned().map(Arc::new).collect();
+            let expected = Interpreter::default().run(&module, &shared).unwrap();
+            let what = format!("{cpu}, {rows} rows");
+            compare(matrices, &what, &exec::run(&program, &inputs).unwrap(), &expected);
+            if let Some(compiled) = &compiled {
+                compare(matrices, &what, &compiled.0.run(&inputs).unwrap(), &expected);
+            }
+        }
+    }
+}
+
+/// Compiled code, where this machine can run it.
+struct Compiled(weft_load::Executable, tempfile::TempDir);
+
+impl Compiled {
+    fn new(program: &Program, cpu: &str) -> Option<Self> {
+        if cpu == "x86-64-v4" && !std::arch::is_x86_feature_detected!("avx512f") {
+            return None;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let mut options = weft_llvm::Options::new(weft_backend::Emit::Lib, folder.path().join("model.so"));
+        (options.cpu, options.threads) = (cpu.to_string(), 1);
+        options.level = weft_backend::OptLevel::O1;
+        let artifact = weft_llvm::compile(program, &options).unwrap();
+        let options = weft_load::Options { threads: 1, profile: false };
+        Some(Self(weft_load::Executable::open(&artifact.path, options).unwrap(), folder))
+    }
+}
+
+/// Both axes, blocks short and long, with and without zero points, for codes of one width.
+fn width(dtype: DType, codes: u64) {
+    let of = |extents: [u64; 2], axis: u64, block: u64, zeros: bool| Matrix {
+        dtype,
+        codes,
+        extents,
+        axis,
+        block,
+        zeros,
+        turned: false,
+    };
+    check(&[
+        of([37, 200], 0, 16, true),
+        of([96, 40], 0, 32, false),
+        of([37, 64], 0, 37, true),
+        of([37, 200], 1, 16, true),
+        of([64, 288], 1, 128, false),
+        of([20, 40], 1, 32, true),
+        Matrix { turned: true, ..of([200, 48], 1, 16, true) },
+        Matrix { turned: true, ..of([64, 33], 0, 32, false) },
+    ]);
+}
+
+#[test]
+fn two_bits() {
+    width(DType::U2, 4);
+    width(DType::I2, 4);
+}
+
+#[test]
+fn three_bits() {
+    width(DType::U4, 8);
+    width(DType::I4, 8);
+}
+
+#[test]
+fn four_bits() {
+    width(DType::U4, 16);
+    width(DType::I4, 16);
+}
+
+#[test]
+fn eight_bits() {
+    width(DType::U8, 256);
+    width(DType::I8, 256);
+}
