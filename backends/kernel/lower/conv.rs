@@ -236,6 +236,12 @@ impl Lowering<'_> {
             self.terms.add(load)
         };
         let input = self.terms.call(dtype, F::Mul, &[x, w]);
+        if inner.iter().all(|extent| extent.as_fixed() == Some(1)) {
+            // One product is no sum: it is computed wherever it is used.
+            let alone = |axis| if axis < rank { Index::axis(axis) } else { Index::fixed(0) };
+            let product = self.terms.at(input, &alone);
+            return Ok(self.lazy(conv.dims.clone(), product));
+        }
         Ok(self.anchor(Kind::Reduce { inner, input, combine: Combine::Sum }, dtype, conv.dims.clone()))
     }
 

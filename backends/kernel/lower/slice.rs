@@ -99,7 +99,12 @@ impl Lowering<'_> {
                 continue;
             }
             let position = self.position(at[axis].plus(&before[axis].scale(-1)));
-            at[axis] = self.padded(position, &old[axis], mode)?;
+            at[axis] = match mode {
+                "reflect" if turns_once(&old[axis], &before[axis], &computed[axis]) => {
+                    self.turned_back(position, &old[axis])
+                }
+                _ => self.padded(position, &old[axis], mode)?,
+            };
             if mode == "constant" {
                 let within = self.within(position, &old[axis]);
                 inside = Some(self.both(inside, within));
@@ -163,13 +168,31 @@ impl Lowering<'_> {
         self.terms.call(DType::I64, F::Max, &[low_or_last, zero])
     }
 
+    /// A position that is turned back at the first and at the last element, once at each.
+    fn turned_back(&mut self, position: TermId, extent: &Dim) -> Index {
+        let last = self.number(&extent.plus(-1));
+        let forward = self.apply(F::Abs, &[position]);
+        let left = self.minus(last, forward);
+        let left = self.apply(F::Abs, &[left]);
+        let near = self.minus(last, left);
+        let place = self.unless_within(position, extent, near);
+        self.terms.as_index(place)
+    }
+
+    /// A position as it is inside an axis, another place elsewhere: schedules tell the two apart.
+    fn unless_within(&mut self, position: TermId, extent: &Dim, elsewhere: TermId) -> TermId {
+        let within = self.within(position, extent);
+        self.choose(within, position, elsewhere)
+    }
+
     /// Where an element of the padded axis comes from.
     fn padded(&mut self, position: TermId, extent: &Dim, mode: &str) -> Result<Index> {
         let place = match mode {
             "constant" | "edge" => self.clamped(position, extent),
             "wrap" => {
-                let extent = self.number(extent);
-                self.terms.call(DType::I64, F::Mod, &[position, extent])
+                let whole = self.number(extent);
+                let wrapped = self.terms.call(DType::I64, F::Mod, &[position, whole]);
+                self.unless_within(position, extent, wrapped)
             }
             "reflect" => {
                 // Positions repeat after two rows less the shared ends.
@@ -177,12 +200,20 @@ impl Lowering<'_> {
                 let folded = self.terms.call(DType::I64, F::Mod, &[position, period]);
                 let back = self.terms.call(DType::I64, F::Sub, &[period, folded]);
                 let near = self.terms.call(DType::I64, F::Min, &[folded, back]);
-                self.clamped(near, extent)
+                let near = self.clamped(near, extent);
+                self.unless_within(position, extent, near)
             }
             _ => return Err(format!("pad mode `{mode}` is not known")),
         };
         Ok(self.terms.as_index(place))
     }
+}
+
+/// Whether an axis is surely longer than what reflections of it add on each side.
+fn turns_once(extent: &Dim, before: &Dim, padded: &Dim) -> bool {
+    let behind = padded.sub(extent).sub(before);
+    let shorter = |pad: &Dim| extent.sub(pad).at_least().is_some_and(|least| least > 0);
+    shorter(before) && shorter(&behind)
 }
 
 /// What a slice takes on one axis.

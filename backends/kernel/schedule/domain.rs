@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use weft_ir::{DType, Dim};
 
 /// The axes over which terms are evaluated.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Domain {
     /// The terms, over the axes as they are now.
     pub(crate) terms: Terms,
@@ -23,13 +23,9 @@ impl Domain {
         Self { terms, dims, roots, out }
     }
 
-    /// Drops axes of extent 1 and merges neighbours that are one row for every position in use.
-    pub(crate) fn collapse(&mut self) {
-        self.collapse_groups(&[self.dims.len()]);
-    }
-
-    /// The same within groups of axes, given by where each ends. Every group keeps at least one axis;
-    /// returns where each ends now.
+    /// Drops axes of extent 1 and merges neighbours that are one row for every position in use, within
+    /// groups of axes, given by where each ends. Every group keeps at least one axis; returns where
+    /// each ends now.
     pub(crate) fn collapse_groups(&mut self, ends: &[usize]) -> Vec<usize> {
         let mut positions = self.terms.positions(&self.roots);
         positions.push(self.out.clone());
@@ -73,6 +69,16 @@ impl Domain {
 
     /// The axis along which most memory is read and written in a row.
     pub(crate) fn lane_axis(&self, machine: &Machine) -> usize {
+        self.lanes(machine).0
+    }
+
+    /// What lanes along the best axis cost.
+    pub(super) fn lane_cost(&self, machine: &Machine) -> i64 {
+        self.lanes(machine).1
+    }
+
+    /// The best axis for lanes, and what they cost.
+    fn lanes(&self, machine: &Machine) -> (usize, i64) {
         let mut positions = self.terms.positions(&self.roots);
         // Writing apart costs more than reading apart.
         positions.extend([self.out.clone(), self.out.clone()]);
@@ -87,19 +93,29 @@ impl Domain {
             });
             spread.sum::<i64>() + if short { 4 + lanes - self.dims[axis].as_fixed().unwrap_or(0) } else { 0 }
         };
-        (0..self.dims.len()).rev().min_by_key(|axis| cost(*axis)).unwrap_or(0)
+        let costs = (0..self.dims.len()).rev().map(|axis| (axis, cost(axis)));
+        costs.min_by_key(|(_, cost)| *cost).unwrap_or((0, 0))
     }
 
     /// What the schedule is called where lanes along that axis read or write elements that do not lie
     /// in a row: `generic` before its name, so that profiles tell.
     pub(crate) fn title(&self, name: &str, axis: usize) -> String {
-        let mut positions = self.terms.positions(&self.roots);
-        positions.push(self.out.clone());
-        let in_row = |p: &Index| {
-            let varies = p.opaques().any(|term| self.terms.varies(term, axis as u32));
-            !varies && matches!(p.factor(axis as u32).as_fixed(), Some(0 | 1))
-        };
-        if positions.iter().all(in_row) { name.to_string() } else { format!("generic {name}") }
+        if self.in_row(axis) { name.to_string() } else { format!("generic {name}") }
+    }
+
+    /// Whether all that lanes along an axis read and write lies in a row, or is the same.
+    pub(super) fn in_row(&self, axis: usize) -> bool {
+        self.rows(&self.roots, axis) && self.lies(&self.out, axis)
+    }
+
+    /// Whether all that terms read along an axis lies in a row, or is the same.
+    pub(super) fn rows(&self, terms: &[TermId], axis: usize) -> bool {
+        self.terms.positions(terms).iter().all(|position| self.lies(position, axis))
+    }
+
+    fn lies(&self, position: &Index, axis: usize) -> bool {
+        let varies = position.opaques().any(|term| self.terms.varies(term, axis as u32));
+        !varies && matches!(position.factor(axis as u32).as_fixed(), Some(0 | 1))
     }
 
     /// The sources in use, with their element types.

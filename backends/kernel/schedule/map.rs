@@ -1,5 +1,6 @@
 //! `map`: every element of the result from its own term, vectorised along one axis.
 use super::domain::Domain;
+use super::inside::Inside;
 use super::transpose::Transpose;
 use super::{Machine, Scheduled};
 use crate::nest::{Access, Builder, Hint, Reg};
@@ -23,13 +24,16 @@ pub struct Map {
 /// Writes the kernel; `sources` are the element types of [`crate::term::Source`]s in order.
 pub fn map(name: &str, machine: &Machine, terms: &Terms, map: &Map) -> Scheduled {
     let mut domain = Domain::new(terms.clone(), map.dims.clone(), vec![map.root], map.out.clone());
-    domain.collapse();
+    let ends = domain.cut_groups(machine, &[map.dims.len()]);
+    domain.collapse_groups(&ends);
     let dtype = domain.terms.dtype(domain.roots[0]);
     let lanes = machine.lanes(dtype).min(machine.lanes(DType::F32));
     // Narrower elements would need more lanes than the terms are evaluated in.
     let turned = if dtype.bits() >= 32 { Transpose::of(&domain, lanes) } else { None };
     let axis = domain.lane_axis(machine);
-    let title = if turned.is_some() { "transpose".to_string() } else { domain.title("map", axis) };
+    let inside = Inside::of(&domain, axis);
+    let title =
+        if turned.is_some() { "transpose".to_string() } else { title(&domain, inside.as_ref(), axis) };
     let mut b = Builder::new(name, &format!("{title} x{lanes}"));
     let used = domain.sources();
     let buffers = domain.buffers(&mut b, &used);
@@ -39,8 +43,8 @@ pub fn map(name: &str, machine: &Machine, terms: &Terms, map: &Map) -> Scheduled
         return Scheduled { kernel: b.finish(), sources: used, tasks: grid.tasks() };
     }
     let grid = Grid::new(&domain.dims, axis);
-    grid.rows(&mut b, |b, outer, (start, end)| {
-        lanes_loop(b, (start, end), lanes, |b, col, lanes, mask| {
+    let part = |b: &mut Builder, domain: &Domain, outer: &[Reg], range: (Reg, Reg)| {
+        lanes_loop(b, range, lanes, |b, col, lanes, mask| {
             let mut axes = outer.to_vec();
             axes[axis] = col;
             let point = Point { axes, shift: None, lanes: (lanes > 1).then_some((axis as u32, lanes)), mask };
@@ -48,8 +52,20 @@ pub fn map(name: &str, machine: &Machine, terms: &Terms, map: &Map) -> Scheduled
             let value = emitter.value(b, domain.roots[0]);
             emitter.store(b, out, &domain.out, value);
         });
+    };
+    grid.rows(&mut b, |b, outer, range| match &inside {
+        None => part(b, &domain, outer, range),
+        Some(inside) => {
+            let (low, high) = inside.range(b, outer, range);
+            part(b, &inside.domain, outer, (low, high));
+            inside.border(b, (range, (low, high)), |b, range| part(b, &domain, outer, range));
+        }
     });
     Scheduled { kernel: b.finish(), sources: used, tasks: grid.tasks() }
+}
+
+fn title(domain: &Domain, inside: Option<&Inside>, axis: usize) -> String {
+    if inside.is_some() { "map inside".to_string() } else { domain.title("map", axis) }
 }
 
 /// How the rows of a domain are split into tasks.

@@ -2,8 +2,10 @@
 //!
 //! A schedule writes one kernel. What is computed reaches it as terms: it decides the order of the
 //! work and keeps out of what the work means.
+mod cut;
 mod domain;
 mod gemm;
+mod inside;
 mod map;
 mod moments;
 mod recurrent;

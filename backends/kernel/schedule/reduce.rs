@@ -96,7 +96,8 @@ pub struct Reduction {
 pub fn reduce(name: &str, machine: &Machine, terms: &Terms, what: &Reduction) -> Scheduled {
     let dims = what.dims.iter().chain(&what.inner).cloned().collect();
     let mut domain = Domain::new(terms.clone(), dims, vec![what.root, what.input], what.out.clone());
-    let outer = domain.collapse_groups(&[what.dims.len(), what.dims.len() + what.inner.len()])[0];
+    let ends = domain.cut_groups(machine, &[what.dims.len(), what.dims.len() + what.inner.len()]);
+    let outer = domain.collapse_groups(&ends)[0];
     let axis = domain.lane_axis(machine);
     let dtype = domain.terms.dtype(domain.roots[1]);
     let lanes = machine.lanes(dtype).min(machine.lanes(DType::F32));
@@ -165,7 +166,10 @@ impl Writer<'_> {
     /// Each lane reduces over a small window for an element of its own, and neighbours on the next
     /// outer axis are computed together: what they share is read once. Returns the number of tasks.
     fn window(&self, b: &mut Builder, (axis, lanes): (usize, u32)) -> Dim {
-        let next = (0..self.outer).rev().find(|a| *a != axis).unwrap_or(0);
+        let others = (0..self.outer).rev().filter(|a| *a != axis);
+        // Along a short axis there are no neighbours.
+        let next = others.clone().find(|a| self.domain.dims[*a].as_fixed().is_none_or(|d| d >= NEIGHBOURS));
+        let next = next.or(others.max()).unwrap_or(0);
         let mut dims = self.domain.dims[..self.outer].to_vec();
         let cols = std::mem::replace(&mut dims[axis], Dim::fixed(1));
         let work: Vec<Dim> = self.domain.dims[self.outer..].iter().chain([&cols]).cloned().collect();

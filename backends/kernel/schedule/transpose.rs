@@ -1,47 +1,46 @@
 //! `transpose`: elements that lie in a row where they are read, and in another row where they go.
 //!
 //! A square of elements is computed row by row as it is read, turned around in registers, and written
-//! row by row as it goes. Each cache line is read and written once, and nothing is gathered.
+//! row by row as it goes. Each cache line is read and written once, and nothing is gathered. Where
+//! only some of what a term is made of lies across the result, that is turned, and the rest of the
+//! term is computed in the rows of the result.
 use super::domain::Domain;
 use super::map::Grid;
 use crate::nest::{BufferId, Builder, Compare, Hint, Op, Reg};
-use crate::term::{Emitter, Index, Point};
-use weft_ir::Dim;
+use crate::term::{Emitter, Point, Term, TermId};
+use std::collections::BTreeSet;
+use weft_ir::{DType, Dim};
 
 /// The two axes of a transposition, and the side of a square.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Transpose {
     /// The axis along which the result lies in a row.
     to: usize,
-    /// The axis along which what is read lies in a row.
+    /// The axis along which what is turned lies in a row.
     from: usize,
+    /// What is turned.
+    turned: BTreeSet<TermId>,
     lanes: u32,
 }
 
 impl Transpose {
-    /// The axes, if the domain turns rows around: the result goes along one axis, and what is read is
-    /// in a row, or the same, along another.
+    /// The axes, if the domain turns rows around: the result goes along one axis, and what is not
+    /// read along it is in a row, or the same, along another.
     pub(super) fn of(domain: &Domain, lanes: u32) -> Option<Self> {
-        let positions = domain.terms.positions(&domain.roots);
-        let factor = |axis: usize, p: &Index| p.factor(axis as u32).as_fixed();
-        let varies = |axis: usize, p: &Index| p.opaques().any(|term| domain.terms.varies(term, axis as u32));
-        let in_row = |axis: usize| {
-            positions.iter().all(|p| !varies(axis, p) && matches!(factor(axis, p), Some(0 | 1)))
-        };
-        let to = (0..domain.dims.len()).find(|axis| factor(*axis, &domain.out) == Some(1))?;
-        if lanes < 4 || domain.out.opaques().next().is_some() || in_row(to) {
+        let to = (0..domain.dims.len()).find(|axis| domain.out.factor(*axis as u32).as_fixed() == Some(1))?;
+        if lanes < 4 || domain.out.opaques().next().is_some() || domain.rows(&domain.roots, to) {
             return None;
         }
-        let long = |axis: &usize| domain.dims[*axis].as_fixed().is_none_or(|d| d >= i64::from(lanes));
-        let read = |axis: &usize| positions.iter().any(|p| factor(*axis, p) == Some(1));
-        let mut others = (0..domain.dims.len()).rev().filter(|axis| *axis != to);
-        let from = others.find(|axis| in_row(*axis) && read(axis) && long(axis))?;
-        Some(Self { to, from, lanes })
+        let at_least = |axis: &usize, least| domain.dims[*axis].as_fixed().is_none_or(|d| d >= least);
+        let others = |least| (0..domain.dims.len()).rev().filter(move |a| *a != to && at_least(a, least));
+        // Half a square is turned sooner than its elements are gathered, less is not.
+        let mut long_first = others(lanes.into()).chain(others((lanes / 2).into()));
+        long_first.find_map(|from| Some(Self { to, from, turned: across(domain, to, from)?, lanes }))
     }
 
     /// Writes the loops; returns how the work is cut.
     pub(super) fn write(
-        self,
+        &self,
         b: &mut Builder,
         domain: &Domain,
         (buffers, out): (&[BufferId], BufferId),
@@ -68,7 +67,7 @@ impl Transpose {
 
 /// What all squares share.
 struct Square<'a> {
-    what: Transpose,
+    what: &'a Transpose,
     domain: &'a Domain,
     buffers: &'a [BufferId],
     out: BufferId,
@@ -89,42 +88,61 @@ impl Square<'_> {
         );
     }
 
-    /// Reads rows, turns them, and writes rows; `left` is how many there are to write in a row, and
-    /// to read in a row.
-    fn turn(&self, b: &mut Builder, axes: &[Reg], (to, from): (Reg, Reg), left: Option<(Reg, Reg)>) {
-        let Transpose { to: to_axis, from: from_axis, lanes } = self.what;
-        let zero = b.index(0);
+    /// Turns what lies across, and writes rows; `left` is how many there are to write in a row, and to
+    /// read in a row.
+    fn turn(&self, b: &mut Builder, axes: &[Reg], start: (Reg, Reg), left: Option<(Reg, Reg)>) {
+        let Transpose { to, from, ref turned, lanes } = *self.what;
+        let parts: Vec<(TermId, Vec<Reg>)> =
+            turned.iter().map(|id| (*id, self.columns(b, *id, (axes, start), left))).collect();
+        let mask = left.map(|(right, _)| b.first_lanes(right, lanes));
+        for row in 0..lanes as usize {
+            let number = b.index(row as i64);
+            let mut axes = axes.to_vec();
+            (axes[to], axes[from]) = (start.0, b.add(start.1, number));
+            let point = Point { axes, shift: None, lanes: Some((to as u32, lanes)), mask };
+            let known = parts.iter().map(|(id, columns)| (*id, columns[row]));
+            let mut emitter = Emitter::new(&self.domain.terms, self.buffers, point).with_values(known);
+            let mut write = |b: &mut Builder| {
+                let value = emitter.value(b, self.domain.roots[0]);
+                emitter.store(b, self.out, &self.domain.out, value);
+            };
+            match left {
+                None => write(b),
+                Some((_, down)) => {
+                    let inside = b.compare(Compare::Lt, number, down);
+                    b.when(inside, write);
+                }
+            }
+        }
+    }
+
+    /// The columns of a square of a term, which is computed row by row.
+    fn columns(
+        &self,
+        b: &mut Builder,
+        id: TermId,
+        (axes, (to, from)): (&[Reg], (Reg, Reg)),
+        left: Option<(Reg, Reg)>,
+    ) -> Vec<Reg> {
+        let lanes = self.what.lanes;
+        let (zero, one) = (b.index(0), b.index(1));
         let mut rows = Vec::new();
         for row in 0..lanes {
             let number = b.index(row.into());
             let mut axes = axes.to_vec();
-            (axes[to_axis], axes[from_axis]) = (b.add(to, number), from);
+            (axes[self.what.to], axes[self.what.from]) = (b.add(to, number), from);
             let mask = left.map(|(right, down)| {
+                // What is the same along the row is read without a mask, so never behind the end.
+                let last = b.sub(self.ends.0, one);
+                axes[self.what.to] = b.min(axes[self.what.to], last);
                 let inside = b.compare(Compare::Lt, number, right);
                 let count = b.select(inside, down, zero);
                 b.first_lanes(count, lanes)
             });
-            let point = Point { axes, shift: None, lanes: Some((from_axis as u32, lanes)), mask };
-            rows.push(Emitter::new(&self.domain.terms, self.buffers, point).value(b, self.domain.roots[0]));
+            let point = Point { axes, shift: None, lanes: Some((self.what.from as u32, lanes)), mask };
+            rows.push(Emitter::new(&self.domain.terms, self.buffers, point).value(b, id));
         }
-        let mask = left.map(|(right, _)| b.first_lanes(right, lanes));
-        for (row, value) in turned(b, rows).into_iter().enumerate() {
-            let number = b.index(row as i64);
-            let mut axes = axes.to_vec();
-            (axes[to_axis], axes[from_axis]) = (to, b.add(from, number));
-            let point = Point { axes, shift: None, lanes: Some((to_axis as u32, lanes)), mask };
-            let store = |b: &mut Builder| {
-                let mut emitter = Emitter::new(&self.domain.terms, self.buffers, point);
-                emitter.store(b, self.out, &self.domain.out, value);
-            };
-            match left {
-                None => store(b),
-                Some((_, down)) => {
-                    let inside = b.compare(Compare::Lt, number, down);
-                    b.when(inside, store);
-                }
-            }
-        }
+        turned(b, rows)
     }
 }
 
@@ -148,4 +166,27 @@ fn turned(b: &mut Builder, mut rows: Vec<Reg>) -> Vec<Reg> {
         side *= 2;
     }
     rows
+}
+
+/// The largest parts of the term that lie in rows along `from` and not along `to`, if the rest lies in
+/// rows along `to`. Truth values are bits in registers, which cannot be turned: what they are made of is.
+fn across(domain: &Domain, to: usize, from: usize) -> Option<BTreeSet<TermId>> {
+    let (mut turned, mut open) = (BTreeSet::new(), domain.roots.clone());
+    while let Some(id) = open.pop() {
+        if domain.rows(&[id], to) {
+            continue;
+        }
+        let truth = domain.terms.dtype(id) == DType::Bool;
+        match domain.terms.get(id) {
+            _ if !truth && domain.rows(&[id], from) => {
+                turned.insert(id);
+            }
+            Term::Call(_, _, args) => open.extend(args),
+            _ => return None,
+        }
+    }
+    let read = |id: &TermId| {
+        domain.terms.positions(&[*id]).iter().any(|p| p.factor(from as u32).as_fixed() == Some(1))
+    };
+    turned.iter().any(read).then_some(turned)
 }

@@ -41,6 +41,12 @@ impl<'a> Emitter<'a> {
         self
     }
 
+    /// Gives terms that change along the lanes their values.
+    pub fn with_values(mut self, values: impl IntoIterator<Item = (TermId, Reg)>) -> Self {
+        self.vectors.extend(values);
+        self
+    }
+
     /// The value of a term, with as many lanes as the point has.
     pub fn value(&mut self, b: &mut Builder, id: TermId) -> Reg {
         let Some((axis, lanes)) = self.point.lanes else { return self.scalar(b, id) };

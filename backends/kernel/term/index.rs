@@ -88,6 +88,11 @@ impl Index {
         self.opaque.iter().map(|(term, factor)| (*term, factor))
     }
 
+    /// The position without the terms it is computed from.
+    pub fn linear(&self) -> Self {
+        Self { opaque: BTreeMap::new(), ..self.clone() }
+    }
+
     /// The number, if it is the same number everywhere.
     pub fn as_fixed(&self) -> Option<i64> {
         if self.axes.is_empty() && self.opaque.is_empty() { self.base.as_fixed() } else { None }
@@ -104,17 +109,6 @@ impl Index {
         let mut result = Self { base: self.base.clone(), axes: BTreeMap::new(), opaque: self.opaque.clone() };
         for (axis, factor) in &self.axes {
             result = result.add(&to(*axis).scale(factor));
-        }
-        result
-    }
-}
-
-impl Index {
-    /// The same position with its opaque terms renamed.
-    pub fn rename(&self, to: &dyn Fn(TermId) -> TermId) -> Self {
-        let mut result = Self { base: self.base.clone(), axes: self.axes.clone(), opaque: BTreeMap::new() };
-        for (term, factor) in &self.opaque {
-            merge(&mut result.opaque, to(*term), factor);
         }
         result
     }

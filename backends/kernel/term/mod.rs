@@ -133,43 +133,49 @@ impl Terms {
     /// The same terms read elsewhere: every position of theirs over axes is replaced by the position
     /// that `to` gives for the axis.
     pub fn at(&mut self, root: TermId, to: &dyn Fn(u32) -> Index) -> TermId {
-        let mut moved: BTreeMap<TermId, TermId> = BTreeMap::new();
-        // Operands have smaller names than their users.
-        for id in self.reachable(&[root]) {
-            let place = |index: &Index| index.substitute(to).rename(&|t| moved.get(&t).copied().unwrap_or(t));
-            let term = match self.get(id) {
-                Term::Position(index) => Term::Position(place(index)),
-                Term::Load(source, dtype, index) => Term::Load(*source, *dtype, place(index)),
-                Term::Call(dtype, function, args) => {
-                    let args = args.iter().map(|a| moved.get(a).copied().unwrap_or(*a)).collect();
-                    Term::Call(*dtype, *function, args)
-                }
-                same => same.clone(),
-            };
-            let to = self.add(term);
-            moved.insert(id, to);
-        }
-        moved.get(&root).copied().unwrap_or(root)
+        self.rewrite(root, to, &mut |terms, _, term| terms.add(term))
     }
 
     /// The same terms with `leaf` replaced by `by`.
     pub fn replace(&mut self, root: TermId, leaf: TermId, by: TermId) -> TermId {
-        let mut moved: BTreeMap<TermId, TermId> = BTreeMap::from([(leaf, by)]);
+        self.rewrite(root, &Index::axis, &mut |terms, id, term| if id == leaf { by } else { terms.add(term) })
+    }
+
+    /// Rewrites a term from its leaves up. Positions over axes are replaced as by [`Terms::at`]; then
+    /// `with` is given the name of each old term and what it is over its new operands, and gives the
+    /// term that takes its place.
+    pub fn rewrite(
+        &mut self,
+        root: TermId,
+        to: &dyn Fn(u32) -> Index,
+        with: &mut dyn FnMut(&mut Self, TermId, Term) -> TermId,
+    ) -> TermId {
+        let mut moved: BTreeMap<TermId, TermId> = BTreeMap::new();
+        // Operands have smaller names than their users.
         for id in self.reachable(&[root]) {
-            let to = |t: TermId| moved.get(&t).copied().unwrap_or(t);
-            let term = match self.get(id) {
-                _ if id == leaf => continue,
-                Term::Position(index) => Term::Position(index.rename(&to)),
-                Term::Load(source, dtype, index) => Term::Load(*source, *dtype, index.rename(&to)),
-                Term::Call(dtype, function, args) => {
-                    Term::Call(*dtype, *function, args.iter().map(|a| to(*a)).collect())
-                }
-                same => same.clone(),
-            };
-            let new = self.add(term);
+            let term = self.over(id, to, &moved);
+            let new = with(self, id, term);
             moved.insert(id, new);
         }
         moved.get(&root).copied().unwrap_or(root)
+    }
+
+    /// A term over other axes and other operands; what became a position is added up in positions.
+    fn over(&self, id: TermId, to: &dyn Fn(u32) -> Index, moved: &BTreeMap<TermId, TermId>) -> Term {
+        let new = |old: TermId| moved.get(&old).copied().unwrap_or(old);
+        let place = |index: &Index| {
+            index.opaque_parts().fold(index.linear().substitute(to), |sum, (term, factor)| {
+                sum.add(&self.as_index(new(term)).scale(factor))
+            })
+        };
+        match self.get(id) {
+            Term::Position(index) => Term::Position(place(index)),
+            Term::Load(source, dtype, index) => Term::Load(*source, *dtype, place(index)),
+            Term::Call(dtype, function, args) => {
+                Term::Call(*dtype, *function, args.iter().map(|arg| new(*arg)).collect())
+            }
+            same => same.clone(),
+        }
     }
 
     /// Every position that occurs in the terms `roots` are made of.

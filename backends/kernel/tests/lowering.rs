@@ -1,8 +1,9 @@
 //! Every operator lowered, run, and compared with the reference interpreter.
 //!
 //! Cases stand in `cases/*.weft`: after `=== NAME`, a line `at N=1 H=5 | N=2 H=9` names the sizes to
-//! run at, lines `range %x 0 3` bound what inputs hold, `shapes only` compares no elements, `fails TEXT`
-//! wants every run to fail with that text, then comes a graph.
+//! run at, lines `range %x 0 3` bound what inputs hold, `shapes only` compares no elements, `in rows` wants
+//! every kernel to read and write elements that lie in rows, `fails TEXT` wants every run to fail with that
+//! text, then comes a graph.
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -20,6 +21,8 @@ struct Case {
     ranges: BTreeMap<String, (f64, f64)>,
     /// Random numbers differ, so nothing but their number is compared.
     shapes_only: bool,
+    /// No kernel may gather or scatter.
+    in_rows: bool,
     /// What the message of every run holds, if none may succeed.
     fails: Option<String>,
     text: String,
@@ -37,6 +40,8 @@ fn cases(text: &str) -> Vec<Case> {
             case.sizes.extend(sizes.split('|').map(bindings));
         } else if line == "shapes only" {
             case.shapes_only = true;
+        } else if line == "in rows" {
+            case.in_rows = true;
         } else if let Some(text) = line.strip_prefix("fails ") {
             case.fails = Some(text.to_string());
         } else if let Some(range) = line.strip_prefix("range ") {
@@ -147,6 +152,10 @@ fn check(case: &Case) -> Result<(), String> {
     weft_ir::infer::infer(&mut module.graph, OpSet::builtin()).map_err(|e| format!("{e:?}"))?;
     let program =
         weft_kernel::lower::lower(&module, OpSet::builtin(), &Machine::X86_V3).map_err(|e| e.to_string())?;
+    let apart = program.kernels.iter().find(|kernel| kernel.schedule.starts_with("generic"));
+    if let Some(apart) = apart.filter(|_| case.in_rows) {
+        return Err(format!("lanes gather or scatter:\n{apart}"));
+    }
     let runner = Runner::new(&program)?;
     for sizes in &case.sizes {
         let inputs = inputs(&module, case, sizes);
