@@ -13,7 +13,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 WEFT := $(TARGET)/release/weft
 export WEFT := $(abspath $(WEFT))
 
-.PHONY: help setup packages toolchain build demo test check unit harness conformance models malformed bench simplifiers faults bless-onnx clean
+.PHONY: help setup packages toolchain build demo test check unit harness conformance methods models malformed bench simplifiers faults bless-onnx clean
 
 help: ## Shows the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,8 +38,8 @@ build: setup ## Builds weft in release
 demo: build ## Compiles a real model to a native program, reads the text in a picture with it
 	@$(PY) tests/models/demo.py $(if $(IMAGE),--image $(IMAGE))
 
-test: check unit build harness conformance malformed models ## Everything that CI runs
-	@echo "test: formatting, lints, documentation, Rust tests, onnx.backend.test, malformed models and real models are green"
+test: check unit build harness conformance methods malformed models ## Everything that CI runs
+	@echo "test: formatting, lints, documentation, Rust tests, onnx.backend.test, the methods, malformed models and real models are green"
 
 check: setup ## Formatting, clippy, documentation: no warning
 	cargo fmt --all --check
@@ -48,6 +48,9 @@ check: setup ## Formatting, clippy, documentation: no warning
 
 unit: setup ## The Rust tests
 	cargo test --workspace --locked
+
+methods: build ## The methods: experts and computed weights in all their spellings, from PyTorch's exporters, too
+	$(PY) -m pytest -q -n $(JOBS) tests/methods
 
 harness: setup ## The tests' own tools
 	$(PY) -m pytest -q tests/python

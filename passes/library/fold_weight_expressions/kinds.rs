@@ -33,7 +33,7 @@ pub(super) fn describe(g: &Rewriter<'_>, root: Value, expression: &Expression, r
 /// `a * f(v / b)`.
 fn compander(g: &Rewriter<'_>, product: &Product, ranges: &Ranges) -> Option<String> {
     let [factor] = product.full[..] else { return None };
-    let (name, inside) = bend(g, factor.value)?;
+    let (name, inside) = bend(g, factor.value, ranges)?;
     let inner = Product::of(g, inside, ranges);
     if inner.full.len() != 1 || factor.divides {
         return None;
@@ -53,7 +53,7 @@ fn compander(g: &Rewriter<'_>, product: &Product, ranges: &Ranges) -> Option<Str
 }
 
 /// The name and the operand of a function that bends weights.
-fn bend(g: &Rewriter<'_>, value: Value) -> Option<(&'static str, Value)> {
+fn bend(g: &Rewriter<'_>, value: Value, ranges: &Ranges) -> Option<(&'static str, Value)> {
     let operand = g.operand(value.node, 0)?;
     match g.node(value.node).op.as_str() {
         "Atan" => Some(("arctan", operand)),
@@ -64,8 +64,9 @@ fn bend(g: &Rewriter<'_>, value: Value) -> Option<(&'static str, Value)> {
         "Log" => {
             let (u, root) = g.pair(g.made_by(operand, "Add")?)?;
             let inverse = |u: Value, root: Value| {
-                let (square, one) = g.with_scalar(g.operand(g.made_by(root, "Sqrt")?, 0)?, "Add")?;
-                (one == 1.0 && is_square(g, square, u)).then_some(("arsinh", u))
+                let (a, b) = g.pair(g.made_by(g.operand(g.made_by(root, "Sqrt")?, 0)?, "Add")?)?;
+                let sums = |square, one| ranges.get(&one) == Some(&(1.0, 1.0)) && is_square(g, square, u);
+                (sums(a, b) || sums(b, a)).then_some(("arsinh", u))
             };
             inverse(u, root).or_else(|| inverse(root, u))
         }
@@ -114,7 +115,7 @@ fn is_norm(g: &Rewriter<'_>, value: Value, of: Value) -> bool {
     for _ in 0..DEEP {
         let Some(operand) = g.operand(value.node, 0) else { return false };
         match g.node(value.node).op.as_str() {
-            "ReduceL2" | "ReduceSumSquare" => return unmoved(g, operand) == of,
+            "ReduceL2" | "ReduceSumSquare" => return derives(g, operand, of),
             "ReduceSum" => {
                 let square = unmoved(g, operand);
                 return is_square(g, square, of)
