@@ -106,6 +106,12 @@ impl Observer for Teller {
         self.say_more(&format!("  the search of `{graph}` stopped at {limit}"));
     }
 
+    fn weighed(&mut self, graph: &str, before: u64, after: u64) {
+        let micro = |picoseconds: u64| picoseconds as f64 / 1e6;
+        let (before, after) = (micro(before), micro(after));
+        self.say_more(&format!("  `{graph}` is taken to need {after:.1} us instead of {before:.1} us"));
+    }
+
     fn unsettled(&mut self, rounds: u32) {
         self.say(&format!("  passes still changed something when they were stopped, in round {rounds}"));
     }

@@ -1,5 +1,5 @@
 //! What applying an operator takes, for passes that weigh alternatives.
-use weft_ir::{Dim, Fact, Node, OpDef, TensorType};
+use weft_ir::{Attr, Dim, Fact, Node, OpDef, TensorType};
 
 /// What the target in view takes for an operator; lent by the root.
 pub trait Cost: Send + Sync {
@@ -33,6 +33,9 @@ pub struct Work {
 
 /// An extent that only a run can tell is taken to be this large.
 const NOMINAL: i64 = 64;
+
+/// Lanes of the vectors that channels are taken to fill.
+const VECTOR: u64 = 16;
 
 /// Operators that give the bytes they are given, or read no elements at all.
 const VIEWS: &[&str] =
@@ -79,7 +82,7 @@ impl Applied<'_> {
             "MatMul" => 2 * extent(0, self.rank(0).saturating_sub(1)),
             "Gemm" if transposed => 2 * extent(0, 0),
             "Gemm" => 2 * extent(0, 1),
-            "Conv" => 2 * self.elements(1) / extent(1, 0).max(1),
+            "Conv" => 2 * self.elements(1) / extent(1, 0).max(1) * self.narrowness() / VECTOR,
             "ConvTranspose" => {
                 return (2 * self.elements(0)).saturating_mul(self.elements(1) / extent(1, 0).max(1));
             }
@@ -90,6 +93,19 @@ impl Applied<'_> {
             _ => return self.elements(0).max(made),
         };
         made.saturating_mul(each)
+    }
+
+    /// How many lanes a grouped convolution computes for those it needs, as a multiple of `VECTOR`.
+    ///
+    /// The output channels of a group fill vectors; where a group has few of them, most of a vector
+    /// is computed for nothing. A convolution of each channel alone takes its vectors across groups.
+    fn narrowness(&self) -> u64 {
+        let group = match self.node.attrs.get("group") {
+            Some(Attr::Int(group)) => u64::try_from(*group).unwrap_or(1).max(1),
+            _ => 1,
+        };
+        let each = (self.extent(1, 0) / group).max(1);
+        if group == 1 || each == 1 { VECTOR } else { each.next_multiple_of(VECTOR) * VECTOR / each }
     }
 
     fn rank(&self, operand: usize) -> usize {

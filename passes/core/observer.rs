@@ -18,6 +18,8 @@ pub trait Observer {
     fn unsettled(&mut self, _rounds: u32) {}
     /// When a search of a graph stopped at a limit, such as `nodes=20000`.
     fn limited(&mut self, _graph: &str, _limit: &str) {}
+    /// When a search found a cheaper form of a graph: what both cost, in picoseconds of the cost model.
+    fn weighed(&mut self, _graph: &str, _before: u64, _after: u64) {}
 }
 
 /// Watches nothing.

@@ -235,6 +235,11 @@ impl Rewriter<'_> {
         self.log.observer.limited(&self.graph.name, limit);
     }
 
+    /// Tells what this graph cost and what the cheaper form costs that was found, in picoseconds.
+    pub fn weighed(&mut self, before: u64, after: u64) {
+        self.log.observer.weighed(&self.graph.name, before, after);
+    }
+
     /// Tells that a rule that found its place declined.
     pub fn declined(&mut self, rule: &Arc<str>, at: &str, why: &Declined) {
         self.log.observer.declined(rule, at, why);

@@ -2,7 +2,7 @@
 //! and merged so that it only ever grows.
 use crate::lang::{ENode, Head, Heads, Made};
 use egg::{Analysis, DidMerge, EGraph, Id};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use weft_ir::{Def, Dim, Fact, InferError, Node, OpSet, TensorType, Value};
 use weft_passes::infer;
@@ -18,6 +18,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) leaves: BTreeMap<Value, Fact>,
     /// The first two facts that cannot both hold: a rule is wrong.
     pub(crate) contradiction: Option<String>,
+    /// The classes that are new, or of which more is known, since this was last taken.
+    pub(crate) changed: BTreeSet<Id>,
 }
 
 /// What is known of a class.
@@ -55,6 +57,10 @@ impl<'a> Analysis<ENode> for Facts<'a> {
             }
         }
         merged
+    }
+
+    fn modify(classes: &mut Classes<'a>, id: Id) {
+        classes.analysis.changed.insert(id);
     }
 }
 

@@ -5,6 +5,7 @@
 //! a better one, and the order of rules does not matter. Both engines run the same rules.
 #![forbid(unsafe_code)]
 
+mod again;
 mod apply;
 mod choices;
 mod extract;

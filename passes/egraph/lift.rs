@@ -19,7 +19,8 @@ pub(crate) struct Lifted<'a> {
 
 /// Lifts a graph.
 pub(crate) fn lift<'a>(g: &Rewriter<'a>) -> Lifted<'a> {
-    let facts = Facts { ops: g.ops(), heads: Heads::default(), leaves: BTreeMap::new(), contradiction: None };
+    let (leaves, changed) = (BTreeMap::new(), BTreeSet::new());
+    let facts = Facts { ops: g.ops(), heads: Heads::default(), leaves, contradiction: None, changed };
     let (values, nodes, roots) = (BTreeMap::new(), Vec::new(), Vec::new());
     let mut lifted = Lifted { classes: EGraph::new(facts), values, nodes, roots };
     let mut needed: BTreeSet<Value> = g.outputs().iter().copied().collect();

@@ -35,10 +35,11 @@ impl Saturate {
             if let Some(why) = &lifted.classes.analysis.contradiction {
                 return Err(format!("a rule is wrong: {why}; look for it with `weft rules --check`").into());
             }
-            let (taken, order) = cheapest(&choices, &originals)?;
+            let (cost, taken, order) = cheapest(&choices, &originals)?;
             let form =
                 Form { lifted: &lifted, choices: &choices, originals: &originals, taken: &taken, order };
             form.lower(g)?;
+            g.weighed(originals.cost, cost);
             tell_used(g, &form, &story);
             Ok(())
         })?;
@@ -53,8 +54,8 @@ impl Pass for Saturate {
     }
 }
 
-/// The cheapest form that was found, if it is cheaper than the graph is.
-fn cheapest(choices: &Choices, originals: &Originals) -> Result<(Taken, Vec<usize>), Declined> {
+/// The cheapest form that was found and what it costs, if it is cheaper than the graph is.
+fn cheapest(choices: &Choices, originals: &Originals) -> Result<(u64, Taken, Vec<usize>), Declined> {
     let mut best: Option<(u64, Taken)> = None;
     // Where the greedy choice went wrong, the form that the graph has may be the better start.
     for mut taken in [extract(choices), originals.taken.clone()] {
@@ -63,9 +64,9 @@ fn cheapest(choices: &Choices, originals: &Originals) -> Result<(Taken, Vec<usiz
             best = Some((cost, taken));
         }
     }
-    let (_, taken) = best.ok_or("nothing cheaper was found")?;
+    let (cost, taken) = best.ok_or("nothing cheaper was found")?;
     let order = choices.order(&taken).ok_or("the form would be computed from itself")?;
-    Ok((taken, order))
+    Ok((cost, taken, order))
 }
 
 /// Tells of the rules that made what was chosen, and where.

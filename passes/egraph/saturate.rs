@@ -2,6 +2,7 @@
 //!
 //! The loop is ours and not egg's runner: its limits count e-nodes, rounds and matches, never
 //! seconds, so that the same graph gives the same bytes on every machine.
+use crate::again::{Changed, Pace, depth};
 use crate::apply::apply;
 use crate::facts::Classes;
 use crate::lang::ENode;
@@ -52,6 +53,7 @@ pub(crate) struct Fired {
 /// Rules as the search runs them.
 pub(crate) struct Engine<'r> {
     rules: Vec<Ready<'r>>,
+    paces: Vec<Pace>,
     limits: Limits,
     /// What was put in already, so that it is not built again in every round.
     done: BTreeSet<(usize, Binding<Id>)>,
@@ -63,6 +65,8 @@ struct Ready<'r> {
     first: &'r Made,
     /// Pairs of patterns that find the same in either order.
     interchangeable: Vec<(usize, usize)>,
+    /// How many operators deep its pattern is; `None` if it has several.
+    reach: Option<usize>,
 }
 
 /// What is to be put in for a match.
@@ -73,26 +77,31 @@ impl<'r> Engine<'r> {
         let ready = |rule: &'r Arc<dyn RewriteRule>| {
             let patterns = rule.patterns();
             let first = patterns.first().and_then(Pattern::made)?;
-            Some(Ready { rule: &**rule, first, interchangeable: interchangeable(patterns) })
+            let reach = (patterns.len() == 1).then(|| depth(&patterns[0]));
+            Some(Ready { rule: &**rule, first, interchangeable: interchangeable(patterns), reach })
         };
         let rules: Vec<Ready<'_>> = rules.iter().filter_map(ready).collect();
         let names = rules.iter().map(|ready| ready.rule.info().name.as_str().into()).collect();
         let story = Story { rules: names, ..Story::default() };
-        Self { rules, limits, done: BTreeSet::new(), story }
+        let paces = rules.iter().map(|_| Pace::default()).collect();
+        Self { rules, paces, limits, done: BTreeSet::new(), story }
     }
 
-    /// Runs every rule everywhere, again and again.
+    /// Runs every rule wherever it may find something new, again and again.
     pub(crate) fn run(mut self, classes: &mut Classes<'_>, bound: &dyn Fn(&Dim) -> bool) -> Story {
+        let levels = self.rules.iter().filter_map(|rule| rule.reach).max().unwrap_or(0);
         for round in 0.. {
             if round == self.limits.iterations {
                 self.limit("iterations", self.limits.iterations);
                 break;
             }
-            let finds = self.search(classes, bound);
+            let changed = Changed::take(classes, levels);
+            let finds = self.search(classes, &changed, bound);
             let before = (classes.total_size(), self.story.fired.len());
             let full = !self.put(classes, finds);
             classes.rebuild();
             let settled = before == (classes.total_size(), self.story.fired.len());
+            let settled = settled && !self.wake();
             if full || settled || classes.analysis.contradiction.is_some() {
                 break;
             }
@@ -104,17 +113,32 @@ impl<'r> Engine<'r> {
         self.story.limits.insert(format!("{name}={limit}"));
     }
 
+    /// Lets every rule take part in the next round; says whether one has something left to look at.
+    fn wake(&mut self) -> bool {
+        self.paces.iter_mut().map(Pace::wake).filter(|left| *left).count() > 0
+    }
+
     /// Every match of every rule that was not put in yet, with what is to be put in for it.
-    fn search(&mut self, classes: &Classes<'_>, bound: &dyn Fn(&Dim) -> bool) -> Vec<Find> {
+    fn search(
+        &mut self,
+        classes: &Classes<'_>,
+        changed: &Changed,
+        bound: &dyn Fn(&Dim) -> bool,
+    ) -> Vec<Find> {
         let view = View(classes);
         let index = view.index();
         let mut finds = Vec::new();
         for number in 0..self.rules.len() {
-            let roots = index.get(&(self.rules[number].first.op.clone(), self.rules[number].first.result));
+            let Some(everywhere) = self.paces[number].begin() else { continue };
+            let Ready { first, reach, .. } = &self.rules[number];
+            let reach = reach.filter(|_| !everywhere);
+            let roots = index.get(&(first.op.clone(), first.result)).into_iter().flatten();
+            let roots = roots.filter(|root| reach.is_none_or(|reach| changed.within(**root, reach)));
             let mut left = self.limits.matches;
-            for root in roots.into_iter().flatten() {
+            for root in roots {
                 if !self.search_at(&view, (number, *root), bound, (&mut finds, &mut left)) {
                     self.limit("matches", self.limits.matches);
+                    self.paces[number].stumble();
                     break;
                 }
             }

@@ -74,11 +74,16 @@ impl<'v> View<'v, '_> {
     }
 
     /// The classes that a class is a child in, in order and each once.
-    fn users(&self, id: Id) -> Vec<Id> {
+    pub(crate) fn users(&self, id: Id) -> Vec<Id> {
         let mut users: Vec<Id> = self.0[id].parents().map(|parent| self.0.find(parent)).collect();
         users.sort_unstable();
         users.dedup();
         users
+    }
+
+    /// Whether a class is one result of an operator with several.
+    pub(crate) fn is_any_result(&self, id: Id) -> bool {
+        self.0[id].nodes.iter().any(|node| matches!(self.0.analysis.heads.of(node), Some(Head::Result(_))))
     }
 
     fn is_result(&self, id: Id, slot: u32) -> bool {

@@ -54,8 +54,8 @@ pub const ALL: &[PipelineInfo] = &[
         ],
     },
     PipelineInfo {
-        name: "O2",
-        summary: "every exact pass",
+        name: "recognise",
+        summary: "every operator by its name; layouts as they came",
         steps: &[
             "simplify",
             // Other runtimes take these apart again, and run the parts less well than those before.
@@ -63,12 +63,38 @@ pub const ALL: &[PipelineInfo] = &[
             "recognise-silu",
             // `recognise-attention` waits for a backend with a kernel for it.
             "clean",
-            // Operators have their names now; layouts come last, as they hide shapes behind transposes.
+        ],
+    },
+    PipelineInfo {
+        name: "layouts",
+        summary: "channels where processors want them",
+        steps: &[
             "channels-last{norms=true}",
             "fixpoint(sink-transposes,cancel-transposes)",
             // Sinking turns constants and leaves reshapes.
             "clean",
         ],
     },
-    PipelineInfo { name: "O3", summary: "the same as O2; room for slower searches", steps: &["O2"] },
+    PipelineInfo {
+        name: "O2",
+        summary: "every exact pass that takes what it sees",
+        steps: &[
+            "recognise",
+            // Operators have their names now; layouts come last, as they hide shapes behind transposes.
+            "layouts",
+        ],
+    },
+    PipelineInfo {
+        name: "O3",
+        summary: "O2 with a search for the cheapest of many forms",
+        steps: &[
+            "recognise",
+            // Between names and layouts: the forms of named operators are the ones whose cost is
+            // known, and rules about convolutions speak of channels in front. What it merges of
+            // weights is folded behind it.
+            "saturate",
+            "clean",
+            "layouts",
+        ],
+    },
 ];

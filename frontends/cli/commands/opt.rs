@@ -162,6 +162,10 @@ impl Observer for Watch<'_> {
         self.teller.limited(graph, limit);
     }
 
+    fn weighed(&mut self, graph: &str, before: u64, after: u64) {
+        self.teller.weighed(graph, before, after);
+    }
+
     fn unsettled(&mut self, rounds: u32) {
         self.teller.unsettled(rounds);
     }

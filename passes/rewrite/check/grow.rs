@@ -303,7 +303,14 @@ impl Grower<'_> {
     fn tensor(&mut self, proposal: &Proposal) -> Option<Tensor> {
         let count = proposal.dims.iter().product::<u64>() as usize;
         if let Some(ints) = &proposal.ints {
-            return integers(proposal.dtype, &proposal.dims, ints);
+            return match proposal.dtype.is_float() {
+                true => floats(
+                    proposal.dtype,
+                    &proposal.dims,
+                    &ints.iter().map(|x| *x as f64).collect::<Vec<_>>(),
+                ),
+                false => integers(proposal.dtype, &proposal.dims, ints),
+            };
         }
         if let Some(elements) = self.real(proposal, count) {
             return floats(proposal.dtype, &proposal.dims, &elements);

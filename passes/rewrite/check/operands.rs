@@ -65,6 +65,10 @@ pub(crate) fn propose(
         }
         ("Pad", 2) | ("Clip", 1 | 2) => Some(Proposal::of(first_type(g, context), &[])),
         ("Gather", 1) => gather(g, context),
+        ("Resize", 2) => {
+            let rank = dims(g, context, 0)?.len();
+            Some(scales(g, rank))
+        }
         ("CumSum" | "CumProd", 1) => {
             let rank = dims(g, context, 0)?.len();
             Some(Proposal { dims: Vec::new(), ..Proposal::vector(vec![g.dice.below(rank) as i64]) })
@@ -77,7 +81,7 @@ pub(crate) fn propose(
 }
 
 fn is_window(op: &str) -> bool {
-    matches!(op, "MaxPool" | "AveragePool" | "LpPool" | "GlobalAveragePool" | "GlobalMaxPool")
+    matches!(op, "MaxPool" | "AveragePool" | "LpPool" | "GlobalAveragePool" | "GlobalMaxPool" | "Resize")
 }
 
 fn dims(g: &Grower<'_>, (beside, _): Beside<'_>, at: usize) -> Option<Vec<u64>> {
@@ -347,6 +351,13 @@ fn gather(g: &mut Grower<'_>, context: Beside<'_>) -> Option<Proposal> {
     let count = shape.iter().product::<u64>();
     let ints = (0..count).map(|_| g.dice.below(whole) as i64).collect();
     Some(Proposal { dims: shape, ..Proposal::vector(ints) })
+}
+
+/// How often pixels are repeated; channels mostly are not.
+fn scales(g: &mut Grower<'_>, rank: usize) -> Proposal {
+    let first = if g.dice.one_in(4) { 2 } else { 1 };
+    let each = (0..rank).map(|axis| if axis < 2 { first } else { g.dice.below(2) as i64 + 1 });
+    Proposal { dtype: DType::F32, ..Proposal::vector(each.collect()) }
 }
 
 fn quantised(g: &mut Grower<'_>, op: &str, at: usize) -> Proposal {
