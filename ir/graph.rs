@@ -106,7 +106,8 @@ pub const INPUT: &str = "weft.Input";
 #[derive(Debug, Clone)]
 struct Entry {
     id: NodeId,
-    node: Node,
+    /// Copies of a graph share it until one of them changes it.
+    node: Arc<Node>,
 }
 
 /// Result `from` of the producer is operand `to` of the consumer.
@@ -116,7 +117,8 @@ struct Use {
     to: u32,
 }
 
-/// A graph with ordered inputs and outputs. An output may be an input, and may stand twice.
+/// A graph with ordered inputs and outputs. An output may be an input, and may stand twice. A copy
+/// shares its nodes with the original until one of them changes, so it costs little.
 #[derive(Debug, Clone)]
 pub struct Graph {
     /// Its name.
@@ -146,7 +148,7 @@ impl Graph {
     fn insert(&mut self, node: Node) -> NodeId {
         let id = NodeId(self.next);
         self.next += 1;
-        let at = self.dag.add_node(Entry { id, node });
+        let at = self.dag.add_node(Entry { id, node: Arc::new(node) });
         self.index.insert(id, at);
         id
     }
@@ -173,7 +175,7 @@ impl Graph {
             self.dag.remove_edge(edge);
         }
         let arity = operands.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
-        self.dag[at].node.arity = arity as u32;
+        Arc::make_mut(&mut self.dag[at].node).arity = arity as u32;
         for (to, operand) in operands.iter().enumerate() {
             if let Some(value) = operand {
                 self.dag.add_edge(self.index[&value.node], at, Use { from: value.slot, to: to as u32 });
@@ -239,7 +241,7 @@ impl Graph {
     /// A node, to change its attributes, results or regions.
     pub fn node_mut(&mut self, id: NodeId) -> &mut Node {
         let at = self.index[&id];
-        &mut self.dag[at].node
+        Arc::make_mut(&mut self.dag[at].node)
     }
 
     /// The operands of a node, in order.
@@ -299,7 +301,9 @@ impl Graph {
 
     /// Sets the type of a value.
     pub fn set_ty(&mut self, value: Value, ty: TensorType) {
-        self.node_mut(value.node).results[value.slot as usize].ty = ty;
+        if *self.ty(value) != ty {
+            self.node_mut(value.node).results[value.slot as usize].ty = ty;
+        }
     }
 
     /// Constant data, if the value is the result of a `Const`.

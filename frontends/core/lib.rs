@@ -8,5 +8,5 @@ pub mod source;
 
 pub use error::{Cause, ImportError, Place, Problem};
 pub use frontend::{Frontend, FrontendInfo, Import};
-pub use report::{Report, Warning};
+pub use report::{NodeNote, Report, Warning};
 pub use source::{Source, SourceError};

@@ -10,6 +10,17 @@ pub struct Report {
     pub warnings: Vec<Warning>,
     /// By the name of a value: the operator that made it in the file.
     pub operators: BTreeMap<String, Arc<str>>,
+    /// By the name of a value: what the file says of the node whose first result it is.
+    pub nodes: BTreeMap<String, NodeNote>,
+}
+
+/// What a file says of one node besides what it computes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NodeNote {
+    /// Its name; may be empty.
+    pub name: String,
+    /// A remark; may be empty.
+    pub doc: String,
 }
 
 /// Something odd that changes no result.

@@ -11,7 +11,7 @@ use crate::runner::Runner;
 use crate::{rules, weights};
 use std::path::{Path, PathBuf};
 use weft_backend::Rates;
-use weft_frontend::Frontend;
+use weft_frontend::{Frontend, Report};
 use weft_ir::{Module, OpSet};
 use weft_library::Library;
 use weft_onnx::Onnx;
@@ -132,9 +132,15 @@ impl Driver {
         weights::write_module(module, self.ops, path)
     }
 
-    /// Writes a module as an ONNX model; says which files were made besides.
-    pub fn write_onnx(&self, module: &Module, path: &Path, form: OnnxForm) -> Result<Vec<PathBuf>, Error> {
-        export::write(module, self.ops, path, form)
+    /// Writes a module as an ONNX model; says which files were made besides. The report of its import
+    /// has the names and remarks of the nodes.
+    pub fn write_onnx(
+        &self,
+        (module, report): (&Module, &Report),
+        path: &Path,
+        form: OnnxForm,
+    ) -> Result<Vec<PathBuf>, Error> {
+        export::write((module, report), self.ops, path, form)
     }
 
     /// The passes that a pipeline names.

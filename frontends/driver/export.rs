@@ -3,6 +3,7 @@ use crate::error::Error;
 use crate::files;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use weft_frontend::Report;
 use weft_ir::{Module, OpSet};
 use weft_onnx::{Form, WriteOptions, Written};
 
@@ -27,9 +28,10 @@ pub enum DataPlace {
     Beside,
 }
 
-/// Writes a model, and its weights beside it if they are to be there.
+/// Writes a model, and its weights beside it if they are to be there. Nodes bear the names and remarks
+/// that the report of its import holds.
 pub(crate) fn write(
-    module: &Module,
+    (module, report): (&Module, &Report),
     ops: &OpSet,
     path: &Path,
     form: OnnxForm,
@@ -38,7 +40,8 @@ pub(crate) fn write(
     name.push(".data");
     let options = WriteOptions::beside(name.to_string_lossy().into_owned());
     let inline_bytes = if form.data == DataPlace::Beside { 0 } else { options.inline_bytes };
-    let options = WriteOptions { opset: form.opset, form: form.form, inline_bytes, ..options };
+    let nodes = report.nodes.clone();
+    let options = WriteOptions { opset: form.opset, form: form.form, inline_bytes, nodes, ..options };
     let Written { model, data } = weft_onnx::write(module, ops, &options)?;
     let mut beside = Vec::new();
     if !data.is_empty() {

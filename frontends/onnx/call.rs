@@ -6,7 +6,7 @@ use crate::proto::NodeProto;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
-use weft_frontend::Cause;
+use weft_frontend::{Cause, NodeNote};
 use weft_ir::{Attr, AttrDef, AttrKind, DType, Dim, Element, Fact, OpDef, Tensor, Value};
 
 /// The results of a node, or why there are none.
@@ -122,13 +122,27 @@ impl<'a> Call<'_, '_, 'a> {
 
     /// Adds a node, and notes which operator of the file it stands for.
     pub(crate) fn place(&mut self, draft: Draft) -> Result<Vec<Value>, Cause> {
+        let first = self.node.output.iter().position(|name| !name.is_empty()).map(|at| self.result_name(at));
+        let is_first = first.is_some() && draft.names.first() == first.as_ref();
         let values = self.builder.emit(draft)?;
+        if let Some(value) = values.first().filter(|_| is_first) {
+            self.note(*value);
+        }
         let operator: Arc<str> = op_name(self.node).into();
         for value in &values {
             let name = self.builder.graph.name_of(*value).to_string();
             self.builder.model.report.operators.insert(name, operator.clone());
         }
         Ok(values)
+    }
+
+    /// Keeps what the file says of the node besides what it computes.
+    fn note(&mut self, value: Value) {
+        let note = NodeNote { name: self.node.name().to_string(), doc: self.node.doc_string().to_string() };
+        if note != NodeNote::default() {
+            let name = self.builder.graph.name_of(value).to_string();
+            self.builder.model.report.nodes.insert(name, note);
+        }
     }
 
     /// Adds a node of one result on the way to those of the model's node.

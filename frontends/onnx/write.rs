@@ -16,9 +16,9 @@ use graph::GraphWriter;
 use opset::OLDEST;
 pub(crate) use parts::tensor as tensor_proto;
 use prost::Message;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use thiserror::Error;
-use weft_frontend::Problem;
+use weft_frontend::{NodeNote, Problem};
 use weft_ir::{Module, OpSet};
 
 /// What protobuf can hold in one message.
@@ -36,12 +36,15 @@ pub struct WriteOptions {
     pub data_file: String,
     /// Weights of models larger than this go to that file. No more than protobuf can hold, 2 GB.
     pub inline_bytes: u64,
+    /// What the file that the module was read from said of its nodes, by the name of a first result:
+    /// the node that has it now bears the name and the remark. Others are named after that result.
+    pub nodes: BTreeMap<String, NodeNote>,
 }
 
 impl WriteOptions {
     /// Weights go to `data_file` if the model would grow too large without.
     pub fn beside(data_file: String) -> Self {
-        Self { opset: None, form: Form::Binary, data_file, inline_bytes: MAX_BYTES }
+        Self { opset: None, form: Form::Binary, data_file, inline_bytes: MAX_BYTES, nodes: BTreeMap::new() }
     }
 }
 
@@ -84,7 +87,7 @@ fn lines(problems: &[Problem]) -> String {
 
 /// The module as an ONNX model.
 pub fn write(module: &Module, ops: &OpSet, options: &WriteOptions) -> Result<Written, WriteError> {
-    let mut model = to_proto(module, ops, options.opset)?;
+    let mut model = to_proto(module, ops, options)?;
     let mut data = Vec::new();
     if model.encoded_len() as u64 > options.inline_bytes.min(MAX_BYTES) {
         data = external::move_out(&mut model, &options.data_file);
@@ -111,9 +114,25 @@ struct Shared<'a> {
     /// The newest that may be used.
     newest: i64,
     problems: Vec<Problem>,
+    notes: &'a BTreeMap<String, NodeNote>,
+    /// Names that nodes have.
+    nodes: BTreeSet<String>,
 }
 
-fn to_proto(module: &Module, ops: &OpSet, wanted: Option<i64>) -> Result<ModelProto, WriteError> {
+impl Shared<'_> {
+    /// The name and the remark of the node whose first result is called so.
+    fn note(&mut self, result: &str) -> (Option<String>, Option<String>) {
+        let note = self.notes.get(result);
+        let said = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+        let name = note.and_then(|note| said(&note.name)).filter(|name| !self.nodes.contains(name));
+        let name = name.unwrap_or_else(|| result.to_string());
+        self.nodes.insert(name.clone());
+        (Some(name), note.and_then(|note| said(&note.doc)))
+    }
+}
+
+fn to_proto(module: &Module, ops: &OpSet, options: &WriteOptions) -> Result<ModelProto, WriteError> {
+    let wanted = options.opset;
     if let Some(wanted) = wanted.filter(|wanted| !(OLDEST..=NEWEST_OPSET).contains(wanted)) {
         return Err(WriteError::Opset(wanted));
     }
@@ -124,6 +143,8 @@ fn to_proto(module: &Module, ops: &OpSet, wanted: Option<i64>) -> Result<ModelPr
         opset: wanted.unwrap_or_else(|| header::opset_of(module).clamp(OLDEST, NEWEST_OPSET)),
         newest: wanted.unwrap_or(NEWEST_OPSET),
         problems: Vec::new(),
+        notes: &options.nodes,
+        nodes: BTreeSet::new(),
     };
     let graph = GraphWriter::main(&module.graph, &mut shared).finish(header::graph_name(module));
     if !shared.problems.is_empty() {

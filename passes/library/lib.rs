@@ -31,6 +31,7 @@ mod recognise_silu;
 mod rewrite;
 mod saturate;
 mod sink_transposes;
+mod split_slices;
 
 use weft_passes::{Plugin, PluginInfo, RegisterError, Registrar};
 
@@ -63,6 +64,7 @@ weft_passes::passes! {
     rewrite
     saturate
     sink_transposes
+    split_slices
 }
 
 /// Everything that weft comes with.

@@ -50,6 +50,8 @@ pub const ALL: &[PipelineInfo] = &[
             "recognise-gelu",
             "recognise-hard-swish",
             "recognise-hard-sigmoid",
+            // After slices of slices are one.
+            "split-slices",
             "clean",
         ],
     },

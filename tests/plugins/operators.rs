@@ -169,7 +169,7 @@ fn they_are_read_from_onnx_by_their_domain() {
     let before = module(&driver);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("acme.onnx");
-    driver.write_onnx(&before, &file, OnnxForm::default()).unwrap();
+    driver.write_onnx((&before, &Default::default()), &file, OnnxForm::default()).unwrap();
     let again = driver.read(&file, &Dims::new(), &mut Quiet).unwrap().module;
     let text = print(&again, driver.ops(), Style::default());
     assert!(text.contains("acme.Squareplus(%a) {b = 1.5}"), "{text}");

@@ -41,7 +41,7 @@ fn graph(
     let mut module = model.module;
     driver.optimise(&mut module, &plan, options.passes, teller)?;
     let beside = match args.emit {
-        EmitKind::Onnx => driver.write_onnx(&module, output, args.onnx.form())?,
+        EmitKind::Onnx => driver.write_onnx((&module, &model.report), output, args.onnx.form())?,
         _ => driver.write(&module, output)?,
     };
     let bytes = output.metadata().map_or(0, |data| data.len());

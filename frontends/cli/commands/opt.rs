@@ -6,7 +6,7 @@ use crate::talk::Teller;
 use serde_json::json;
 use similar::TextDiff;
 use std::collections::BTreeMap;
-use weft::{Driver, OnnxForm, PassOptions, Phase, Progress, fix_input};
+use weft::{Driver, Model, OnnxForm, PassOptions, Phase, Progress, fix_input};
 use weft_ir::text::{Style, Weights, print};
 use weft_ir::{Module, OpSet};
 use weft_onnx::Form;
@@ -18,7 +18,7 @@ pub(crate) fn run(args: &OptArgs, talk: Talk) -> Result<(), Failure> {
     let pipeline = args.pipeline.clone().or_else(|| args.extensions.rewrite());
     let plan = driver.plan(&pipeline.unwrap_or_default())?;
     let mut watch = Watch::new(args, talk, driver.ops());
-    let mut module = driver.read(&args.model, &args.dims.dims()?, &mut watch)?.module;
+    let Model { mut module, report, .. } = driver.read(&args.model, &args.dims.dims()?, &mut watch)?;
     for (name, value) in &args.fix {
         fix_input(&mut module, name, value)?;
     }
@@ -36,10 +36,10 @@ pub(crate) fn run(args: &OptArgs, talk: Talk) -> Result<(), Failure> {
     if let Some(path) = &args.output {
         match args.emit {
             OptEmit::Weft => drop(driver.write(&module, path)?),
-            OptEmit::Onnx => drop(driver.write_onnx(&module, path, args.onnx.form())?),
+            OptEmit::Onnx => drop(driver.write_onnx((&module, &report), path, args.onnx.form())?),
             OptEmit::Onnxtxt => {
                 let form = OnnxForm { form: Form::Text, ..args.onnx.form() };
-                drop(driver.write_onnx(&module, path, form)?);
+                drop(driver.write_onnx((&module, &report), path, form)?);
             }
         }
         watch.teller.say(&format!("written: {}", path.display()));

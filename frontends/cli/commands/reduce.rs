@@ -5,13 +5,13 @@ use crate::out;
 use crate::talk::Teller;
 use serde_json::json;
 use weft::reduce::{Check, Reduced, reduce};
-use weft::{Driver, OnnxForm};
+use weft::{Driver, Model, OnnxForm};
 
 pub(crate) fn run(args: &ReduceArgs, talk: Talk) -> Result<(), Failure> {
     let driver = Driver::new()?;
     let mut teller = Teller::new(talk);
     driver.plan(&args.pipeline)?;
-    let module = driver.read(&args.model, &args.dims.dims()?, &mut teller)?.module;
+    let Model { module, report, .. } = driver.read(&args.model, &args.dims.dims()?, &mut teller)?;
     teller.doing("reducing");
     let found = reduce(&driver, &module, &args.pipeline, check(args))?;
     teller.rest();
@@ -20,7 +20,7 @@ pub(crate) fn run(args: &ReduceArgs, talk: Talk) -> Result<(), Failure> {
         return Err(Failure::Told(1));
     };
     match args.output.extension().is_some_and(|extension| extension == "onnx") {
-        true => drop(driver.write_onnx(&smaller, &args.output, OnnxForm::default())?),
+        true => drop(driver.write_onnx((&smaller, &report), &args.output, OnnxForm::default())?),
         false => drop(driver.write(&smaller, &args.output)?),
     }
     let (before, after) = (module.graph.len(), smaller.graph.len());

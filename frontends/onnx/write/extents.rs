@@ -20,15 +20,16 @@ impl GraphWriter<'_, '_> {
         !goes_out && self.graph.uses(extents).into_iter().all(is_shape)
     }
 
-    /// The shape operand of a reshape to extents as a constant: 0 where an extent stays, -1 for one that
-    /// follows from the others. `None` where that does not say enough.
+    /// The shape operand of a reshape to extents as a constant, without `allowzero`: 0 where an extent
+    /// stays, -1 for one that follows from the others. `None` where that does not say enough: of two
+    /// extents neither follows, and beside one that stays and may be 0 in a run, none does.
     pub(super) fn target(&self, id: NodeId) -> Option<Vec<i64>> {
         let node = self.graph.node(id);
         let (data, shape) = (self.graph.operand(id, 0)?, self.graph.operand(id, 1)?);
-        let is_plain = node.op == "Reshape" && node.attrs.is_empty();
-        if !is_plain || self.graph.node(shape.node).op != "weft.Extents" {
+        if node.op != "Reshape" || self.graph.node(shape.node).op != "weft.Extents" {
             return None;
         }
+        let may_be_empty = node.attrs.contains_key("allowzero");
         let from = self.graph.ty(data).dims.as_ref()?;
         let to = node.results.first()?.ty.dims.as_ref()?;
         let number = |(i, dim): (usize, &Dim)| match dim.as_fixed() {
@@ -37,7 +38,14 @@ impl GraphWriter<'_, '_> {
             _ => -1,
         };
         let target: Vec<i64> = to.iter().enumerate().map(number).collect();
-        (target.iter().filter(|n| **n == -1).count() <= 1).then_some(target)
+        let is_nothing = |(dim, n): (&Dim, &i64)| *n == -1 && dim.as_fixed() == Some(0);
+        let count = |number: i64| target.iter().filter(|n| **n == number).count();
+        let says_enough = match count(-1) {
+            0 => true,
+            1 => (!may_be_empty || count(0) == 0) && !to.iter().zip(&target).any(is_nothing),
+            _ => false,
+        };
+        says_enough.then_some(target)
     }
 
     /// A vector of extents under that name.

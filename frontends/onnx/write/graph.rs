@@ -166,11 +166,12 @@ impl<'s, 'a> GraphWriter<'s, 'a> {
             .iter()
             .map(|o| o.map_or_else(String::new, |v| self.names[&v].clone()))
             .collect();
-        if let (Some(target), Some(shape)) = (self.target(id), input.get_mut(1)) {
-            *shape = self.numbers(&target);
-        }
         let captured = input.split_off(own_operands(def, node, input.len()));
         let mut attribute = attributes(node)?;
+        if let (Some(target), Some(shape)) = (self.target(id), input.get_mut(1)) {
+            *shape = self.numbers(&target);
+            attribute.retain(|attribute| attribute.name() != "allowzero");
+        }
         attribute.extend(self.regions(node, &captured)?);
         if node.op == "Scan" {
             let scanned = Attrs { def, node }.int("scanned");
@@ -198,8 +199,10 @@ impl<'s, 'a> GraphWriter<'s, 'a> {
         } else {
             self.shared.domains.insert(domain.to_string(), 1);
         }
+        let (name, doc_string) = self.shared.note(output.first().map_or("", String::as_str));
         self.nodes.push(NodeProto {
-            name: output.first().cloned(),
+            name,
+            doc_string,
             op_type: Some(op_type.to_string()),
             domain: (!domain.is_empty()).then(|| domain.to_string()),
             input,
@@ -252,8 +255,10 @@ impl<'s, 'a> GraphWriter<'s, 'a> {
 
     /// Adds a node that is none of the module's.
     pub(super) fn step(&mut self, op: &str, inputs: &[&str], attribute: Vec<AttributeProto>, output: &str) {
+        let (name, doc_string) = self.shared.note(output);
         self.nodes.push(NodeProto {
-            name: Some(output.to_string()),
+            name,
+            doc_string,
             op_type: Some(op.to_string()),
             input: inputs.iter().map(ToString::to_string).collect(),
             output: vec![output.to_string()],

@@ -1,6 +1,6 @@
 //! What is written can be read, and says the same.
 use super::{WriteOptions, Written, write};
-use crate::proto::{GraphProto, ModelProto, TensorProto};
+use crate::proto::{GraphProto, ModelProto, NodeProto, TensorProto};
 use crate::testing::*;
 use crate::{Onnx, read};
 use prost::Message;
@@ -119,19 +119,25 @@ fn extents_are_computed_from_shapes() {
 
 #[test]
 fn reshapes_say_what_stays_and_what_follows() {
-    let shapes = |dims: &str, to: &str| {
+    let shapes = |dims: &str, to: &str, flag: &str| {
         let module = parsed(&format!(
             "weft 1 canonical\ngraph @main(%x: f32[N, 4, S, 6]) -> ({to}) {{\n    \
                  %e = weft.Extents() {{value = {dims}}} : i64[3]\n    \
-                 %y = Reshape(%x, %e) : {to}\n    return %y\n}}\n"
+                 %y = Reshape(%x, %e){flag} : {to}\n    return %y\n}}\n"
         ));
         let graph = written(&module).graph.unwrap();
         let ops: Vec<_> = graph.node.iter().map(|n| n.op_type().to_string()).collect();
-        (ops.join(" "), graph.initializer.first().map(ints_of))
+        let flags = graph.node.iter().flat_map(|n| &n.attribute).filter(|a| a.name() == "allowzero").count();
+        (ops.join(" "), graph.initializer.first().map(ints_of), flags)
     };
-    assert_eq!(shapes("[N, 24, S]", "f32[N, 24, S]"), ("Reshape".to_string(), Some(vec![0, 24, 0])));
-    assert_eq!(shapes("[N, 4, 6*S]", "f32[N, 4, 6*S]"), ("Reshape".to_string(), Some(vec![0, 4, -1])));
-    assert_eq!(shapes("[S, 24, N]", "f32[S, 24, N]").0, "Shape Shape Concat Reshape");
+    let (plain, zero) = (|dims, to| shapes(dims, to, ""), |dims, to| shapes(dims, to, " {allowzero = 1}"));
+    let reshape = |shape: [i64; 3]| ("Reshape".to_string(), Some(shape.to_vec()), 0);
+    assert_eq!(plain("[N, 24, S]", "f32[N, 24, S]"), reshape([0, 24, 0]));
+    assert_eq!(zero("[N, 24, S]", "f32[N, 24, S]"), reshape([0, 24, 0]));
+    assert_eq!(plain("[N, 4, 6*S]", "f32[N, 4, 6*S]"), reshape([0, 4, -1]));
+    assert_eq!(plain("[S, 24, N]", "f32[S, 24, N]").0, "Shape Shape Concat Reshape");
+    assert_eq!(zero("[N, 4, 6*S]", "f32[N, 4, 6*S]").2, 1);
+    assert_eq!(zero("[N*S, 4, 6]", "f32[N*S, 4, 6]"), reshape([-1, 4, 6]));
 }
 
 #[test]
@@ -203,6 +209,27 @@ fn what_a_file_said_of_itself_is_kept() {
         )
     };
     assert_eq!(said(&again), said(&model));
+}
+
+#[test]
+fn nodes_keep_their_names_and_remarks() {
+    let named = |name: &str, doc: Option<&str>, node: NodeProto| NodeProto {
+        name: Some(name.to_string()),
+        doc_string: doc.map(str::to_string),
+        ..node
+    };
+    let nodes = vec![
+        named("first", Some("why it is there"), node("Relu", &["x"], &["a"])),
+        named("second", None, node("Neg", &["a"], &["b"])),
+        named("second", None, node("Abs", &["b"], &["c"])),
+        node("Exp", &["c"], &["y"]),
+    ];
+    let Import { module, report } = import(&model(18, graph(&["x"], nodes, &["y"]))).unwrap();
+    let bytes = files(&module, &WriteOptions { nodes: report.nodes, ..usual() }).model;
+    let again = ModelProto::decode(&bytes[..]).unwrap().graph.unwrap();
+    let said: Vec<_> = again.node.iter().map(|node| (node.name(), node.doc_string())).collect();
+    // No two nodes share a name; one without is named after its result.
+    assert_eq!(said, [("first", "why it is there"), ("second", ""), ("c", ""), ("y", "")]);
 }
 
 #[test]
