@@ -41,6 +41,8 @@ pub(super) struct Region<'b> {
     /// How much each expert counts; all alike if it is empty.
     pub(super) shares: Vec<f64>,
     pub(super) begin: &'b Begin<'b>,
+    /// Whether the tokens may be the same for every expert, broadcast along the experts' axis.
+    pub(super) broadcasts: bool,
     /// How many experts there are, and how far from the end of shapes their axis is.
     pub(super) experts: Option<(usize, Option<usize>)>,
     /// The largest distance of an expert from their average, and the value where it is.
@@ -52,7 +54,8 @@ impl<'b> Region<'b> {
     /// A region that begins where `begin` says.
     pub(super) fn new(form: Form, begin: &'b Begin<'b>) -> Self {
         let spread = (0.0, String::new());
-        Self { form, shares: Vec::new(), begin, experts: None, spread, parts: BTreeMap::new() }
+        let parts = BTreeMap::new();
+        Self { form, shares: Vec::new(), begin, broadcasts: false, experts: None, spread, parts }
     }
 
     /// Writes the region again; gives what takes the place of its end.
@@ -103,7 +106,12 @@ impl<'b> Region<'b> {
     fn part(&self, g: &Rewriter<'_>, nodes: &[NodeId], at: usize) -> Result<Part, Declined> {
         let before = |value: Value| g.dims(value).and_then(|dims| Some(dims.split_last()?.1));
         let (from, to) = (g.operand(nodes[0], at).and_then(before), before(g.result(nodes[0])));
-        let same = |(a, b): (&[Dim], &[Dim])| a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.same(b));
+        let same = |(from, to): (&[Dim], &[Dim])| {
+            let one = |dim: &Dim| self.broadcasts && dim.as_fixed() == Some(1);
+            let tail = to.get(to.len().saturating_sub(from.len())..).unwrap_or_default();
+            let rank = from.len() == to.len() || (self.broadcasts && from.len() < to.len());
+            rank && from.iter().zip(tail).all(|(a, b)| a.same(b) || one(a))
+        };
         if !from.zip(to).is_some_and(same) {
             let op = &g.node(nodes[0]).op;
             return Err(format!("`{op}` among the experts does not keep the tokens apart").into());
