@@ -15,11 +15,13 @@
 //! Where a router weighs the experts, or the order depends on the tokens, merging them makes another model.
 //! It is done for dense gates and for experts that run on the tokens they were chosen for, on request alone:
 //! `routed=uniform` averages them evenly, `routed=frequency` by how much the router gives each on calibration
-//! data. The gates are taken to add up to one; `spread` does not bind, but is told.
+//! data, `routed=cluster:K` likewise within K groups of stacked experts that are close to each other, which the
+//! router then weighs by the sums of their gates. The gates are taken to add up to one; `spread` does not bind, but is told.
 //!
 //! Left alone are experts of other shapes or operators, parts of different sizes, and operators that
 //! do not work token by token. Experts that are averaged by the model itself are constants:
 //! `fold-weight-expressions` folds them.
+mod groups;
 mod linear;
 mod order;
 mod parts;
@@ -27,6 +29,7 @@ mod region;
 mod routed;
 mod weights;
 
+use groups::Distances;
 use order::{Inputs, is_random};
 use parts::{Partition, begin, end, partition};
 use region::Region;
@@ -54,7 +57,7 @@ pub(crate) const INFO: PassInfo = PassInfo {
         OptionInfo {
             name: "routed",
             default: "none",
-            help: "which experts behind a router are averaged: `none`, all of them in `uniform` shares, or by their `frequency` on calibration data",
+            help: "which experts behind a router are averaged: `none`, all of them in `uniform` shares, by their `frequency` on calibration data, or so in K groups, `cluster:K`",
         },
     ],
     kind: PassKind::Lossy,
@@ -98,6 +101,8 @@ enum Router {
     Uniform,
     /// Each counts as much as the router gives it on calibration data.
     Frequency,
+    /// The same within groups of experts that are close to each other: so many networks are left.
+    Groups(usize),
 }
 
 fn router(options: &Options) -> Result<Router, OptionError> {
@@ -105,11 +110,14 @@ fn router(options: &Options) -> Result<Router, OptionError> {
         "none" => Ok(Router::Stays),
         "uniform" => Ok(Router::Uniform),
         "frequency" => Ok(Router::Frequency),
-        other => Err(OptionError::Value {
-            name: "routed".to_string(),
-            value: other.to_string(),
-            expected: "`none`, `uniform` or `frequency`",
-        }),
+        other => {
+            let groups = other.strip_prefix("cluster:").and_then(|count| count.parse().ok());
+            groups.filter(|count| *count > 0).map(Router::Groups).ok_or_else(|| OptionError::Value {
+                name: "routed".to_string(),
+                value: other.to_string(),
+                expected: "`none`, `uniform`, `frequency` or `cluster:K` with K networks to be left",
+            })
+        }
     }
 }
 
@@ -122,7 +130,7 @@ struct MergeExperts {
 impl Pass for MergeExperts {
     fn run(&self, edit: &mut Editor<'_>, cx: &PassContext<'_>) -> Result<Outcome, PassError> {
         let shares = match self.routed {
-            Router::Frequency => {
+            Router::Frequency | Router::Groups(_) => {
                 routed::measured(edit, cx.measure.ok_or(PassError::Missing("calibration data"))?)?
             }
             _ => Shares::new(),
@@ -192,6 +200,7 @@ impl MergeExperts {
         let mut region = Region::new(Form::Average, &begin);
         region.broadcasts = true;
         region.shares = shares.cloned().unwrap_or_default();
+        region.distances = matches!(self.routed, Router::Groups(_)).then(Distances::default);
         let merged = match region.rewrite(g, &found.experts) {
             Ok(merged) => merged,
             // Not every weighted sum is one of experts.
@@ -206,8 +215,15 @@ impl MergeExperts {
             );
         }
         found.adds_up(count, place)?;
-        if self.routed == Router::Frequency && shares.is_none_or(|shares| shares.len() != count) {
+        let wanted = if let Router::Groups(wanted) = self.routed { wanted } else { 1 };
+        if count <= wanted {
+            return Err(format!("there are no more than {count} experts").into());
+        }
+        if self.routed != Router::Uniform && shares.is_none_or(|shares| shares.len() != count) {
             return Err("what the router gives these experts was not measured, or is nothing".into());
+        }
+        if let (Some(distances), Some(shares)) = (region.distances, shares) {
+            return group(g, id, found, (&distances.groups(wanted), shares));
         }
         if !g.same_type(merged, g.result(id)) {
             return Err("the tokens come back in another shape".into());
@@ -220,4 +236,25 @@ impl MergeExperts {
         g.note(&format!("{count} routed experts averaged by {shares}, at most {spread:.3} from the average"));
         Ok(())
     }
+}
+
+/// One network for each group of routed experts, weighed by what the router gives the group.
+fn group(
+    g: &mut Rewriter<'_>,
+    id: NodeId,
+    found: &Routed,
+    (groups, shares): (&[Vec<usize>], &[f64]),
+) -> Result<(), Declined> {
+    let begin = |g: &Rewriter<'_>, lanes: &[Value]| Ok(found.begin(g, lanes));
+    let mut region = Region::new(Form::Average, &begin);
+    region.broadcasts = true;
+    region.groups = groups::shares_within(groups, shares);
+    let given = region.rewrite(g, &found.experts)?;
+    let merged = groups::weighed(g, found, groups, given)?;
+    if !g.same_type(merged, g.result(id)) {
+        return Err("the tokens come back in another shape".into());
+    }
+    g.replace(g.result(id), merged);
+    g.note(&format!("{} routed experts in {} groups: {groups:?}", shares.len(), groups.len()));
+    Ok(())
 }

@@ -5,6 +5,7 @@
 //! operators. Every operator must work token by token, along the last axis, so that neither the order
 //! of the tokens nor how they are divided among experts shows in the result.
 use super::Form;
+use super::groups::Distances;
 use super::linear::{Linear, alongside, constants, linear};
 use super::weights::Weights;
 use std::collections::BTreeMap;
@@ -47,6 +48,10 @@ pub(super) struct Region<'b> {
     pub(super) experts: Option<(usize, Option<usize>)>,
     /// The largest distance of an expert from their average, and the value where it is.
     pub(super) spread: (f64, String),
+    /// How much each expert counts in each group, if there is to be one network for each group.
+    pub(super) groups: Vec<Vec<f64>>,
+    /// How far experts are from each other, squared and relative, summed over their weights; if asked for.
+    pub(super) distances: Option<Distances>,
     parts: BTreeMap<Lanes, Part>,
 }
 
@@ -55,7 +60,8 @@ impl<'b> Region<'b> {
     pub(super) fn new(form: Form, begin: &'b Begin<'b>) -> Self {
         let spread = (0.0, String::new());
         let parts = BTreeMap::new();
-        Self { form, shares: Vec::new(), begin, broadcasts: false, experts: None, spread, parts }
+        let (shares, groups, distances) = (Vec::new(), Vec::new(), None);
+        Self { form, shares, begin, broadcasts: false, experts: None, spread, groups, distances, parts }
     }
 
     /// Writes the region again; gives what takes the place of its end.
@@ -66,7 +72,8 @@ impl<'b> Region<'b> {
                 continue;
             }
             if let Some(tokens) = (self.begin)(g, &lanes)? {
-                self.parts.insert(lanes, Part { value: tokens, features: Features::One });
+                let value = self.start(g, tokens)?;
+                self.parts.insert(lanes, Part { value, features: Features::One });
                 continue;
             }
             let nodes = alike(g, &lanes)?;
@@ -85,6 +92,18 @@ impl<'b> Region<'b> {
             (_, Features::Beside) => Err("the experts' features end up side by side".into()),
             _ => Ok(part.value),
         }
+    }
+
+    /// The tokens as the rewritten region begins with them: with an axis for the groups, if there are any.
+    fn start(&self, g: &mut Rewriter<'_>, tokens: Value) -> Result<Value, Declined> {
+        if self.groups.is_empty() {
+            return Ok(tokens);
+        }
+        if g.rank(tokens) != Some(2) {
+            return Err("groups of experts take tokens as a matrix".into());
+        }
+        let front = g.constant(Tensor::vector(&[0i64]))?;
+        g.add(node("Unsqueeze", []), &[Some(tokens), Some(front)])
     }
 
     fn node(&mut self, g: &mut Rewriter<'_>, nodes: &[NodeId]) -> Result<Part, Declined> {
@@ -147,15 +166,19 @@ impl<'b> Region<'b> {
                 let bias = linear.bias.map(|bias| bias.beside(count));
                 (linear.matrix.beside(count), bias, Features::Beside)
             }
-            (Form::Concat, Features::Beside) => {
-                (linear.matrix.below(&shares), linear.bias.map(|b| b.averaged(&shares)), Features::Average)
-            }
+            (Form::Concat, Features::Beside) => (
+                linear.matrix.below(&shares),
+                linear.bias.map(|b| self.merged(&b, &shares)),
+                Features::Average,
+            ),
             (Form::Concat, Features::Average) if linear.matrix.differ() => {
                 return Err("experts of more than two layers have no exact form of their average".into());
             }
-            (_, features) => {
-                (linear.matrix.averaged(&shares), linear.bias.map(|b| b.averaged(&shares)), features)
-            }
+            (_, features) => (
+                self.merged(&linear.matrix, &shares),
+                linear.bias.map(|b| self.merged(&b, &shares)),
+                features,
+            ),
         };
         let matrix = g.constant(matrix.ok_or("the weights are no floats")?)?;
         let mut value = g.add(node("MatMul", []), &[Some(part.value), Some(matrix)])?;
@@ -218,9 +241,17 @@ impl<'b> Region<'b> {
                 return Err("one number per expert is not one per feature".into());
             }
             (Form::Concat, Features::Beside) if !single => weights.beside(count),
-            _ => weights.averaged(&shares),
+            _ => self.merged(weights, &shares),
         };
         tensor.ok_or_else(|| "the constants are no floats".into())
+    }
+
+    /// The average of the experts', or of each group's.
+    fn merged(&self, weights: &Weights, shares: &[f64]) -> Option<Tensor> {
+        match self.groups.is_empty() || !weights.differ() {
+            true => weights.averaged(shares),
+            false => weights.grouped(&self.groups),
+        }
     }
 
     fn shares(&self, count: usize) -> Vec<f64> {
@@ -249,6 +280,9 @@ impl<'b> Region<'b> {
             return Err("the weights are not all stacked along one axis of the experts".into());
         }
         self.experts = Some(found);
+        if let Some(distances) = &mut self.distances {
+            distances.add(weights);
+        }
         let spread = weights.spread(&weights.average(&self.shares(found.0)));
         if spread > self.spread.0 {
             self.spread = (spread, at.to_string());

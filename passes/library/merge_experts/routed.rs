@@ -181,6 +181,12 @@ fn scored(g: &Rewriter<'_>, scores: Value) -> Option<Value> {
 }
 
 impl Routed {
+    /// The gates of all experts as one value, and the axis of the experts.
+    pub(super) fn dense_gates(&self) -> Option<(Value, usize)> {
+        let gates = *self.gates.first()?;
+        (self.summed.is_some() && self.axis < 2).then_some((gates, self.axis))
+    }
+
     /// The tokens, if the lanes are what every expert is given of them.
     pub(super) fn begin(&self, g: &Rewriter<'_>, lanes: &[Value]) -> Option<Value> {
         let source = unshaped(g, self.tokens);
