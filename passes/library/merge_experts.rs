@@ -12,17 +12,28 @@
 //! experts. Experts stacked along an axis and experts on slices are both taken, for whole batches and for
 //! single samples.
 //!
-//! Where the order depends on the tokens, the experts are routed; averaging them is another model, and
-//! they are left alone, as are experts of other shapes or operators, parts of different sizes, and operators that
+//! Where a router weighs the experts, or the order depends on the tokens, merging them makes another model.
+//! It is done for dense gates and for experts that run on the tokens they were chosen for, on request alone:
+//! `routed=uniform` averages them evenly, `routed=frequency` by how much the router gives each on calibration
+//! data, `routed=cluster:K` likewise within K groups of stacked experts that are close to each other, which the
+//! router then weighs by the sums of their gates. The gates are taken to add up to one; `spread` does not bind, but is told.
+//!
+//! Left alone are experts of other shapes or operators, parts of different sizes, and operators that
 //! do not work token by token. Experts that are averaged by the model itself are constants:
 //! `fold-weight-expressions` folds them.
+mod groups;
 mod linear;
 mod order;
+mod parts;
 mod region;
+mod routed;
 mod weights;
 
-use order::{Inputs, Picked, is_random, picked, undone, unshaped};
+use groups::Distances;
+use order::{Inputs, is_random};
+use parts::{Partition, begin, end, partition};
 use region::Region;
+use routed::{Routed, Shares};
 use weft_ir::{NodeId, Stage, Value};
 use weft_passes::{
     Declined, Editor, OptionError, OptionInfo, Options, Outcome, Pass, PassContext, PassError, PassInfo,
@@ -43,12 +54,20 @@ pub(crate) const INFO: PassInfo = PassInfo {
             default: "average",
             help: "`average` of the weights, or `concat`: all experts side by side, exact and as slow as all of them",
         },
+        OptionInfo {
+            name: "routed",
+            default: "none",
+            help: "which experts behind a router are averaged: `none`, all of them in `uniform` shares, by their `frequency` on calibration data, or so in K groups, `cluster:K`",
+        },
     ],
     kind: PassKind::Lossy,
     accepts: (Stage::Canonical, Stage::Lowered),
     build: &|options| {
-        let spread = options.number("spread")?;
-        Ok(Box::new(MergeExperts { spread, form: form(options)? }))
+        let (spread, form, routed) = (options.number("spread")?, form(options)?, router(options)?);
+        if form == Form::Concat && routed != Router::Stays {
+            return Err(OptionError::Refused("`mode=concat` is not for routed experts".to_string()));
+        }
+        Ok(Box::new(MergeExperts { spread, form, routed }))
     },
 };
 
@@ -73,13 +92,49 @@ fn form(options: &Options) -> Result<Form, OptionError> {
     }
 }
 
+/// What becomes of experts that are routed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Router {
+    /// They stay.
+    Stays,
+    /// All count alike.
+    Uniform,
+    /// Each counts as much as the router gives it on calibration data.
+    Frequency,
+    /// The same within groups of experts that are close to each other: so many networks are left.
+    Groups(usize),
+}
+
+fn router(options: &Options) -> Result<Router, OptionError> {
+    match options.text("routed") {
+        "none" => Ok(Router::Stays),
+        "uniform" => Ok(Router::Uniform),
+        "frequency" => Ok(Router::Frequency),
+        other => {
+            let groups = other.strip_prefix("cluster:").and_then(|count| count.parse().ok());
+            groups.filter(|count| *count > 0).map(Router::Groups).ok_or_else(|| OptionError::Value {
+                name: "routed".to_string(),
+                value: other.to_string(),
+                expected: "`none`, `uniform`, `frequency` or `cluster:K` with K networks to be left",
+            })
+        }
+    }
+}
+
 struct MergeExperts {
     spread: f64,
     form: Form,
+    routed: Router,
 }
 
 impl Pass for MergeExperts {
-    fn run(&self, edit: &mut Editor<'_>, _: &PassContext<'_>) -> Result<Outcome, PassError> {
+    fn run(&self, edit: &mut Editor<'_>, cx: &PassContext<'_>) -> Result<Outcome, PassError> {
+        let shares = match self.routed {
+            Router::Frequency | Router::Groups(_) => {
+                routed::measured(edit, cx.measure.ok_or(PassError::Missing("calibration data"))?)?
+            }
+            _ => Shares::new(),
+        };
         // The main graph comes last.
         let mut left = graph_paths(&edit.graph).len();
         edit.each_graph(|g| {
@@ -87,43 +142,13 @@ impl Pass for MergeExperts {
             let inputs = if left == 0 { Inputs::OfModel } else { Inputs::OfRegion };
             g.each_node(&mut |g: &mut Rewriter<'_>, id| match partition(g, id) {
                 Some(found) => self.merge(g, id, &found, inputs),
-                None => Ok(()),
+                None => match routed::routed(g, id) {
+                    Some(found) => self.average(g, id, &found, shares.get(&id).filter(|_| left == 0)),
+                    None => Ok(()),
+                },
             })
         })
     }
-}
-
-/// Tokens that come back from where an order put them.
-struct Partition {
-    /// The random order.
-    order: Value,
-    /// Along which axis.
-    axis: usize,
-    /// The tokens in that order, after the experts.
-    dealt: Value,
-}
-
-/// The partition that ends in a node: tokens are picked by the inverse of an order, or scattered by it.
-fn partition(g: &Rewriter<'_>, id: NodeId) -> Option<Partition> {
-    if let Some(Picked { data, indices, axis }) = picked(g, id) {
-        return Some(Partition { order: undone(g, indices)?, axis, dealt: data });
-    }
-    let attrs = g.attrs(id)?;
-    let dealt = g.operand(id, 2)?;
-    let axis = match g.node(id).op.as_str() {
-        "ScatterElements" => attrs.int("axis"),
-        "ScatterND" => 0,
-        _ => return None,
-    };
-    let rank = g.rank(dealt)?;
-    let axis = usize::try_from(if axis < 0 { axis + rank as i64 } else { axis }).ok()?;
-    let base = g.data(g.operand(id, 0)?).and_then(|data| data.as_uniform());
-    let overwrites = attrs.str("reduction") == "none";
-    let adds_to_nothing = attrs.str("reduction") == "add" && base == Some(0.0);
-    let order = unshaped(g, g.operand(id, 1)?);
-    let is_order = g.applies(order.node, "TopK") && g.rank(order) == Some(axis + 1) && axis + 1 < rank;
-    let fits = is_order && (overwrites || adds_to_nothing) && g.rank(g.result(id)) == Some(rank);
-    fits.then_some(Partition { order, axis, dealt })
 }
 
 impl MergeExperts {
@@ -162,94 +187,74 @@ impl MergeExperts {
     }
 }
 
-/// The value of every expert that the tokens were joined of, or the one of all.
-fn end(g: &Rewriter<'_>, dealt: Value) -> Vec<Value> {
-    let mut value = dealt;
-    let last = |value: Value| g.dims(value).and_then(|dims| dims.last());
-    while matches!(
-        g.node(value.node).op.as_str(),
-        "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" | "Identity"
-    ) {
-        let Some(inner) = g.operand(value.node, 0) else { break };
-        if !last(inner).zip(last(value)).is_some_and(|(a, b)| a.same(b)) {
-            break;
-        }
-        value = inner;
-    }
-    let parts = g.operands(value.node).into_iter().collect::<Option<Vec<_>>>();
-    match parts.filter(|_| g.applies(value.node, "Concat") && !is_last_axis(g, value.node, value)) {
-        Some(parts) if parts.len() > 1 => parts,
-        _ => vec![value],
-    }
-}
-
-fn is_last_axis(g: &Rewriter<'_>, id: NodeId, like: Value) -> bool {
-    let axis = g.attrs(id).map_or(-1, |attrs| attrs.int("axis"));
-    let rank = g.rank(like).unwrap_or(0) as i64;
-    axis == -1 || axis == rank - 1
-}
-
-/// The tokens before the order was applied, if the lanes are those tokens in equal parts.
-fn begin(g: &Rewriter<'_>, lanes: &[Value], found: &Partition) -> Result<Option<Value>, Declined> {
-    let whole = match lanes {
-        [one] => *one,
-        [first, ..] => {
-            if !lanes.iter().all(|lane| lane.node == first.node) {
-                return sliced(g, lanes, found);
-            }
-            if !g.applies(first.node, "Split") || is_last_axis(g, first.node, *first) {
-                return Ok(None);
-            }
-            let in_turn = lanes.iter().enumerate().all(|(at, lane)| lane.slot as usize == at);
-            if !in_turn || !lanes.iter().all(|lane| g.same_type(*lane, *first)) {
-                return Err("the experts' parts differ in size".into());
-            }
-            g.operand(first.node, 0).ok_or("a split has no operand")?
-        }
-        [] => return Ok(None),
-    };
-    Ok(shuffled(g, whole, found))
-}
-
-/// The tokens of which a value is the shuffled ones, features still last.
-fn shuffled(g: &Rewriter<'_>, value: Value, found: &Partition) -> Option<Value> {
-    let tokens = picked(g, unshaped(g, value).node)?;
-    let last = |value: Value| g.dims(value).and_then(|dims| dims.last());
-    let kept = last(value).zip(last(tokens.data)).is_some_and(|(a, b)| a.same(b));
-    (kept && tokens.indices == found.order && tokens.axis == found.axis).then_some(tokens.data)
-}
-
-/// The same for lanes that are slices, or elements, in turn.
-fn sliced(g: &Rewriter<'_>, lanes: &[Value], found: &Partition) -> Result<Option<Value>, Declined> {
-    let mut whole = None;
-    for (at, lane) in lanes.iter().enumerate() {
-        let id = unshaped(g, *lane).node;
-        let place = match g.node(id).op.as_str() {
-            "Slice" => g.operand(id, 1),
-            "Gather" => g.operand(id, 1),
-            _ => return Ok(None),
+impl MergeExperts {
+    /// Averages experts that are routed, if that is asked for.
+    fn average(
+        &self,
+        g: &mut Rewriter<'_>,
+        id: NodeId,
+        found: &Routed,
+        shares: Option<&Vec<f64>>,
+    ) -> Result<(), Declined> {
+        let begin = |g: &Rewriter<'_>, lanes: &[Value]| Ok(found.begin(g, lanes));
+        let mut region = Region::new(Form::Average, &begin);
+        region.broadcasts = true;
+        region.shares = shares.cloned().unwrap_or_default();
+        region.distances = matches!(self.routed, Router::Groups(_)).then(Distances::default);
+        let merged = match region.rewrite(g, &found.experts) {
+            Ok(merged) => merged,
+            // Not every weighted sum is one of experts.
+            Err(_) if self.routed == Router::Stays => return Ok(()),
+            Err(why) => return Err(why),
         };
-        let from = g.operand(id, 0).and_then(|from| shuffled(g, from, found));
-        let Some((place, from)) = place.and_then(|place| g.ints(place)).zip(from) else { return Ok(None) };
-        let [start] = place[..] else { return Ok(None) };
-        let step = match g.applies(id, "Slice") {
-            true => length(g, id).ok_or("the experts' parts have no fixed size")?,
-            false => 1,
-        };
-        if start != step * at as i64 || whole.is_some_and(|known| known != from) {
-            return Err("the experts' parts differ in size, or are out of turn".into());
+        let Some((count, place)) = region.experts else { return Ok(()) };
+        if self.routed == Router::Stays {
+            return Err(
+                "the experts are routed; `routed=uniform` or `routed=frequency` merges them all the same"
+                    .into(),
+            );
         }
-        whole = Some(from);
+        found.adds_up(count, place)?;
+        let wanted = if let Router::Groups(wanted) = self.routed { wanted } else { 1 };
+        if count <= wanted {
+            return Err(format!("there are no more than {count} experts").into());
+        }
+        if self.routed != Router::Uniform && shares.is_none_or(|shares| shares.len() != count) {
+            return Err("what the router gives these experts was not measured, or is nothing".into());
+        }
+        if let (Some(distances), Some(shares)) = (region.distances, shares) {
+            return group(g, id, found, (&distances.groups(wanted), shares));
+        }
+        if !g.same_type(merged, g.result(id)) {
+            return Err("the tokens come back in another shape".into());
+        }
+        g.replace(g.result(id), merged);
+        let (spread, _) = region.spread;
+        let even = vec![1.0 / count as f64; count];
+        let shares: Vec<_> = shares.unwrap_or(&even).iter().map(|share| format!("{share:.3}")).collect();
+        let shares = shares.join(", ");
+        g.note(&format!("{count} routed experts averaged by {shares}, at most {spread:.3} from the average"));
+        Ok(())
     }
-    Ok(whole)
 }
 
-/// How much a slice takes of the only axis it changes, which is not the last one.
-fn length(g: &Rewriter<'_>, id: NodeId) -> Option<i64> {
-    let (from, to) = (g.dims(g.operand(id, 0)?)?, g.dims(g.result(id))?);
-    let changed: Vec<usize> = (0..to.len()).filter(|axis| !from[*axis].same(&to[*axis])).collect();
-    match changed[..] {
-        [axis] if axis + 1 < to.len() => to[axis].as_fixed(),
-        _ => None,
+/// One network for each group of routed experts, weighed by what the router gives the group.
+fn group(
+    g: &mut Rewriter<'_>,
+    id: NodeId,
+    found: &Routed,
+    (groups, shares): (&[Vec<usize>], &[f64]),
+) -> Result<(), Declined> {
+    let begin = |g: &Rewriter<'_>, lanes: &[Value]| Ok(found.begin(g, lanes));
+    let mut region = Region::new(Form::Average, &begin);
+    region.broadcasts = true;
+    region.groups = groups::shares_within(groups, shares);
+    let given = region.rewrite(g, &found.experts)?;
+    let merged = groups::weighed(g, found, groups, given)?;
+    if !g.same_type(merged, g.result(id)) {
+        return Err("the tokens come back in another shape".into());
     }
+    g.replace(g.result(id), merged);
+    g.note(&format!("{} routed experts in {} groups: {groups:?}", shares.len(), groups.len()));
+    Ok(())
 }

@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import patterns
 import pytest
+import weft_cli
 from test_weights import EXPORTS, kinds, optimised, run
 
 RANDOM = {"RandomUniform", "RandomUniformLike", "TopK", "Gather", "GatherND", "GatherElements", "ScatterElements"}
@@ -81,3 +82,32 @@ def test_average_is_of_second_order(spread: float, published: float, tmp_path: P
     found = distance(answer(after, x), experts.ensemble(x))
     print(f"spread {spread}: averaged weights {found:.1e} from the ensemble, published {published:.1e}")
     assert published / 2 < found < published * 2
+
+
+ROUTED = [file for file in EXPORTS if file.name.startswith("routed")]
+
+
+@pytest.mark.parametrize("model", ROUTED, ids=lambda file: file.stem)
+def test_routed_experts_are_merged_on_request_alone(model: Path, tmp_path: Path) -> None:
+    """Dense gates, masks of the best two, loops over experts: left alone with the reason, unless asked for."""
+    before = onnx.load(model)
+    _, notes, reasons = merged(before, tmp_path)
+    assert not notes
+    assert any(reason.startswith("the experts are routed") for reason in reasons), reasons
+    after, notes, reasons = merged(before, tmp_path, "{routed=uniform}")
+    assert notes and notes[0].startswith("4 routed experts averaged by 0.250"), reasons
+    found = onnx.load(after)
+    assert not {"Softmax", "TopK", "NonZero"} & set(kinds(found))
+    x = tokens(2, 8, 8)
+    weights = {w.name: onnx.numpy_helper.to_array(w) for w in before.graph.initializer}
+    if "experts.w1" in weights:
+        parts = (weights[f"experts.{part}"].astype(np.float64) for part in ("w1", "b1", "w2", "b2"))
+        expected = patterns.network(x, *(part.mean(0).squeeze() for part in parts))
+        assert distance(answer(after, x), expected) < 1e-6
+
+
+def test_shares_need_calibration_data(tmp_path: Path) -> None:
+    """Without it there is a clear error."""
+    ended = weft_cli.run("opt", ROUTED[0], "--pipeline", "O1,merge-experts{routed=frequency}", "-o", tmp_path / "y.weft")
+    assert ended.code == 1
+    assert "no calibration data was lent to the pass" in ended.err

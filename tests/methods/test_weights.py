@@ -103,3 +103,16 @@ def test_export_is_folded(model: Path, tmp_path: Path) -> None:
     if model.name not in UNNAMED and (set(gone) - {"BatchNormalization"}) & set(kinds(onnx.load(model))):
         assert any(note in found["note"] for found in told["notes"]), told["notes"]
     agree(model, after, {})
+
+
+@pytest.mark.parametrize(
+    "model", [file for file in EXPORTS if file.name.startswith("lora_adapter")], ids=lambda file: file.stem
+)
+def test_adapter_is_merged(model: Path, tmp_path: Path) -> None:
+    """LoRA beside its base, as two exporters leave it: one product."""
+    after = tmp_path / "after.onnx"
+    rules = "add-of-adapter|add-of-adapter-and-bias"
+    told = optimised(model, after, "--pipeline", f"O1,rewrite{{rules={rules}}},fold-weight-expressions")
+    assert [note["note"] for note in told["notes"]][-1] == "LoRA merged"
+    assert kinds(onnx.load(after)).count("MatMul") == 1
+    agree(model, after, {})

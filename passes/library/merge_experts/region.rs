@@ -5,6 +5,7 @@
 //! operators. Every operator must work token by token, along the last axis, so that neither the order
 //! of the tokens nor how they are divided among experts shows in the result.
 use super::Form;
+use super::groups::Distances;
 use super::linear::{Linear, alongside, constants, linear};
 use super::weights::Weights;
 use std::collections::BTreeMap;
@@ -41,10 +42,16 @@ pub(super) struct Region<'b> {
     /// How much each expert counts; all alike if it is empty.
     pub(super) shares: Vec<f64>,
     pub(super) begin: &'b Begin<'b>,
+    /// Whether the tokens may be the same for every expert, broadcast along the experts' axis.
+    pub(super) broadcasts: bool,
     /// How many experts there are, and how far from the end of shapes their axis is.
     pub(super) experts: Option<(usize, Option<usize>)>,
     /// The largest distance of an expert from their average, and the value where it is.
     pub(super) spread: (f64, String),
+    /// How much each expert counts in each group, if there is to be one network for each group.
+    pub(super) groups: Vec<Vec<f64>>,
+    /// How far experts are from each other, squared and relative, summed over their weights; if asked for.
+    pub(super) distances: Option<Distances>,
     parts: BTreeMap<Lanes, Part>,
 }
 
@@ -52,7 +59,9 @@ impl<'b> Region<'b> {
     /// A region that begins where `begin` says.
     pub(super) fn new(form: Form, begin: &'b Begin<'b>) -> Self {
         let spread = (0.0, String::new());
-        Self { form, shares: Vec::new(), begin, experts: None, spread, parts: BTreeMap::new() }
+        let parts = BTreeMap::new();
+        let (shares, groups, distances) = (Vec::new(), Vec::new(), None);
+        Self { form, shares, begin, broadcasts: false, experts: None, spread, groups, distances, parts }
     }
 
     /// Writes the region again; gives what takes the place of its end.
@@ -63,7 +72,8 @@ impl<'b> Region<'b> {
                 continue;
             }
             if let Some(tokens) = (self.begin)(g, &lanes)? {
-                self.parts.insert(lanes, Part { value: tokens, features: Features::One });
+                let value = self.start(g, tokens)?;
+                self.parts.insert(lanes, Part { value, features: Features::One });
                 continue;
             }
             let nodes = alike(g, &lanes)?;
@@ -82,6 +92,18 @@ impl<'b> Region<'b> {
             (_, Features::Beside) => Err("the experts' features end up side by side".into()),
             _ => Ok(part.value),
         }
+    }
+
+    /// The tokens as the rewritten region begins with them: with an axis for the groups, if there are any.
+    fn start(&self, g: &mut Rewriter<'_>, tokens: Value) -> Result<Value, Declined> {
+        if self.groups.is_empty() {
+            return Ok(tokens);
+        }
+        if g.rank(tokens) != Some(2) {
+            return Err("groups of experts take tokens as a matrix".into());
+        }
+        let front = g.constant(Tensor::vector(&[0i64]))?;
+        g.add(node("Unsqueeze", []), &[Some(tokens), Some(front)])
     }
 
     fn node(&mut self, g: &mut Rewriter<'_>, nodes: &[NodeId]) -> Result<Part, Declined> {
@@ -103,7 +125,12 @@ impl<'b> Region<'b> {
     fn part(&self, g: &Rewriter<'_>, nodes: &[NodeId], at: usize) -> Result<Part, Declined> {
         let before = |value: Value| g.dims(value).and_then(|dims| Some(dims.split_last()?.1));
         let (from, to) = (g.operand(nodes[0], at).and_then(before), before(g.result(nodes[0])));
-        let same = |(a, b): (&[Dim], &[Dim])| a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.same(b));
+        let same = |(from, to): (&[Dim], &[Dim])| {
+            let one = |dim: &Dim| self.broadcasts && dim.as_fixed() == Some(1);
+            let tail = to.get(to.len().saturating_sub(from.len())..).unwrap_or_default();
+            let rank = from.len() == to.len() || (self.broadcasts && from.len() < to.len());
+            rank && from.iter().zip(tail).all(|(a, b)| a.same(b) || one(a))
+        };
         if !from.zip(to).is_some_and(same) {
             let op = &g.node(nodes[0]).op;
             return Err(format!("`{op}` among the experts does not keep the tokens apart").into());
@@ -139,15 +166,19 @@ impl<'b> Region<'b> {
                 let bias = linear.bias.map(|bias| bias.beside(count));
                 (linear.matrix.beside(count), bias, Features::Beside)
             }
-            (Form::Concat, Features::Beside) => {
-                (linear.matrix.below(&shares), linear.bias.map(|b| b.averaged(&shares)), Features::Average)
-            }
+            (Form::Concat, Features::Beside) => (
+                linear.matrix.below(&shares),
+                linear.bias.map(|b| self.merged(&b, &shares)),
+                Features::Average,
+            ),
             (Form::Concat, Features::Average) if linear.matrix.differ() => {
                 return Err("experts of more than two layers have no exact form of their average".into());
             }
-            (_, features) => {
-                (linear.matrix.averaged(&shares), linear.bias.map(|b| b.averaged(&shares)), features)
-            }
+            (_, features) => (
+                self.merged(&linear.matrix, &shares),
+                linear.bias.map(|b| self.merged(&b, &shares)),
+                features,
+            ),
         };
         let matrix = g.constant(matrix.ok_or("the weights are no floats")?)?;
         let mut value = g.add(node("MatMul", []), &[Some(part.value), Some(matrix)])?;
@@ -210,9 +241,17 @@ impl<'b> Region<'b> {
                 return Err("one number per expert is not one per feature".into());
             }
             (Form::Concat, Features::Beside) if !single => weights.beside(count),
-            _ => weights.averaged(&shares),
+            _ => self.merged(weights, &shares),
         };
         tensor.ok_or_else(|| "the constants are no floats".into())
+    }
+
+    /// The average of the experts', or of each group's.
+    fn merged(&self, weights: &Weights, shares: &[f64]) -> Option<Tensor> {
+        match self.groups.is_empty() || !weights.differ() {
+            true => weights.averaged(shares),
+            false => weights.grouped(&self.groups),
+        }
     }
 
     fn shares(&self, count: usize) -> Vec<f64> {
@@ -241,6 +280,9 @@ impl<'b> Region<'b> {
             return Err("the weights are not all stacked along one axis of the experts".into());
         }
         self.experts = Some(found);
+        if let Some(distances) = &mut self.distances {
+            distances.add(weights);
+        }
         let spread = weights.spread(&weights.average(&self.shares(found.0)));
         if spread > self.spread.0 {
             self.spread = (spread, at.to_string());

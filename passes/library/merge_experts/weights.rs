@@ -86,6 +86,18 @@ impl Weights {
         floats(self.dtype, &self.dims, &self.average(shares))
     }
 
+    /// The average of each group as a tensor, stacked; one number or one row each has an axis for tokens.
+    pub(super) fn grouped(&self, groups: &[Vec<f64>]) -> Option<Tensor> {
+        let numbers: Vec<f64> = groups.iter().flat_map(|shares| self.average(shares)).collect();
+        let one = match self.dims[..] {
+            [] => vec![1, 1],
+            [features] => vec![1, features],
+            _ => self.dims.clone(),
+        };
+        let dims: Vec<u64> = std::iter::once(groups.len() as u64).chain(one).collect();
+        floats(self.dtype, &dims, &numbers)
+    }
+
     /// The experts side by side along the last axis, each as often as `experts` says if they share it.
     pub(super) fn beside(&self, experts: usize) -> Option<Tensor> {
         let last = *self.dims.last()? as usize;
