@@ -29,6 +29,8 @@ mod recognise_silu;
 mod rewrite;
 mod saturate;
 mod sink_transposes;
+mod transpose_codes;
+mod unpack_matmul_n_bits;
 
 use weft_passes::{Plugin, PluginInfo, RegisterError, Registrar};
 
@@ -59,6 +61,8 @@ weft_passes::passes! {
     rewrite
     saturate
     sink_transposes
+    transpose_codes
+    unpack_matmul_n_bits
 }
 
 /// Everything that weft comes with.
