@@ -13,7 +13,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 WEFT := $(TARGET)/release/weft
 export WEFT := $(abspath $(WEFT))
 
-.PHONY: help setup packages toolchain build demo test check unit harness conformance methods models malformed bench saturation simplifiers faults bless-onnx clean
+.PHONY: help setup packages toolchain build demo test check unit harness conformance methods models malformed bench saturation bench-methods simplifiers faults bless-onnx clean
 
 help: ## Shows the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +74,9 @@ saturation: build ## What saturation gains per model, and how long it takes on g
 	$(PY) tests/models/fetch.py
 	$(PY) benches/saturation.py
 	cargo bench --locked --bench saturate
+
+bench-methods: build ## Weights of few bits beside llama.cpp, which is built from its sources
+	$(PY) benches/methods/gemv.py --ggml $(VENV)-bench/ggml
 
 simplifiers: build ## Nodes and speed in onnxruntime, beside onnxsim, onnxslim and onnxruntime's own optimiser
 	@test -d $(VENV)-bench || $(PYTHON) -m venv $(VENV)-bench

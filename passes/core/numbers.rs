@@ -54,22 +54,22 @@ pub fn scaled(tensor: &Tensor, factor_of: &dyn Fn(usize) -> f64) -> Option<Tenso
     floats(tensor.dtype(), tensor.dims(), &values)
 }
 
-/// The tensor with its axes permuted, for element types of whole bytes.
+/// The tensor with its axes permuted; texts are none.
 pub fn permuted(tensor: &Tensor, perm: &Perm) -> Option<Tensor> {
-    let size = (tensor.dtype().bits() / 8) as usize;
-    if size == 0 || perm.rank() != tensor.dims().len() {
+    let bits = tensor.dtype().bits() as usize;
+    if bits == 0 || perm.rank() != tensor.dims().len() {
         return None;
     }
-    let mut strides = vec![size; tensor.dims().len()];
+    let mut strides = vec![1; tensor.dims().len()];
     for axis in (1..strides.len()).rev() {
         strides[axis - 1] = strides[axis] * tensor.dims()[axis] as usize;
     }
     let (dims, strides) = (perm.apply(tensor.dims()), perm.apply(&strides));
     let mut at = vec![0u64; dims.len()];
-    let mut out = Vec::with_capacity(tensor.data().len());
-    for _ in 0..tensor.len() {
+    let mut out = vec![0; tensor.data().len()];
+    for to in 0..tensor.len() as usize {
         let from: usize = at.iter().zip(&strides).map(|(i, stride)| *i as usize * stride).sum();
-        out.extend_from_slice(tensor.data().get(from..from + size)?);
+        copy_element(tensor.data(), &mut out, (from, to), bits)?;
         for axis in (0..dims.len()).rev() {
             at[axis] += 1;
             if at[axis] < dims[axis] {
@@ -79,6 +79,20 @@ pub fn permuted(tensor: &Tensor, perm: &Perm) -> Option<Tensor> {
         }
     }
     Tensor::new(tensor.dtype(), dims, out.into()).ok()
+}
+
+/// Copies an element of so many bits; those of less than a byte lie from the low end of each.
+fn copy_element(data: &[u8], out: &mut [u8], (from, to): (usize, usize), bits: usize) -> Option<()> {
+    match bits / 8 {
+        0 => {
+            let element = data.get(from * bits / 8)? >> (from * bits % 8) & ((1 << bits) - 1);
+            *out.get_mut(to * bits / 8)? |= element << (to * bits % 8);
+        }
+        size => out
+            .get_mut(to * size..(to + 1) * size)?
+            .copy_from_slice(data.get(from * size..(from + 1) * size)?),
+    }
+    Some(())
 }
 
 #[cfg(test)]
@@ -92,6 +106,9 @@ mod tests {
         let matrix = Tensor::from_slice(&[2, 3], &[1i32, 2, 3, 4, 5, 6]).unwrap();
         let turned = permuted(&matrix, &Perm::new(vec![1, 0]).unwrap()).unwrap();
         assert_eq!(turned, Tensor::from_slice(&[3, 2], &[1i32, 4, 2, 5, 3, 6]).unwrap());
+        let nibbles = Tensor::new(DType::U4, vec![2, 3], vec![0x21, 0x43, 0x65].into()).unwrap();
+        let turned = permuted(&nibbles, &Perm::new(vec![1, 0]).unwrap()).unwrap();
+        assert_eq!(turned.to_i64s().unwrap(), [1, 4, 2, 5, 3, 6]);
         assert!(floats(DType::I32, &[1], &[1.0]).is_none());
     }
 }

@@ -19,6 +19,11 @@ impl Perm {
         Self([0].into_iter().chain(2..rank).chain([1]).take(rank).collect())
     }
 
+    /// All axes the other way round: `[1, 0]`.
+    pub fn reversed(rank: usize) -> Self {
+        Self((0..rank).rev().collect())
+    }
+
     /// The axes.
     pub fn axes(&self) -> &[usize] {
         &self.0

@@ -32,6 +32,8 @@ mod rewrite;
 mod saturate;
 mod sink_transposes;
 mod split_slices;
+mod transpose_codes;
+mod unpack_matmul_n_bits;
 
 use weft_passes::{Plugin, PluginInfo, RegisterError, Registrar};
 
@@ -65,6 +67,8 @@ weft_passes::passes! {
     saturate
     sink_transposes
     split_slices
+    transpose_codes
+    unpack_matmul_n_bits
 }
 
 /// Everything that weft comes with.

@@ -60,6 +60,9 @@ pub const ALL: &[PipelineInfo] = &[
         summary: "every operator by its name; layouts as they came",
         steps: &[
             "simplify",
+            // Weights of few bits in the form that products read as it is; other runtimes know theirs.
+            "unpack-matmul-n-bits",
+            "transpose-codes",
             // Other runtimes take these apart again, and run the parts less well than those before.
             "recognise-group-norm",
             "recognise-silu",

@@ -3,6 +3,7 @@
 //! Codes lie as the schedule of [`crate::schedule::Codes`] reads them: panel by panel, in units of a few
 //! steps of the depth; scales and zero points beside them, spread over the slots of a panel.
 use crate::schedule::{CHUNK, Groups, UNIT_STEPS, UNIT_VECTORS, field};
+use half::f16;
 use std::sync::Arc;
 use weft_ir::Tensor;
 use weft_ir::types::Kind;
@@ -59,6 +60,8 @@ pub(crate) struct Coded {
     pub(crate) codes: Numbers,
     /// The scales.
     pub(crate) scales: Arc<Tensor>,
+    /// Whether every packed scale is an `f16` exactly, and is packed as one.
+    pub(crate) half: bool,
     /// The zero points; 0 where there are none.
     pub(crate) zeros: Option<Numbers>,
     /// Depth and columns, and how far apart neighbours on each are among the codes.
@@ -165,12 +168,24 @@ impl Coded {
 
     /// The packed scales, times the distance of the numbers that the schedule makes of neighbouring codes.
     pub(crate) fn pack_scales(&self) -> Vec<u8> {
+        let slots = self.slots().into_iter().map(|at| at.map_or(0.0, |at| self.scale(at)));
+        match self.half {
+            true => slots.flat_map(|scale| f16::from_f32(scale).to_le_bytes()).collect(),
+            false => slots.flat_map(f32::to_le_bytes).collect(),
+        }
+    }
+
+    /// A scale as it is packed.
+    fn scale(&self, at: usize) -> f32 {
         let data = self.scales.data();
-        let scale = |at: usize| {
-            let bytes = [data[at * 4], data[at * 4 + 1], data[at * 4 + 2], data[at * 4 + 3]];
-            f32::from_le_bytes(bytes) * (1u32 << self.bits) as f32
-        };
-        self.slots().into_iter().flat_map(|at| at.map_or(0.0, scale).to_le_bytes()).collect()
+        let bytes = [data[at * 4], data[at * 4 + 1], data[at * 4 + 2], data[at * 4 + 3]];
+        f32::from_le_bytes(bytes) * (1u32 << self.bits) as f32
+    }
+
+    /// Whether every packed scale is an `f16` exactly.
+    pub(crate) fn scales_fit_half(&self) -> bool {
+        let scales = (0..self.scales.len() as usize).map(|at| self.scale(at));
+        scales.into_iter().all(|scale| f16::from_f32(scale).to_f32() == scale)
     }
 
     /// The packed zero points, a byte each, less what a code of 0 stands for.

@@ -77,22 +77,37 @@ impl Matrix {
             axes.swap(0, 1);
         }
         let ([(depth, depth_groups), (cols, col_groups)], along) = ([axes[0], axes[1]], self.axis == 0);
-        let groups = groups(along != self.turned, self.block, depth.0, lanes)?;
+        let groups = groups(along != self.turned, self.block, (depth.0, cols.0), lanes)?;
         let (bits, base) = width(&codes, zeros.as_ref())?;
-        let scales = self.scales.clone();
-        Some(Coded { codes, scales, zeros, depth, cols, depth_groups, col_groups, base, bits, groups, lanes })
+        let mut coded = Coded {
+            codes,
+            scales: self.scales.clone(),
+            half: false,
+            zeros,
+            depth,
+            cols,
+            depth_groups,
+            col_groups,
+            base,
+            bits,
+            groups,
+            lanes,
+        };
+        // Processors with narrow vectors lack the conversion.
+        coded.half = lanes >= 8 && coded.scales_fit_half();
+        Some(coded)
     }
 }
 
 /// How the schedule shares scales: chunks of the depth and vectors of columns must have one each.
-fn groups(along_depth: bool, block: usize, depth: usize, lanes: usize) -> Option<Groups> {
+fn groups(along_depth: bool, block: usize, (depth, cols): (usize, usize), lanes: usize) -> Option<Groups> {
     let (panel, chunk) = (UNIT_VECTORS as usize * lanes, schedule::CHUNK as usize);
     if along_depth {
         let whole = block.is_multiple_of(chunk) || block >= depth;
         return whole.then(|| Groups::Depth(block.min(depth.next_multiple_of(chunk)).max(1) as i64));
     }
     // The largest power of two that divides both.
-    let slot = panel.min(1 << block.trailing_zeros());
+    let slot = if block >= cols { panel } else { panel.min(1 << block.trailing_zeros()) };
     slot.is_multiple_of(lanes).then(|| Groups::Columns((panel / slot) as u32))
 }
 
@@ -191,7 +206,9 @@ impl Lowering<'_> {
     fn codes(&mut self, coded: &Arc<Coded>) -> (crate::term::Source, Codes) {
         let count = coded.scale_count();
         let codes = self.packed_part(coded, ("codes", coded.code_bytes()), Coded::pack_codes);
-        let scales = self.packed_part(coded, ("scales", count * 4), Coded::pack_scales);
+        let dtype = if coded.half { DType::F16 } else { DType::F32 };
+        let bytes = count * dtype.bits() as usize / 8;
+        let scales = (self.packed_part(coded, ("scales", bytes), Coded::pack_scales), dtype);
         let zeros = match &coded.zeros {
             Some(_) => Zeros::Each(self.packed_part(coded, ("zeros", count), Coded::pack_zeros)),
             None => Zeros::Same(-coded.base),

@@ -29,9 +29,11 @@ impl Numbers {
         (self.0 >> 33) % bound
     }
 
-    fn floats(&mut self, dims: &[u64]) -> Tensor {
+    /// Numbers from -1 to 1 in so many steps to 1: powers of two make numbers that an `f16` holds.
+    fn floats(&mut self, dims: &[u64], steps: u64) -> Tensor {
         let count: u64 = dims.iter().product();
-        let values: Vec<f32> = (0..count).map(|_| self.below(2001) as f32 / 1000.0 - 1.0).collect();
+        let number = |below: u64| below as f32 / steps as f32 - 1.0;
+        let values: Vec<f32> = (0..count).map(|_| number(self.below(2 * steps + 1))).collect();
         Tensor::from_slice(dims, &values).unwrap()
     }
 
@@ -77,7 +79,8 @@ fn module(matrices: &[Matrix]) -> Module {
         let codes = numbers.codes(matrix.dtype, matrix.codes, &matrix.extents);
         let codes = constant(&mut graph, &format!("q{i}"), codes);
         let zeros = matrix.zeros.then(|| numbers.codes(matrix.dtype, matrix.codes, &scales));
-        let scales = constant(&mut graph, &format!("s{i}"), numbers.floats(&scales));
+        let steps = if i % 2 == 0 { 1000 } else { 512 };
+        let scales = constant(&mut graph, &format!("s{i}"), numbers.floats(&scales, steps));
         let zeros = zeros.and_then(|zeros| constant(&mut graph, &format!("z{i}"), zeros));
         let node = Node::new("DequantizeLinear", result(&format!("w{i}")))
             .with("axis", Attr::Int(matrix.axis as i64))
@@ -127,20 +130,24 @@ fn check(matrices: &[Matrix]) {
         for rows in [1, 3, 17] {
             let mut numbers = Numbers(rows);
             let depth = |m: &Matrix| m.extents[usize::from(m.turned)];
-            let inputs: Vec<Tensor> = matrices.iter().map(|m| numbers.floats(&[rows, depth(m)])).collect();
+            let inputs: Vec<Tensor> =
+                matrices.iter().map(|m| numbers.floats(&[rows, depth(m)], 1000)).collect();
             let shared: Vec<Arc<Tensor>> = inputs.iter().cloned().map(Arc::new).collect();
             let expected = Interpreter::default().run(&module, &shared).unwrap();
             let what = format!("{cpu}, {rows} rows");
             compare(matrices, &what, &exec::run(&program, &inputs).unwrap(), &expected);
             if let Some(compiled) = &compiled {
-                compare(matrices, &what, &compiled.0.run(&inputs).unwrap(), &expected);
+                compare(matrices, &what, &compiled.executable.run(&inputs).unwrap(), &expected);
             }
         }
     }
 }
 
 /// Compiled code, where this machine can run it.
-struct Compiled(weft_load::Executable, tempfile::TempDir);
+struct Compiled {
+    executable: weft_load::Executable,
+    _folder: tempfile::TempDir,
+}
 
 impl Compiled {
     fn new(program: &Program, cpu: &str) -> Option<Self> {
@@ -153,7 +160,8 @@ impl Compiled {
         options.level = weft_backend::OptLevel::O1;
         let artifact = weft_llvm::compile(program, &options).unwrap();
         let options = weft_load::Options { threads: 1, profile: false };
-        Some(Self(weft_load::Executable::open(&artifact.path, options).unwrap(), folder))
+        let executable = weft_load::Executable::open(&artifact.path, options).unwrap();
+        Some(Self { executable, _folder: folder })
     }
 }
 
@@ -168,16 +176,20 @@ fn width(dtype: DType, codes: u64) {
         zeros,
         turned: false,
     };
-    check(&[
+    let all = [
         of([37, 200], 0, 16, true),
         of([96, 40], 0, 32, false),
         of([37, 64], 0, 37, true),
         of([37, 200], 1, 16, true),
         of([64, 288], 1, 128, false),
         of([20, 40], 1, 32, true),
+        of([20, 40], 1, 40, true),
         Matrix { turned: true, ..of([200, 48], 1, 16, true) },
         Matrix { turned: true, ..of([64, 33], 0, 32, false) },
-    ]);
+    ];
+    // Signed codes differ in what a packed code of 0 stands for, and in nothing else.
+    let signed = dtype.kind() == weft_ir::types::Kind::Signed;
+    check(if signed { &all[..2] } else { &all });
 }
 
 #[test]

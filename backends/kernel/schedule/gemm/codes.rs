@@ -9,8 +9,9 @@
 //!   sum is `sum(x' w) - sum(x' (1 + z / 2^b))`, where the last sum is one number a row and group;
 //! - one scale for some steps in every column: the sum of a group is `sum(x w)`, and what it adds is
 //!   `s' (sum(x w) - (1 + z / 2^b) sum(x))`.
-use super::{Machine, Place, Tile, Writer};
-use crate::nest::{Access, Binary, BufferId, Builder, Hint, Reduce, Reg, Scalar, Ty, Var};
+use super::depth::LINE;
+use super::{Gemm, Machine, Place, Tile, Writer};
+use crate::nest::{Access, Binary, BufferId, Builder, Cache, Hint, Reduce, Reg, Scalar, Stmt, Ty, Var};
 use crate::term::Source;
 use weft_ir::{DType, Dim};
 
@@ -20,6 +21,9 @@ pub const UNIT_STEPS: i64 = 4;
 pub const UNIT_VECTORS: u32 = 8;
 /// Steps of the depth that are prepared at once; the depth is filled up to whole chunks.
 pub const CHUNK: i64 = 16;
+/// How many steps of the depth ahead codes are asked for: 8 KB of 4 bits. Without, a single row reads weights
+/// from memory at half the speed, since the processor's own look-ahead ends with a page.
+const AHEAD: i64 = 128;
 /// The bits of `1.0f32`.
 const ONE: i64 = 0x3f80_0000;
 /// Bits of the mantissa of an `f32`.
@@ -32,8 +36,8 @@ pub struct Codes {
     pub bits: u32,
     /// Who shares a scale.
     pub groups: Groups,
-    /// The scales, `f32`, times two to the power of the bits.
-    pub scales: Source,
+    /// The scales, `f32` or `f16`, times two to the power of the bits.
+    pub scales: (Source, DType),
     /// The zero points.
     pub zeros: Zeros,
 }
@@ -89,22 +93,18 @@ pub(super) struct Buffers {
 }
 
 impl Buffers {
-    pub(super) fn new(
-        b: &mut Builder,
-        machine: &Machine,
-        (codes, tile): (&Codes, Tile),
-        buffers: &[BufferId],
-    ) -> Self {
+    pub(super) fn new(b: &mut Builder, machine: &Machine, what: &Gemm, buffers: &[BufferId]) -> Option<Self> {
+        let (codes, tile) = (what.codes.as_ref()?, what.tile);
         let of = |source: Source| buffers[source.0 as usize];
         let slots = if let Groups::Columns(slots) = codes.groups { slots } else { 1 };
         let length = tile.rows * slots * CHUNK as u32;
-        Self {
+        Some(Self {
             codes: codes.clone(),
-            scales: of(codes.scales),
+            scales: of(codes.scales.0),
             zeros: if let Zeros::Each(zeros) = codes.zeros { Some(of(zeros)) } else { None },
             scaled: b.buffer("scaled", DType::F32, Access::Local(length)),
             registers: machine.registers,
-        }
+        })
     }
 
     /// Vectors of a tile of that height, so that its sums stay in registers.
@@ -315,8 +315,17 @@ impl Writer<'_> {
         let at = b.mul(step, slots);
         let at = b.add(part.panel.1, at);
         let offset = i64::from(slot) * CHUNK + sub;
-        let scale = b.load(part.right.scales, at, offset, self.tile.lanes);
+        if sub == 0 && part.vectors.0 == 0 {
+            self.ask(b, part.right.scales, (at, AHEAD * i64::from(part.right.slots()) + offset), CHUNK);
+        }
+        let scale = self.scale(b, part, (at, offset));
         Some((scale, self.zero_point(b, part, (at, offset))))
+    }
+
+    /// A vector of scales.
+    fn scale(&self, b: &mut Builder, part: &Part<'_>, (at, offset): (Reg, i64)) -> Reg {
+        let scale = b.load(part.right.scales, at, offset, self.tile.lanes);
+        b.cast(scale, DType::F32)
     }
 
     /// `1 + z / 2^b`.
@@ -341,6 +350,9 @@ impl Writer<'_> {
         let words = b.index(i64::from(bits * lanes) / UNIT_STEPS);
         let at = b.mul(first, words);
         let at = b.add(part.panel.0, at);
+        if part.vectors.0 == 0 {
+            self.ask(b, self.b, (at, AHEAD / UNIT_STEPS * i64::from(bits * lanes)), i64::from(bits * lanes));
+        }
         let mut loaded: Vec<Option<Reg>> = vec![None; bits as usize];
         for step in 0..UNIT_STEPS {
             let mut splats = vec![None; part.rows.len() * part.right.slots() as usize];
@@ -361,6 +373,14 @@ impl Writer<'_> {
                     b.set(var, sum);
                 }
             }
+        }
+    }
+
+    /// Asks for some words.
+    fn ask(&self, b: &mut Builder, buffer: BufferId, (index, offset): (Reg, i64), words: i64) {
+        for word in (0..words).step_by(LINE as usize) {
+            let offset = offset + word;
+            b.stmt(Stmt::Prefetch { buffer, index, offset, into: Cache::Second });
         }
     }
 
@@ -428,7 +448,8 @@ impl Writer<'_> {
         let rows: Vec<Reg> = (0..part.rows.len()).map(|row| self.total(b, part.offset(row, 0))).collect();
         for vector in 0..part.vectors.1 {
             let offset = i64::from((part.vectors.0 + vector) * self.tile.lanes);
-            let scale = b.load(part.right.scales, at, offset, self.tile.lanes);
+            self.ask(b, part.right.scales, (at, self.tile.cols() + offset), self.tile.lanes.into());
+            let scale = self.scale(b, part, (at, offset));
             let zero = self.zero_point(b, part, (at, offset));
             for (row, total) in rows.iter().enumerate() {
                 let number = row * part.vectors.1 as usize + vector as usize;

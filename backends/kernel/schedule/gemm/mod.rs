@@ -63,29 +63,20 @@ pub fn gemm(name: &str, machine: &Machine, terms: &Terms, what: &Gemm) -> Schedu
     let Term::Load(a_source, dtype, a_index) = domain.terms.get(domain.roots[1]).clone() else {
         unreachable!("`a` is a load")
     };
-    let Tile { rows, vectors, lanes } = what.tile;
-    let kind = what.codes.as_ref().map_or("gemm".to_string(), |codes| format!("codes{}", codes.bits));
-    let mut b = Builder::new(name, &format!("{kind} {rows}x{}", vectors * lanes));
-    let right = right_sources(what, dtype);
-    let used: Vec<Source> = right.iter().map(|(source, _)| *source).chain([a_source]).collect();
-    let sources = sources(&domain, &used);
-    let typed: Vec<_> = right.into_iter().chain([(a_source, dtype)]).collect();
-    let buffers = domain.buffers_typed(&mut b, &sources, &typed);
+    let mut b = Builder::new(name, &title(what));
+    let (sources, buffers) = declare(&mut b, &domain, what, (a_source, dtype));
     let out = b.buffer("out", domain.terms.dtype(domain.roots[0]), Access::Write);
     let product =
         |axes: std::ops::Range<usize>| domain.dims[axes].iter().fold(Dim::fixed(1), |p, d| p.mul(d));
     let depth = &domain.dims[ends[2]..];
     let rows_of_all = product(ends[0]..ends[1]);
-    let blocks = match what.codes {
-        Some(_) => None,
-        None => Blocks::new(machine, what.tile, dtype, (&rows_of_all, depth)),
-    };
+    let blocks = Blocks::new(machine, what.tile, dtype, (&rows_of_all, depth));
+    let blocks = blocks.filter(|_| what.codes.is_none());
     let cols = &domain.dims[ends[1]];
     let near = blocks::near(machine, dtype);
     let plan = Plan::new(what.tile, (&rows_of_all, cols, depth), near, blocks.as_ref());
     let sums = blocks.map(|blocks| blocks.buffer(&mut b, dtype, (what.tile, &rows_of_all)));
-    let codes =
-        what.codes.as_ref().map(|codes| CodeBuffers::new(&mut b, machine, (codes, what.tile), &buffers));
+    let codes = CodeBuffers::new(&mut b, machine, what, &buffers);
     let tasks = product(0..ends[0]).mul(&plan.row_blocks).mul(&plan.panel_blocks);
     let (a, panels) = (buffers[a_source.0 as usize], buffers[what.b.0 as usize]);
     let start = domain.terms.as_index(domain.roots[2]);
@@ -111,10 +102,31 @@ pub fn gemm(name: &str, machine: &Machine, terms: &Terms, what: &Gemm) -> Schedu
     Scheduled { kernel: b.finish(), sources, tasks }
 }
 
+/// What the schedule is called.
+fn title(what: &Gemm) -> String {
+    let kind = what.codes.as_ref().map_or("gemm".to_string(), |codes| format!("codes{}", codes.bits));
+    format!("{kind} {}x{}", what.tile.rows, what.tile.cols())
+}
+
+/// A buffer for all that is read, in a table by source number.
+fn declare(
+    b: &mut Builder,
+    domain: &Domain,
+    what: &Gemm,
+    left: (Source, DType),
+) -> (Vec<Source>, Vec<BufferId>) {
+    let mut typed = right_sources(what, left.1);
+    typed.push(left);
+    let used: Vec<Source> = typed.iter().map(|(source, _)| *source).collect();
+    let sources = sources(domain, &used);
+    let buffers = domain.buffers_typed(b, &sources, &typed);
+    (sources, buffers)
+}
+
 /// What the right-hand side is read from, with its element types.
 fn right_sources(what: &Gemm, dtype: DType) -> Vec<(Source, DType)> {
     let Some(codes) = &what.codes else { return vec![(what.b, dtype)] };
-    let mut sources = vec![(what.b, DType::U32), (codes.scales, DType::F32)];
+    let mut sources = vec![(what.b, DType::U32), codes.scales];
     if let Zeros::Each(zeros) = codes.zeros {
         sources.push((zeros, DType::U8));
     }
