@@ -49,6 +49,8 @@ pub(crate) enum Kind {
         b_start: Index,
         /// The tile the panels are made for.
         tile: Tile,
+        /// Whether a single row of `A` is mostly zero, so that rows of `B` may be skipped.
+        skips: bool,
     },
     /// Rows that are normalised.
     Row {

@@ -72,9 +72,12 @@ impl Lowering<'_> {
                 let what = Reduction { dims: dims.to_vec(), inner, input, combine, root: term, out };
                 schedule::reduce(&name, &self.machine, &self.terms, &what)
             }
-            Some(Kind::Gemm { batch, depth, a, b, b_start, tile }) => {
+            Some(Kind::Gemm { batch, depth, a, b, b_start, tile, skips }) => {
                 let what = Gemm { dims: dims.to_vec(), batch, depth, a, b, b_start, tile, root: term, out };
-                schedule::gemm(&name, &self.machine, &self.terms, &what)
+                match skips {
+                    true => return self.launch_skipping(&name, &what, to.memory),
+                    false => schedule::gemm(&name, &self.machine, &self.terms, &what),
+                }
             }
             Some(Kind::Row { axes, input, norm }) => {
                 let what = Row { dims: dims.to_vec(), axes, input, norm, root: term, out };

@@ -12,7 +12,7 @@ mod row;
 mod scan;
 mod transpose;
 
-pub use gemm::{Gemm, Tile, gemm, panel_elements, tile};
+pub use gemm::{Gemm, Tile, gemm, gemm_skipping, panel_elements, skipping_tile, tile};
 pub use map::{Map, map};
 pub use moments::Moments;
 pub use recurrent::{Activation, Block, Cell, Operand, Recurrent, Role, block, recurrent};

@@ -135,8 +135,8 @@ impl Writer<'_> {
         });
     }
 
-    /// What is needed after a tile of this part; for rows that are evenly apart and a part of one
-    /// axis that lies in one piece.
+    /// What is needed after a tile of this part; for rows that are evenly apart, a part of one axis
+    /// that lies in one piece, and a panel as wide as the tile.
     fn ahead(
         &self,
         b: &mut Builder,
@@ -146,6 +146,9 @@ impl Writer<'_> {
     ) -> Option<Ahead> {
         let one_piece = self.a_index.factor(axis as u32).as_fixed() == Some(1);
         let step = self.row_step.as_ref().filter(|_| one_piece && axis + 1 == self.domain.dims.len())?;
+        if self.tile.beside > 1 {
+            return None;
+        }
         let (blocks, _) = self.sums.as_ref()?;
         let rows = b.extent(&step.scale(tall.into()));
         let tiles = (blocks.rows / i64::from(self.tile.rows)).max(1);

@@ -31,7 +31,7 @@ impl Writer<'_> {
             });
         }
         let (before, stride) = self.steps_before(b, axis, &reach);
-        let width = b.index(self.tile.cols());
+        let width = b.index(self.tile.panel());
         let panel = b.mul(before, width);
         let panel = b.add(place.panel, panel);
         let starts: Vec<(Reg, i64)> =
@@ -92,7 +92,7 @@ impl Writer<'_> {
 
     /// `count` steps of the depth from `k` on.
     fn steps(&self, b: &mut Builder, tile: &Sums<'_>, (k, count): (Reg, i64), (stride, panel): (Reg, Reg)) {
-        let (width, lanes) = (b.index(self.tile.cols()), self.tile.lanes);
+        let (width, lanes) = (b.index(self.tile.panel()), self.tile.lanes);
         let (down, right) = (b.mul(k, width), b.mul(k, stride));
         let panel = b.add(panel, down);
         // Rows that differ by a constant share one register.
@@ -105,7 +105,7 @@ impl Writer<'_> {
         let fixed = b.known(stride);
         for step in 0..count {
             let columns: Vec<Reg> = (0..tile.vectors)
-                .map(|v| b.load(self.b, panel, step * self.tile.cols() + i64::from(v * lanes), lanes))
+                .map(|v| b.load(self.b, panel, step * self.tile.panel() + i64::from(v * lanes), lanes))
                 .collect();
             for (row, (reg, offset)) in tile.rows.iter().enumerate() {
                 let start = starts.iter().find(|(from, _)| from == reg).map_or(*reg, |(_, to)| *to);
