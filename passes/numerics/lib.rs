@@ -1,0 +1,14 @@
+//! Pure functions on slices of numbers, for passes that change numbers: quantisers, and the linear
+//! algebra that they need. Nothing here knows of graphs.
+#![forbid(unsafe_code)]
+
+mod cholesky;
+mod gptq;
+mod grid;
+mod rtn;
+mod window;
+
+pub use cholesky::NotPositive;
+pub use gptq::{Dampening, gptq};
+pub use grid::{Along, Blocks, Grid, Quantised, Zero};
+pub use rtn::rtn;
