@@ -29,6 +29,7 @@ mod recognise_silu;
 mod rewrite;
 mod saturate;
 mod sink_transposes;
+mod sparsify_activations;
 
 use weft_passes::{Plugin, PluginInfo, RegisterError, Registrar};
 
@@ -59,6 +60,7 @@ weft_passes::passes! {
     rewrite
     saturate
     sink_transposes
+    sparsify_activations
 }
 
 /// Everything that weft comes with.

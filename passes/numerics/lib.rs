@@ -5,10 +5,12 @@
 mod cholesky;
 mod gptq;
 mod grid;
+mod quantile;
 mod rtn;
 mod window;
 
 pub use cholesky::NotPositive;
 pub use gptq::{Dampening, gptq};
 pub use grid::{Along, Blocks, Grid, Quantised, Zero};
+pub use quantile::Quantiles;
 pub use rtn::rtn;

@@ -65,7 +65,8 @@ impl Lowering<'_> {
         if call.attrs.flag("transB") {
             b = self.permuted(b, &[1, 0])?;
         }
-        let product = self.product(a, b)?;
+        let zeros = !call.attrs.flag("transA") && mostly_zero(call);
+        let product = self.product_of(a, b, zeros)?;
         let mut term = self.read(product, &identity(2));
         let dtype = self.terms.dtype(term);
         let scale = |cx: &mut Self, term: TermId, by: f32| {

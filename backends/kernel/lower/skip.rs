@@ -28,8 +28,14 @@ fn passes_threshold(graph: &Graph, masked: Value) -> Option<bool> {
         "Less" | "LessOrEqual" => sides[1],
         _ => return None,
     };
-    let of_kept = graph.node(size.node).op == "Abs" && graph.operand(size.node, 0) == Some(kept);
-    Some(of_kept && graph.constant(other)?.as_scalar()? == 0.0)
+    Some(is_size(graph, size, kept) && graph.constant(other)?.as_scalar()? == 0.0)
+}
+
+/// Whether a value is the size of another one, weighted or not.
+fn is_size(graph: &Graph, size: Value, of: Value) -> bool {
+    let plain = |size: Value| graph.node(size.node).op == "Abs" && graph.operand(size.node, 0) == Some(of);
+    let weighted = graph.node(size.node).op == "Mul";
+    plain(size) || (weighted && graph.operands(size.node).into_iter().flatten().any(plain))
 }
 
 impl Lowering<'_> {
