@@ -1,4 +1,5 @@
 //! Watching a pipeline run.
+use crate::ledger::LedgerEntry;
 use crate::pass::{Declined, Outcome, PassInfo};
 use weft_ir::Module;
 
@@ -16,6 +17,8 @@ pub trait Observer {
     fn unsettled(&mut self, _rounds: u32) {}
     /// When a search of a graph stopped at a limit, such as `nodes=20000`.
     fn limited(&mut self, _graph: &str, _limit: &str) {}
+    /// When a lossy pass is done: what it cost.
+    fn lossy(&mut self, _entry: &LedgerEntry) {}
 }
 
 /// Watches nothing.

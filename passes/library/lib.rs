@@ -18,6 +18,7 @@ mod merge_reshapes;
 mod merge_slices;
 pub mod pipelines;
 mod propagate_shapes;
+mod quantize_weights;
 mod recognise_attention;
 mod recognise_gelu;
 mod recognise_group_norm;
@@ -49,6 +50,7 @@ weft_passes::passes! {
     merge_reshapes
     merge_slices
     propagate_shapes
+    quantize_weights
     recognise_attention
     recognise_gelu
     recognise_group_norm
