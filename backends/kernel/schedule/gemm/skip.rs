@@ -57,7 +57,7 @@ impl Writer<'_> {
         let (zero, task, width) = (b.index(0), b.task(), b.index(self.tile.panel()));
         let size = b.extent(&self.plan.depth.scale(self.tile.panel()));
         let (panel, col) = (b.mul(task, size), b.mul(task, width));
-        let place = Place { batch: Vec::new(), row: zero, col, panel };
+        let place = Place { batch: vec![zero; self.ends[0]], row: zero, col, panel };
         let (cols, depth) = (b.extent(&self.plan.cols), b.extent(&self.plan.depth));
         let left = b.sub(cols, col);
         let columns = b.min(left, width);
