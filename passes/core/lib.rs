@@ -24,6 +24,7 @@ mod observer;
 mod options;
 mod parse;
 mod pass;
+mod patterns;
 mod perm;
 mod pipeline;
 mod plugin;
@@ -57,6 +58,7 @@ pub use options::{OptionError, OptionInfo, Options};
 pub use pass::{
     Build, Declined, EachNode, Evaluate, Legality, Outcome, Pass, PassContext, PassError, PassInfo, PassKind,
 };
+pub use patterns::Names;
 pub use perm::Perm;
 pub use pipeline::{Pipeline, PipelineError, Plan, PlanStep, Step};
 pub use plugin::{Added, Installed, Item, Kind, Plugin, PluginInfo, Registrar};

@@ -16,6 +16,7 @@ mod identities;
 mod inline_constant_if;
 mod merge_reshapes;
 mod merge_slices;
+mod orthogonalize;
 pub mod pipelines;
 mod propagate_shapes;
 mod quantize_weights;
@@ -49,6 +50,7 @@ weft_passes::passes! {
     inline_constant_if
     merge_reshapes
     merge_slices
+    orthogonalize
     propagate_shapes
     quantize_weights
     recognise_attention

@@ -23,18 +23,16 @@
 //! Large Language Models" (ICLR 2024); Frantar et al., "GPTQ" (ICLR 2023).
 mod along;
 mod coded;
-mod names;
 mod rounded;
 mod worth;
 
 use crate::quantize_weights::coded::Coded;
-use names::Names;
 use weft_ir::infer::Facts;
 use weft_ir::{NodeId, Stage};
 use weft_numerics::{Along, Blocks, Grid, Zero};
 use weft_passes::{
-    Declined, Editor, Linear, Measure, OptionError, OptionInfo, Options, Outcome, Pass, PassContext, PassError,
-    PassInfo, PassKind, Proposal, facts_of,
+    Declined, Editor, Linear, Measure, Names, OptionError, OptionInfo, Options, Outcome, Pass, PassContext,
+    PassError, PassInfo, PassKind, Proposal, facts_of,
 };
 
 pub(crate) const INFO: PassInfo = PassInfo {

@@ -10,19 +10,22 @@
 //! their size times the norm of what they are multiplied with, so that each channel has its own limit
 //! (Chen et al., "WINA: weight informed neuron activation", 2025). With `form=topk` each token keeps
 //! the share of its inputs that count most, and no data is needed; that is for studies of accuracy,
-//! as no time is saved. Every layer has the same sparsity. `prompt=masked` masks every token,
-//! `prompt=dense` only runs of a single one.
+//! as finding them takes longer than they save. Every layer has the same sparsity. `prompt=masked`
+//! masks every token, `prompt=dense` only runs of a single one.
 //!
-//! Products whose right operand is not a constant matrix of f32 are left alone, as are inputs that are
-//! masked already and layers that make an output of the model, unless `only` names them: logits
-//! suffer most. Results change by what was dropped.
-use std::collections::BTreeMap;
+//! Products whose right operand is not a constant matrix of `f32`, layers within control flow, inputs
+//! that are masked already and, unless `outputs=true`, layers that make outputs of the model (such as
+//! the logits) are left alone. Results change by what was dropped; the ledger says by how much.
+mod limits;
+mod mask;
+
+use limits::Channel;
 use std::sync::Arc;
-use weft_ir::{Attr, DType, Graph, NodeId, Stage, Tensor, Value};
-use weft_numerics::Quantiles;
+use weft_ir::infer::Facts;
+use weft_ir::{Graph, NodeId, Stage, Value};
 use weft_passes::{
-    Declined, Editor, OptionError, OptionInfo, Options, Outcome, Pass, PassContext, PassError, PassInfo,
-    PassKind, Rewriter, facts_of, floats, graph_paths, node,
+    Declined, Editor, Linear, Measure, Names, OptionError, OptionInfo, Options, Outcome, Pass, PassContext,
+    PassError, PassInfo, PassKind, Proposal, ValueError, facts_of,
 };
 
 pub(crate) const INFO: PassInfo = PassInfo {
@@ -30,304 +33,173 @@ pub(crate) const INFO: PassInfo = PassInfo {
     summary: "lets inputs of linear layers be zero where they matter least",
     options: &[
         OptionInfo { name: "sparsity", default: "0.5", help: "the share of inputs that become zero" },
-        OptionInfo { name: "criterion", default: "wina", help: "what counts: `wina` or `teal`" },
-        OptionInfo { name: "form", default: "threshold", help: "`threshold` from data, or `topk` per token" },
-        OptionInfo { name: "prompt", default: "masked", help: "runs of many tokens: `masked` or `dense`" },
-        OptionInfo { name: "only", default: "", help: "layers by name, with `*`, `|` between them" },
-        OptionInfo { name: "skip", default: "", help: "layers by name that stay, likewise" },
+        OptionInfo {
+            name: "criterion",
+            default: "wina",
+            help: "`wina` counts inputs by their size times the norm of their weights, `teal` by their size",
+        },
+        OptionInfo {
+            name: "form",
+            default: "threshold",
+            help: "`threshold` for limits from calibration data, `topk` for so many inputs a token",
+        },
+        OptionInfo {
+            name: "prompt",
+            default: "masked",
+            help: "`masked` for every token, `dense` for runs of a single one only",
+        },
+        OptionInfo {
+            name: "only",
+            default: "*",
+            help: "which layers: names of their results or matrices, with `*` for anything and `|` between",
+        },
+        OptionInfo { name: "skip", default: "", help: "which of them not" },
+        OptionInfo {
+            name: "outputs",
+            default: "false",
+            help: "whether layers that make outputs of the model are masked, too",
+        },
     ],
     kind: PassKind::Lossy,
-    accepts: (Stage::Canonical, Stage::Canonical),
+    accepts: (Stage::Canonical, Stage::Lowered),
     build: &|options| Ok(Box::new(Sparsify::new(options)?)),
 };
 
-/// What an option may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Criterion {
-    Wina,
-    Teal,
-}
-
 struct Sparsify {
     sparsity: f64,
-    criterion: Criterion,
+    /// Whether inputs count by their weights, too.
+    weighted: bool,
     topk: bool,
-    masks_prompts: bool,
-    only: Vec<String>,
-    skip: Vec<String>,
+    /// Whether runs of many tokens stay as they are.
+    dense_prompts: bool,
+    only: Names,
+    skip: Names,
+    outputs: bool,
 }
 
 impl Sparsify {
     fn new(options: &Options) -> Result<Self, OptionError> {
         let sparsity: f64 = options.number("sparsity")?;
         if !(0.0..1.0).contains(&sparsity) {
-            return Err(OptionError::Refused(format!("`sparsity` is 0 or more and below 1, found {sparsity}")));
+            let why = format!("option `sparsity` cannot be {sparsity}: expected 0 or more, below 1");
+            return Err(OptionError::Refused(why));
         }
-        let criterion = match choice(options, "criterion", ["wina", "teal"])? {
-            0 => Criterion::Wina,
-            _ => Criterion::Teal,
-        };
-        let patterns = |name: &str| {
-            let parts = options.text(name).split('|').map(str::trim).filter(|part| !part.is_empty());
-            parts.map(str::to_string).collect()
-        };
-        Ok(Self {
+        let this = Self {
             sparsity,
-            criterion,
-            topk: choice(options, "form", ["threshold", "topk"])? == 1,
-            masks_prompts: choice(options, "prompt", ["masked", "dense"])? == 0,
-            only: patterns("only"),
-            skip: patterns("skip"),
-        })
+            weighted: second(options, "criterion", ["teal", "wina"])?,
+            topk: second(options, "form", ["threshold", "topk"])?,
+            dense_prompts: second(options, "prompt", ["masked", "dense"])?,
+            only: Names::new(options.text("only")),
+            skip: Names::new(options.text("skip")),
+            outputs: options.flag("outputs")?,
+        };
+        if this.topk && this.dense_prompts {
+            return Err(OptionError::Refused("`prompt=dense` needs `form=threshold`".to_string()));
+        }
+        Ok(this)
     }
 }
 
-/// Which of two words an option is.
-fn choice(options: &Options, name: &str, words: [&str; 2]) -> Result<usize, OptionError> {
+/// Whether an option is the second of two words.
+fn second(options: &Options, name: &str, words: [&str; 2]) -> Result<bool, OptionError> {
     let found = options.text(name);
-    words.iter().position(|word| *word == found).ok_or_else(|| {
-        OptionError::Refused(format!("`{name}` is `{}` or `{}`, found `{found}`", words[0], words[1]))
-    })
+    let place = words.iter().position(|word| *word == found);
+    let [a, b] = words;
+    let wrong =
+        || OptionError::Refused(format!("option `{name}` cannot be `{found}`: expected `{a}` or `{b}`"));
+    Ok(place.ok_or_else(wrong)? == 1)
 }
 
-/// A layer whose inputs are to be masked.
-struct Layer {
-    input: Value,
-    /// What an input channel counts for: the norm of its weights, or nothing where all count the same.
-    norms: Option<Arc<Vec<f64>>>,
-    channels: usize,
-    /// What passes, by channel; found with calibration data.
-    limit: f32,
+/// A layer, and how its inputs are to be masked.
+struct Masked {
+    layer: Linear,
+    /// What a channel counts for, if not all count the same.
+    channel: Channel,
+    /// The share of its inputs that become zero.
+    sparsity: f64,
+    /// What must be passed, once it is known from calibration data.
+    limit: Option<f32>,
 }
 
 impl Pass for Sparsify {
     fn run(&self, edit: &mut Editor<'_>, cx: &PassContext<'_>) -> Result<Outcome, PassError> {
-        let mut layers = self.layers(edit, cx);
+        let facts = facts_of(&edit.graph, cx.ops);
+        let mut layers = self.layers(edit, &facts, cx);
         if layers.is_empty() {
             return Ok(edit.outcome());
         }
         if !self.topk {
-            self.find_limits(edit, cx, &mut layers)?;
+            let measure = needed(cx, "form=threshold")?;
+            let seen = limits::seen(measure, edit, &layers)?;
+            limits::set(&mut layers, &seen);
         }
-        let mut left = graph_paths(&edit.graph).len();
-        edit.each_graph(|g| {
-            // The main graph comes last.
-            left -= 1;
-            if left > 0 {
-                return Ok(());
-            }
-            for (id, layer) in &layers {
-                g.attempt(*id, &mut |g, id| self.mask(g, id, layer))?;
-            }
-            Ok(())
-        })
+        let errors = match cx.measure {
+            Some(measure) => limits::errors(measure, (edit, cx.ops, &facts), &layers)?,
+            None => vec![ValueError { relative_mse: f64::NAN, max: f64::NAN }; layers.len()],
+        };
+        let proposals: Vec<Proposal<'_>> =
+            layers.iter().zip(errors).map(|(layer, error)| self.proposal(layer, error)).collect();
+        edit.propose(cx, &proposals)
     }
 }
 
+/// The calibration data, or the reason why it cannot be done without.
+fn needed<'a>(cx: &PassContext<'a>, what: &str) -> Result<&'a dyn Measure, PassError> {
+    let missing = || PassError::Failed(format!("`{what}` needs calibration data: give `--calibrate DATA`"));
+    cx.measure.ok_or_else(missing)
+}
+
 impl Sparsify {
-    /// The layers of the main graph to be masked; of others that could be, it is told why not.
-    fn layers(&self, edit: &mut Editor<'_>, cx: &PassContext<'_>) -> BTreeMap<NodeId, Layer> {
-        let facts = facts_of(&edit.graph, cx.ops);
-        let mut layers = BTreeMap::new();
+    /// The layers that are to be masked; tells of others why not.
+    fn layers(&self, edit: &mut Editor<'_>, facts: &Facts, cx: &PassContext<'_>) -> Vec<Masked> {
+        let mut layers = Vec::new();
         for id in edit.graph.order() {
-            let Some(weight) = edit.graph.operand(id, 1).filter(|_| is_product(&edit.graph, id)) else { continue };
-            let constant = facts.get(&weight).and_then(|fact| fact.constant.clone());
-            let Some(matrix) = constant.filter(|tensor| tensor.dims().len() == 2) else { continue };
-            match self.layer(&edit.graph, cx, id, &matrix) {
-                Ok(layer) => drop(layers.insert(id, layer)),
+            match self.layer(edit, facts, cx, id) {
+                Ok(layer) => layers.extend(layer),
                 Err(why) => {
-                    let name = edit.graph.node(id).label().to_string();
-                    edit.decline(&name, &why);
+                    let at = edit.graph.node(id).label().to_string();
+                    edit.decline(&at, &why);
                 }
             }
         }
         layers
     }
 
-    fn layer(&self, graph: &Graph, cx: &PassContext<'_>, id: NodeId, matrix: &Tensor) -> Result<Layer, Declined> {
-        let name = graph.node(id).label();
-        let named = |patterns: &[String]| patterns.iter().any(|pattern| fits(pattern, name));
-        if named(&self.skip) || !(self.only.is_empty() || named(&self.only)) {
-            return Err("the options leave it out".into());
-        }
-        if self.only.is_empty() && makes_output(graph, id) {
-            return Err("it makes an output of the model".into());
-        }
-        let set = |flag: &str| cx.ops.attrs(graph.node(id)).is_some_and(|a| a.node.attrs.contains_key(flag) && a.flag(flag));
-        let input = graph.operand(id, 0).filter(|_| !set("transA")).ok_or("its inputs are not on the last axis")?;
-        if is_masked(graph, input) {
-            return Err("its inputs are masked already".into());
-        }
-        if matrix.dtype() != DType::F32 || graph.ty(input).dtype != DType::F32 {
-            return Err(format!("the weights are of {}, not f32", matrix.dtype()).into());
-        }
-        let turned = set("transB");
-        let (rows, cols) = (matrix.dims()[0] as usize, matrix.dims()[1] as usize);
-        let channels = if turned { cols } else { rows };
-        let norms = (self.criterion == Criterion::Wina).then(|| norms(matrix, turned)).flatten();
-        Ok(Layer { input, norms: norms.map(Arc::new), channels, limit: 0.0 })
-    }
-
-    /// Streams the calibration data once and takes the limits from how the inputs are distributed.
-    fn find_limits(
+    fn layer(
         &self,
         edit: &Editor<'_>,
+        facts: &Facts,
         cx: &PassContext<'_>,
-        layers: &mut BTreeMap<NodeId, Layer>,
-    ) -> Result<(), PassError> {
-        let measure = cx.measure.ok_or(PassError::Missing("calibration data"))?;
-        let mut taps: Vec<Value> = layers.values().map(|layer| layer.input).collect();
-        taps.sort_unstable();
-        taps.dedup();
-        // Layers that have the same input and count it the same share a distribution.
-        let mut seen: BTreeMap<(usize, Option<NodeId>), Quantiles> = BTreeMap::new();
-        let key = |id: &NodeId, layer: &Layer| {
-            let tap = taps.binary_search(&layer.input).unwrap_or_default();
-            (tap, layer.norms.is_some().then_some(*id))
-        };
-        measure.stream(edit, &taps, &mut |values| {
-            let mut added = std::collections::BTreeSet::new();
-            for (id, layer) in layers.iter() {
-                let key = key(id, layer);
-                if added.insert(key) {
-                    add(seen.entry(key).or_default(), &values[key.0], layer)?;
-                }
-            }
-            Ok(())
-        })?;
-        for (id, layer) in layers.iter_mut() {
-            layer.limit = seen.get(&key(id, layer)).map_or(0.0, |all| all.at(self.sparsity));
+        id: NodeId,
+    ) -> Result<Option<Masked>, Declined> {
+        let graph = &edit.graph;
+        let Some(layer) = Linear::of(graph, facts, cx.ops, id)? else { return Ok(None) };
+        let names = [graph.name_of(layer.output()), graph.name_of(layer.weight)];
+        if !names.iter().any(|name| self.only.hold(name)) || names.iter().any(|name| self.skip.hold(name)) {
+            return Err("it was asked to be left alone".into());
         }
-        Ok(())
-    }
-
-    /// Puts the mask before one layer.
-    fn mask(&self, g: &mut Rewriter<'_>, id: NodeId, layer: &Layer) -> Result<(), Declined> {
-        let size = g.add(node("Abs", []), &[Some(layer.input)])?;
-        let passes = match self.topk {
-            true => self.among_largest(g, size, layer)?,
-            false => {
-                let limit = self.limit(g, layer)?;
-                g.add(node("Greater", []), &[Some(size), Some(limit)])?
-            }
-        };
-        let zero = g.constant(Tensor::scalar(0.0f32))?;
-        let some = g.add(node("Where", []), &[Some(passes), Some(layer.input), Some(zero)])?;
-        let mut operands = g.operands(id);
-        operands[0] = Some(some);
-        g.set_operands(id, operands);
-        Ok(())
-    }
-
-    /// What a size must pass, by channel.
-    fn limit(&self, g: &mut Rewriter<'_>, layer: &Layer) -> Result<Value, Declined> {
-        let limits = match &layer.norms {
-            None => Tensor::scalar(layer.limit),
-            Some(norms) => {
-                let limit = f64::from(layer.limit);
-                // Weights of norm 0 make no difference.
-                let each = norms.iter().map(|norm| if *norm == 0.0 { f32::MAX } else { (limit / norm) as f32 });
-                Tensor::vector(&each.collect::<Vec<f32>>())
-            }
-        };
-        let limit = g.constant(limits)?;
-        if self.masks_prompts {
-            return Ok(limit);
+        if is_masked(graph, layer.input) {
+            return Err("its inputs are masked already".into());
         }
-        // With more than one token, every size passes.
-        let rank = g.rank(layer.input).filter(|rank| *rank > 1).ok_or("its inputs have no axis of tokens")? as i64;
-        let attrs = [("start", Attr::Int(rank - 2)), ("end", Attr::Int(rank - 1))];
-        let tokens = g.add(node("Shape", attrs), &[Some(layer.input)])?;
-        let (one, all) = (g.constant(Tensor::scalar(1i64))?, g.constant(Tensor::scalar(-1.0f32))?);
-        let single = g.add(node("Equal", []), &[Some(tokens), Some(one)])?;
-        g.add(node("Where", []), &[Some(single), Some(limit), Some(all)])
+        if !self.outputs && graph.outputs().contains(&layer.output()) {
+            return Err("it makes an output of the model; `outputs=true` takes it, too".into());
+        }
+        if layer.dims.contains(&0) {
+            return Ok(None);
+        }
+        let channel = self.weighted.then(|| Arc::new(limits::norms(&layer.matrix(facts), layer.dims)));
+        Ok(Some(Masked { layer, channel, sparsity: self.sparsity, limit: None }))
     }
 
-    /// Whether an input is among those of its token that count most; of equals at the end all are.
-    fn among_largest(&self, g: &mut Rewriter<'_>, size: Value, layer: &Layer) -> Result<Value, Declined> {
-        let counts = match &layer.norms {
-            None => size,
-            Some(norms) => {
-                let norms = floats(DType::F32, &[layer.channels as u64], norms).ok_or("too many channels")?;
-                let norms = g.constant(norms)?;
-                g.add(node("Mul", []), &[Some(size), Some(norms)])?
-            }
-        };
-        let kept = ((layer.channels as f64 * (1.0 - self.sparsity)) as i64).max(1);
-        let kept = g.constant(Tensor::vector(&[kept]))?;
-        let top = g.add_many(node("TopK", []), 2, &[Some(counts), Some(kept)])?;
-        let last = g.constant(Tensor::vector(&[-1i64]))?;
-        let least = g.add(node("ReduceMin", []), &[Some(Value { node: top, slot: 0 }), Some(last)])?;
-        g.add(node("GreaterOrEqual", []), &[Some(counts), Some(least)])
+    fn proposal<'p>(&'p self, masked: &'p Masked, error: ValueError) -> Proposal<'p> {
+        let criterion = if self.weighted { "wina" } else { "teal" };
+        let what = format!("{:.1} % of its inputs zero, by {criterion}", masked.sparsity * 100.0);
+        Proposal { at: masked.layer.node, what, error, apply: Box::new(move |g| self.mask(g, masked)) }
     }
-}
-
-fn is_product(graph: &Graph, id: NodeId) -> bool {
-    matches!(graph.node(id).op.as_str(), "MatMul" | "Gemm")
 }
 
 /// Whether a value is zero where some condition does not hold.
 fn is_masked(graph: &Graph, value: Value) -> bool {
     let zero = || graph.constant(graph.operand(value.node, 2)?)?.as_scalar();
     graph.node(value.node).op == "Where" && zero() == Some(0.0)
-}
-
-/// Whether what a layer makes is an output, but for what is added to it, scaled or reshaped.
-fn makes_output(graph: &Graph, id: NodeId) -> bool {
-    let mut value = Value { node: id, slot: 0 };
-    loop {
-        if graph.outputs().contains(&value) {
-            return true;
-        }
-        let uses = graph.uses(value);
-        let [(user, _)] = uses[..] else { return false };
-        let other = graph.operands(user).into_iter().flatten().find(|operand| *operand != value);
-        let plain = other.is_none_or(|other| graph.constant(other).is_some());
-        if !plain || !matches!(graph.node(user).op.as_str(), "Add" | "Mul" | "Div" | "Cast" | "Reshape") {
-            return false;
-        }
-        value = Value { node: user, slot: 0 };
-    }
-}
-
-/// The norm of the weights of each input channel.
-fn norms(matrix: &Tensor, turned: bool) -> Option<Vec<f64>> {
-    let (numbers, cols) = (matrix.to_vec::<f32>()?, matrix.dims()[1] as usize);
-    let mut squares = vec![0.0; if turned { cols } else { matrix.dims()[0] as usize }];
-    for (i, number) in numbers.iter().enumerate() {
-        let channel = if turned { i % cols } else { i / cols };
-        squares[channel] += f64::from(*number) * f64::from(*number);
-    }
-    Some(squares.into_iter().map(f64::sqrt).collect())
-}
-
-/// Takes in how much the inputs of one run count.
-fn add(all: &mut Quantiles, values: &Tensor, layer: &Layer) -> Result<(), PassError> {
-    let not_floats = || PassError::Failed(format!("expected activations of f32, found {}", values.dtype()));
-    let numbers = values.to_vec::<f32>().ok_or_else(not_floats)?;
-    for token in numbers.chunks_exact(layer.channels.max(1)) {
-        match &layer.norms {
-            None => token.iter().for_each(|x| all.add(*x)),
-            Some(norms) => token.iter().zip(norms.iter()).for_each(|(x, c)| all.add((f64::from(*x) * c) as f32)),
-        }
-    }
-    Ok(())
-}
-
-/// Whether a name fits a pattern, where `*` stands for anything.
-fn fits(pattern: &str, name: &str) -> bool {
-    let parts: Vec<&str> = pattern.split('*').collect();
-    let [first, middle @ .., last] = &parts[..] else { return pattern == name };
-    let Some(rest) = name.strip_prefix(first) else { return false };
-    let mut rest = match rest.strip_suffix(last) {
-        Some(rest) => rest,
-        None => return false,
-    };
-    for part in middle {
-        match rest.find(part) {
-            Some(at) => rest = &rest[at + part.len()..],
-            None => return false,
-        }
-    }
-    true
 }

@@ -6,6 +6,7 @@ mod cholesky;
 mod gptq;
 mod grid;
 mod quantile;
+mod rotation;
 mod rtn;
 mod window;
 
@@ -13,4 +14,5 @@ pub use cholesky::NotPositive;
 pub use gptq::{Dampening, gptq};
 pub use grid::{Along, Blocks, Grid, Quantised, Zero};
 pub use quantile::Quantiles;
+pub use rotation::{off_diagonal, principal_axes, product, transposed};
 pub use rtn::rtn;

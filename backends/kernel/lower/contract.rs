@@ -279,7 +279,8 @@ impl Lowering<'_> {
     /// Constant data in another order of its axes, columns innermost, packed when the artifact is
     /// written.
     pub(crate) fn packed_rows(&mut self, right: &Right, dtype: DType) -> Option<Memory> {
-        let tile = Tile { rows: 1, vectors: 1, lanes: u32::try_from(right.col.0.as_fixed()?).ok()?, beside: 1 };
+        let tile =
+            Tile { rows: 1, vectors: 1, lanes: u32::try_from(right.col.0.as_fixed()?).ok()?, beside: 1 };
         let depth = right.depth.iter().fold(Dim::fixed(1), |p, (d, _)| p.mul(d));
         let size = panel_elements(&depth, &right.col.0, tile);
         self.packed_constant(right, dtype, tile, &size)

@@ -44,7 +44,11 @@ impl Lowering<'_> {
     pub(super) fn may_skip(&self, right: &Right, dtype: DType, rows: &Dim) -> bool {
         let Memory::Weight(weight) = right.memory else { return false };
         let WeightData::Plain(data) = &self.program.weights[weight as usize].data else { return false };
-        let fixed = right.depth.iter().chain([&right.col]).all(|(d, s)| d.as_fixed().is_some() && s.as_fixed().is_some());
+        let fixed = right
+            .depth
+            .iter()
+            .chain([&right.col])
+            .all(|(d, s)| d.as_fixed().is_some() && s.as_fixed().is_some());
         let one = rows.as_fixed().is_none_or(|rows| rows == 1);
         one && fixed && right.batch.is_empty() && all_finite(data, dtype)
     }

@@ -57,6 +57,7 @@ pub fn gemm(name: &str, machine: &Machine, terms: &Terms, what: &Gemm) -> Schedu
     let depth = &operands.domain.dims[operands.ends[2]..];
     let blocks = Blocks::new(machine, what.tile, writer.dtype, (&rows, depth));
     writer.plan = Plan::new(what.tile, (&rows, &writer.plan.cols, depth), near, blocks.as_ref());
+    writer.columns = blocks.and_then(|blocks| blocks.columns(&mut b, writer.dtype, what.tile));
     writer.sums = blocks.map(|blocks| blocks.buffer(&mut b, writer.dtype, (what.tile, &rows)));
     let batches = operands.product(0..operands.ends[0]);
     let tasks = batches.mul(&writer.plan.row_blocks).mul(&writer.plan.panel_blocks);
@@ -126,6 +127,7 @@ impl Operands {
             b: self.b.0,
             out: self.out,
             sums: None,
+            columns: None,
             a_index: self.a.1.clone(),
             start: self.b.1.clone(),
             ends: self.ends.clone(),
@@ -165,6 +167,8 @@ struct Writer<'a> {
     out: BufferId,
     /// How the depth is cut, and where the sums are between the parts, if it is.
     sums: Option<(Blocks, BufferId)>,
+    /// Where the columns of a tile are copied to before they are used, if they are.
+    columns: Option<BufferId>,
     a_index: Index,
     start: Index,
     ends: Vec<usize>,

@@ -110,13 +110,11 @@ impl Writer<'_> {
         let rows: Vec<(Reg, Reg)> = all
             .clone()
             .map(|i| {
-                let (start, factor) =
-                    (b.load(held.starts, first, i, 1), b.load(held.factors, first, i, 1));
+                let (start, factor) = (b.load(held.starts, first, i, 1), b.load(held.factors, first, i, 1));
                 (start, b.splat(factor, lanes))
             })
             .collect();
-        let ahead: Vec<Reg> =
-            all.map(|i| b.load(held.starts, first, i + i64::from(AT_ONCE), 1)).collect();
+        let ahead: Vec<Reg> = all.map(|i| b.load(held.starts, first, i + i64::from(AT_ONCE), 1)).collect();
         b.for_each(zero, columns, self.tile.cols(), Hint::AsWritten, |b, col| {
             let mut places: Vec<(Reg, Reg)> = Vec::new();
             for (start, factor) in &rows {

@@ -2,16 +2,16 @@
 
 /// Names that some patterns describe.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Names(Vec<String>);
+pub struct Names(Vec<String>);
 
 impl Names {
     /// Patterns with `|` between them; `*` in one stands for anything.
-    pub(super) fn new(text: &str) -> Self {
+    pub fn new(text: &str) -> Self {
         Self(text.split('|').map(str::trim).filter(|part| !part.is_empty()).map(str::to_string).collect())
     }
 
     /// Whether a pattern describes the name.
-    pub(super) fn hold(&self, name: &str) -> bool {
+    pub fn hold(&self, name: &str) -> bool {
         self.0.iter().any(|pattern| fits(pattern, name))
     }
 }
