@@ -1,6 +1,7 @@
 //! The one door through which passes change a module.
 use crate::analysis::Analyses;
 use crate::facts::AllFacts;
+use crate::ledger::LedgerEntry;
 use crate::manager::Budget;
 use crate::observer::Observer;
 use crate::pass::{Declined, Outcome, PassError};
@@ -71,6 +72,7 @@ pub struct Editor<'a> {
     analyses: &'a mut Analyses,
     log: Log<'a>,
     outcome: Outcome,
+    exact: Option<Arc<Module>>,
 }
 
 impl Deref for Editor<'_> {
@@ -85,10 +87,20 @@ impl<'a> Editor<'a> {
     pub(crate) fn new(
         module: &'a mut Module,
         ops: &'a OpSet,
-        analyses: &'a mut Analyses,
+        (analyses, exact): (&'a mut Analyses, Option<Arc<Module>>),
         log: Log<'a>,
     ) -> Self {
-        Self { module, ops, analyses, log, outcome: Outcome::Unchanged }
+        Self { module, ops, analyses, log, outcome: Outcome::Unchanged, exact }
+    }
+
+    /// The module before the first lossy pass, if this is one.
+    pub(crate) fn exact(&self) -> Option<Arc<Module>> {
+        self.exact.clone()
+    }
+
+    /// Tells what a lossy pass cost.
+    pub(crate) fn enter(&mut self, entry: &LedgerEntry) {
+        self.log.observer.lossy(&LedgerEntry { pass: self.log.rule.to_string(), ..entry.clone() });
     }
 
     /// Whether anything was changed through this editor.
@@ -164,22 +176,38 @@ impl<'a> Editor<'a> {
         &mut self,
         mut visit: impl FnMut(&mut Rewriter<'_>) -> Result<(), PassError>,
     ) -> Result<Outcome, PassError> {
-        let bound = input_symbols(&self.module.graph);
         for path in graph_paths(&self.module.graph).into_iter().rev() {
             if !self.may_rewrite() {
                 break;
             }
-            let facts = self.analyses.get::<AllFacts>(self.module, self.ops);
-            let known = facts.get(&path).cloned().unwrap_or_else(|| Arc::new(weft_ir::infer::Facts::new()));
-            let Some(graph) = graph_at_mut(&mut self.module.graph, &path) else { continue };
-            let mut rewriter = Rewriter::new(graph, self.ops, (known, &bound), self.log.reborrow());
-            let done = visit(&mut rewriter);
-            if rewriter.outcome() == Outcome::Changed {
-                self.changed();
-            }
-            done?;
+            self.graph(&path, &mut visit)?;
         }
         Ok(self.outcome)
+    }
+
+    /// Lets `visit` rewrite the main graph.
+    pub(crate) fn main_graph(
+        &mut self,
+        mut visit: impl FnMut(&mut Rewriter<'_>) -> Result<(), PassError>,
+    ) -> Result<(), PassError> {
+        self.graph(&GraphPath::new(), &mut visit)
+    }
+
+    fn graph(
+        &mut self,
+        path: &GraphPath,
+        visit: &mut impl FnMut(&mut Rewriter<'_>) -> Result<(), PassError>,
+    ) -> Result<(), PassError> {
+        let bound = input_symbols(&self.module.graph);
+        let facts = self.analyses.get::<AllFacts>(self.module, self.ops);
+        let known = facts.get(path).cloned().unwrap_or_else(|| Arc::new(weft_ir::infer::Facts::new()));
+        let Some(graph) = graph_at_mut(&mut self.module.graph, path) else { return Ok(()) };
+        let mut rewriter = Rewriter::new(graph, self.ops, (known, &bound), self.log.reborrow());
+        let done = visit(&mut rewriter);
+        if rewriter.outcome() == Outcome::Changed {
+            self.changed();
+        }
+        done
     }
 
     /// Lets `visit` look at every node, producers first, and again at nodes whose surroundings it

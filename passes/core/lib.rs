@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod affine;
+mod against;
 mod analysis;
 mod captures;
 mod cost;
@@ -12,8 +13,11 @@ mod cut;
 mod editor;
 mod facts;
 mod formula;
+mod ledger;
+mod linear;
 mod manager;
 mod measure;
+mod moments;
 mod names;
 mod nearest;
 mod numbers;
@@ -21,15 +25,19 @@ mod observer;
 mod options;
 mod parse;
 mod pass;
+mod patterns;
 mod perm;
 mod pipeline;
 mod plugin;
 mod polynomial;
+mod propose;
 mod query;
 mod registry;
 mod reshape;
 mod rewriter;
 pub mod rule;
+mod scope;
+mod scoped;
 mod settle;
 
 pub use affine::{Channels, absorb, per_channel};
@@ -40,8 +48,11 @@ pub use cut::{Cut, cuts};
 pub use editor::{Editor, GraphPath, graph_at, graph_paths};
 pub use facts::{AllFacts, facts_of, infer, node_facts};
 pub use formula::{Normalised, normalised};
+pub use ledger::{ErrorBound, ErrorSum, LedgerEntry, LedgerLine, ModelError, TextError, ValueError};
+pub use linear::{Linear, linears};
 pub use manager::{Budget, Manager, RunError, VerifyEach};
-pub use measure::Measure;
+pub use measure::{Measure, Ready, TextPorts};
+pub use moments::Moments;
 pub use nearest::nearest;
 pub use numbers::{filled, floats, integers, permuted, scaled};
 pub use observer::{Observer, Silent};
@@ -49,10 +60,14 @@ pub use options::{OptionError, OptionInfo, Options};
 pub use pass::{
     Build, Declined, EachNode, Evaluate, Legality, Outcome, Pass, PassContext, PassError, PassInfo, PassKind,
 };
+pub use patterns::Names;
 pub use perm::Perm;
 pub use pipeline::{Pipeline, PipelineError, Plan, PlanStep, Step};
 pub use plugin::{Added, Installed, Item, Kind, Plugin, PluginInfo, Registrar};
 pub use polynomial::Polynomial;
+pub use propose::Proposal;
 pub use registry::{PipelineInfo, RegisterError, Registry};
 pub use reshape::{Elided, Group, ShapeData, groups, reshaped, shape_data};
 pub use rewriter::{Rewriter, node};
+pub use scope::{Scope, own_scopes, scopes};
+pub use scoped::{Scoped, in_scopes};

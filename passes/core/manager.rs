@@ -2,8 +2,9 @@
 use crate::analysis::Analyses;
 use crate::editor::{Editor, Log};
 use crate::observer::Observer;
-use crate::pass::{Outcome, Pass, PassContext, PassError, PassInfo};
+use crate::pass::{Outcome, Pass, PassContext, PassError, PassInfo, PassKind};
 use crate::pipeline::{Plan, PlanStep};
+use std::sync::Arc;
 use thiserror::Error;
 use weft_ir::verify::Breach;
 use weft_ir::{Module, Stage};
@@ -107,6 +108,21 @@ pub struct Manager<'a> {
     pub verify_each: VerifyEach,
 }
 
+/// What is known of the module that passes run on.
+#[derive(Default)]
+struct Known {
+    analyses: Analyses,
+    /// The module before the first lossy pass.
+    exact: Option<Arc<Module>>,
+}
+
+impl Known {
+    /// The module before the first lossy pass, which this one is if there was none yet.
+    fn exact(&mut self, module: &Module) -> Arc<Module> {
+        self.exact.get_or_insert_with(|| Arc::new(module.clone())).clone()
+    }
+}
+
 /// One list of steps on its way.
 struct Frame<'p> {
     steps: &'p [PlanStep],
@@ -125,7 +141,7 @@ impl<'p> Frame<'p> {
 impl Manager<'_> {
     /// Runs a plan to its end or to the first error.
     pub fn run(&mut self, module: &mut Module, plan: &Plan) -> Result<Outcome, RunError> {
-        let mut analyses = Analyses::default();
+        let mut known = Known::default();
         let mut overall = Outcome::Unchanged;
         let mut frames = vec![Frame::new(&plan.steps, None)];
         while let Some(frame) = frames.last_mut() {
@@ -139,7 +155,7 @@ impl Manager<'_> {
             match step {
                 PlanStep::Fixpoint(rounds, inner) => frames.push(Frame::new(inner, Some(*rounds))),
                 PlanStep::Pass(info, pass, _) => {
-                    if self.pass(module, info, &**pass, &mut analyses)? == Outcome::Changed {
+                    if self.pass(module, (info, &**pass), &mut known)? == Outcome::Changed {
                         overall = Outcome::Changed;
                         frames.iter_mut().for_each(|frame| frame.outcome = Outcome::Changed);
                     }
@@ -166,9 +182,8 @@ impl Manager<'_> {
     fn pass(
         &mut self,
         module: &mut Module,
-        info: &PassInfo,
-        pass: &dyn Pass,
-        analyses: &mut Analyses,
+        (info, pass): (&PassInfo, &dyn Pass),
+        known: &mut Known,
     ) -> Result<Outcome, RunError> {
         let (first, last) = info.accepts;
         if module.stage < first || module.stage > last {
@@ -176,12 +191,13 @@ impl Manager<'_> {
         }
         self.observer.before(info, module);
         let log = Log { rule: info.name.into(), observer: &mut *self.observer, budget: &mut self.budget };
-        let mut editor = Editor::new(module, self.context.ops, analyses, log);
+        let exact = (info.kind == PassKind::Lossy).then(|| known.exact(module));
+        let mut editor = Editor::new(module, self.context.ops, (&mut known.analyses, exact), log);
         let outcome = pass
             .run(&mut editor, &self.context)
             .map_err(|error| RunError::Pass { pass: info.name, error })?;
         if outcome == Outcome::Changed {
-            analyses.clear();
+            known.analyses.clear();
             self.verify(module, info.name)?;
         }
         self.observer.after(info, module, outcome);

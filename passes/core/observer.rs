@@ -1,4 +1,5 @@
 //! Watching a pipeline run.
+use crate::ledger::LedgerEntry;
 use crate::pass::{Declined, Outcome, PassInfo};
 use weft_ir::Module;
 
@@ -20,6 +21,8 @@ pub trait Observer {
     fn limited(&mut self, _graph: &str, _limit: &str) {}
     /// When a search found a cheaper form of a graph: what both cost, in picoseconds of the cost model.
     fn weighed(&mut self, _graph: &str, _before: u64, _after: u64) {}
+    /// When a lossy pass is done: what it cost.
+    fn lossy(&mut self, _entry: &LedgerEntry) {}
 }
 
 /// Watches nothing.

@@ -1,6 +1,7 @@
 //! What a pass is, what it may use, and what it says when it is done.
 use crate::cost::Cost;
 use crate::editor::Editor;
+use crate::ledger::ErrorBound;
 use crate::measure::Measure;
 use crate::options::{OptionError, OptionInfo, Options};
 use crate::rewriter::Rewriter;
@@ -157,11 +158,13 @@ pub struct PassContext<'a> {
     pub cost: Option<&'a dyn Cost>,
     /// What flows through the module on calibration data.
     pub measure: Option<&'a dyn Measure>,
+    /// The most error that lossy passes may bring into the model.
+    pub bound: Option<ErrorBound>,
 }
 
 impl<'a> PassContext<'a> {
     /// Lends the operators, nothing else.
     pub fn of(ops: &'a OpSet) -> Self {
-        Self { ops, evaluate: None, legality: None, cost: None, measure: None }
+        Self { ops, evaluate: None, legality: None, cost: None, measure: None, bound: None }
     }
 }

@@ -18,8 +18,10 @@ mod inline_constant_if;
 mod merge_experts;
 mod merge_reshapes;
 mod merge_slices;
+mod orthogonalize;
 pub mod pipelines;
 mod propagate_shapes;
+mod quantize_weights;
 mod recognise_attention;
 mod recognise_gelu;
 mod recognise_group_norm;
@@ -31,6 +33,7 @@ mod recognise_silu;
 mod rewrite;
 mod saturate;
 mod sink_transposes;
+mod sparsify_activations;
 mod split_slices;
 mod transpose_codes;
 mod unpack_matmul_n_bits;
@@ -54,7 +57,9 @@ weft_passes::passes! {
     merge_experts
     merge_reshapes
     merge_slices
+    orthogonalize
     propagate_shapes
+    quantize_weights
     recognise_attention
     recognise_gelu
     recognise_group_norm
@@ -66,6 +71,7 @@ weft_passes::passes! {
     rewrite
     saturate
     sink_transposes
+    sparsify_activations
     split_slices
     transpose_codes
     unpack_matmul_n_bits

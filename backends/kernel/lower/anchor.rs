@@ -51,6 +51,8 @@ pub(crate) enum Kind {
         tile: Tile,
         /// How they are read where they hold codes of few bits.
         codes: Option<Codes>,
+        /// Whether a single row of `A` is mostly zero, so that rows of `B` may be skipped.
+        skips: bool,
     },
     /// Rows that are normalised.
     Row {

@@ -198,6 +198,7 @@ impl Lowering<'_> {
             b_start: Index::fixed(0),
             tile,
             codes: Some(codes.1),
+            skips: false,
         };
         Some(self.anchor(kind, DType::F32, dims))
     }

@@ -1,10 +1,11 @@
 //! Matrix products.
 use super::anchor::Kind;
 use super::elementwise::Calc;
+use super::skip::mostly_zero;
 use super::{Call, Handle, Lowering, Result, View, identity};
 use crate::math::Function as F;
 use crate::program::{Memory, Weight, WeightData};
-use crate::schedule::{Combine, Tile, panel_elements, tile};
+use crate::schedule::{Combine, Tile, panel_elements, skipping_tile, tile};
 use crate::term::{Index, Term, TermId};
 use std::sync::Arc;
 use weft_ir::{DType, Dim};
@@ -51,7 +52,7 @@ impl Lowering<'_> {
     fn matmul(&mut self, call: &Call<'_>) -> Result<Handle> {
         self.define_symbols(call)?;
         let (a, b, dims) = (call.operand(0)?, call.operand(1)?, call.dims(0)?);
-        let product = self.product(a, b)?;
+        let product = self.product_of(a, b, mostly_zero(call))?;
         let product = self.cast(product, call.dtype(0));
         Ok(if self.dims_of(product).len() == dims.len() { product } else { self.reshaped(product, &dims) })
     }
@@ -64,7 +65,8 @@ impl Lowering<'_> {
         if call.attrs.flag("transB") {
             b = self.permuted(b, &[1, 0])?;
         }
-        let product = self.product(a, b)?;
+        let zeros = !call.attrs.flag("transA") && mostly_zero(call);
+        let product = self.product_of(a, b, zeros)?;
         let mut term = self.read(product, &identity(2));
         let dtype = self.terms.dtype(term);
         let scale = |cx: &mut Self, term: TermId, by: f32| {
@@ -104,6 +106,11 @@ impl Lowering<'_> {
     /// `A B` over the last two axes, others broadcast; vectors count as matrices of one row or column,
     /// which the result keeps.
     pub(crate) fn product(&mut self, a: Handle, b: Handle) -> Result<Handle> {
+        self.product_of(a, b, false)
+    }
+
+    /// The same, for an `A` that may be known to be mostly zero.
+    fn product_of(&mut self, a: Handle, b: Handle, zeros: bool) -> Result<Handle> {
         let wide = match self.dtype_of(a) {
             DType::F16 | DType::Bf16 => DType::F32,
             same => same,
@@ -124,6 +131,8 @@ impl Lowering<'_> {
         let tile = tile(&self.machine, wide, (&rows, cols), false);
         let (view, right) = (self.force(a), self.force(b));
         let right = right_side(right, &y, depth, batch > 0);
+        let skips = zeros && self.may_skip(&right, wide, &rows);
+        let tile = if skips { skipping_tile(&self.machine, wide, cols) } else { tile };
         let panels = self.panels(&right, wide, tile)?;
         let mut at = self.broadcast(&x[..x.len() - 1], &dims[..rank - 1]);
         at.push(Index::axis(rank as u32));
@@ -135,7 +144,8 @@ impl Lowering<'_> {
         }
         let a = self.terms.add(load);
         let b = self.source(panels.memory);
-        let kind = Kind::Gemm { batch, depth: vec![depth.clone()], a, b, b_start: start, tile, codes: None };
+        let kind =
+            Kind::Gemm { batch, depth: vec![depth.clone()], a, b, b_start: start, tile, codes: None, skips };
         Ok(self.anchor(kind, wide, dims))
     }
 
@@ -223,7 +233,7 @@ impl Lowering<'_> {
         let batches: i64 = batch.iter().map(|(d, _)| d).product();
         let bytes = usize::try_from(size.checked_mul(batches)?).ok()? * dtype.bits() as usize / 8;
         let pack =
-            Pack { data, element: dtype.bits() as usize / 8, offset, batch, depth, col, width: tile.cols() };
+            Pack { data, element: dtype.bits() as usize / 8, offset, batch, depth, col, width: tile.panel() };
         let key = pack.key();
         if let Some(memory) = self.placed.get(&key) {
             return Some(*memory);
@@ -237,7 +247,7 @@ impl Lowering<'_> {
     }
 
     fn pack_at_run_time(&mut self, right: &Right, dtype: DType, tile: Tile) -> Memory {
-        let width = Dim::fixed(tile.cols());
+        let width = Dim::fixed(tile.panel());
         let mut dims: Vec<Dim> = right.batch.iter().map(|(d, _)| d.clone()).collect();
         let panels = dims.len() as u32;
         dims.push(right.col.0.div_ceil(&width));
@@ -273,7 +283,8 @@ impl Lowering<'_> {
     /// Constant data in another order of its axes, columns innermost, packed when the artifact is
     /// written.
     pub(crate) fn packed_rows(&mut self, right: &Right, dtype: DType) -> Option<Memory> {
-        let tile = Tile { rows: 1, vectors: 1, lanes: u32::try_from(right.col.0.as_fixed()?).ok()? };
+        let tile =
+            Tile { rows: 1, vectors: 1, lanes: u32::try_from(right.col.0.as_fixed()?).ok()?, beside: 1 };
         let depth = right.depth.iter().fold(Dim::fixed(1), |p, (d, _)| p.mul(d));
         let size = panel_elements(&depth, &right.col.0, tile);
         self.packed_constant(right, dtype, tile, &size)

@@ -72,10 +72,13 @@ impl Lowering<'_> {
                 let what = Reduction { dims: dims.to_vec(), inner, input, combine, root: term, out };
                 schedule::reduce(&name, &self.machine, &self.terms, &what)
             }
-            Some(Kind::Gemm { batch, depth, a, b, b_start, tile, codes }) => {
+            Some(Kind::Gemm { batch, depth, a, b, b_start, tile, codes, skips }) => {
                 let dims = dims.to_vec();
                 let what = Gemm { dims, batch, depth, a, b, b_start, tile, codes, root: term, out };
-                schedule::gemm(&name, &self.machine, &self.terms, &what)
+                match skips {
+                    true => return self.launch_skipping(&name, &what, to.memory),
+                    false => schedule::gemm(&name, &self.machine, &self.terms, &what),
+                }
             }
             Some(Kind::Row { axes, input, norm }) => {
                 let what = Row { dims: dims.to_vec(), axes, input, norm, root: term, out };

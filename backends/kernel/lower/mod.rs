@@ -49,6 +49,7 @@ mod sample;
 mod scatter;
 mod select;
 mod signal;
+mod skip;
 mod slice;
 mod supported;
 mod tensor;

@@ -218,7 +218,7 @@ impl Lowering<'_> {
             depth: vec![(hidden.clone(), strides[2].clone()), (Dim::fixed(gates.end - gates.start), gate)],
             col: (hidden, strides[1].clone()),
         };
-        let tile = Tile { rows: block.rows, vectors: block.vectors, lanes: block.lanes };
+        let tile = Tile { rows: block.rows, vectors: block.vectors, lanes: block.lanes, beside: 1 };
         let panels = self.panels(&right, shape.dtype, tile)?;
         let operand =
             Operand { role, step: Dim::fixed(0), direction: panels.strides[0].clone(), row: Dim::fixed(0) };

@@ -6,10 +6,13 @@
 //! tiles of a column go through one part of the panel before the next part; in between their sums lie
 //! in an array of the kernel's own. That costs as many loads and stores as a tile has vectors, once a
 //! block (Goto and van de Geijn, "Anatomy of high-performance matrix multiplication", 2008).
-use super::depth::{Ahead, Reach, Sums};
+//!
+//! Where several tiles lie side by side in a panel, as skipping wants it, its rows are so far apart that
+//! they share few sets of a cache: a tile's columns of a part are copied together first.
+use super::depth::{Ahead, LINE, Reach, Sums};
 use super::tile::{Tile, even_blocks};
 use super::{Machine, Place, Writer};
-use crate::nest::{Access, BufferId, Builder, Hint, Reg, Var};
+use crate::nest::{Access, BufferId, Builder, Cache, Hint, Reg, Stmt, Var};
 use weft_ir::{DType, Dim};
 
 /// Rows that share a part of a panel, about.
@@ -19,6 +22,8 @@ const ROWS: i64 = 128;
 const SHARE: (u64, u64) = (3, 8);
 /// Fewer tiles than these do not make up for the way of the sums to memory and back.
 const LEAST_TILES: i64 = 3;
+/// Rows of a wide panel that are asked for before they are copied.
+const AHEAD: i64 = 16;
 
 /// How the depth is cut: one depth axis in parts, the axes outside of it step by step.
 #[derive(Debug, Clone, Copy)]
@@ -37,7 +42,8 @@ pub(super) fn near(machine: &Machine, dtype: DType) -> i64 {
 }
 
 impl Blocks {
-    /// Nothing where the depth is not known, or short enough, or where there are few rows.
+    /// Nothing where the depth is not known, or short enough, or where there are few rows; columns of
+    /// wide panels always come part by part.
     pub(super) fn new(
         machine: &Machine,
         tile: Tile,
@@ -47,7 +53,8 @@ impl Blocks {
         let tall = i64::from(tile.rows);
         let few = rows.as_fixed().is_some_and(|rows| rows < LEAST_TILES * tall);
         let extents: Vec<i64> = depth.iter().map(Dim::as_fixed).collect::<Option<_>>()?;
-        if few || extents.iter().product::<i64>() * tile.cols() <= near(machine, dtype) {
+        let near = extents.iter().product::<i64>() * tile.cols() <= near(machine, dtype);
+        if tile.beside == 1 && (few || near) {
             return None;
         }
         let step = tile.cols() * i64::from(dtype.bits()) / 8;
@@ -73,6 +80,12 @@ impl Blocks {
         let most = rows.as_fixed().map_or(self.rows, |rows| rows.min(self.rows));
         (self, b.buffer("sums", dtype, Access::Local((most * tile.cols()) as u32)))
     }
+
+    /// The array for the columns of a tile, if they lie apart.
+    pub(super) fn columns(self, b: &mut Builder, dtype: DType, tile: Tile) -> Option<BufferId> {
+        let size = self.length * tile.cols();
+        (tile.beside > 1).then(|| b.buffer("columns", dtype, Access::Local(size as u32)))
+    }
 }
 
 impl Writer<'_> {
@@ -95,6 +108,7 @@ impl Writer<'_> {
             start,
             blocks,
             &mut |b, axis, reach, stop| {
+                self.gather_columns(b, place, (axis, reach, stop));
                 self.tiles(b, place, end, &mut |b, place, tall| {
                     let held = self.take(b, (place.row, first), (sums, vectors), tall);
                     let rows = self.rows(b, place, tall);
@@ -108,6 +122,28 @@ impl Writer<'_> {
         self.tiles(b, place, end, &mut |b, place, tall| {
             let held = self.take(b, (place.row, first), (sums, vectors), tall);
             self.finish(b, place, (tall, vectors), &held);
+        });
+    }
+
+    /// Copies the columns of a tile together, if they lie apart. A machine does not guess that the
+    /// next ones are a panel's row away, so they are asked for.
+    fn gather_columns(&self, b: &mut Builder, place: &Place, (axis, reach, stop): (usize, Reach, Reg)) {
+        let Some(columns) = self.columns else { return };
+        let (before, _) = self.steps_before(b, axis, &reach);
+        let (width, narrow) = (b.index(self.tile.panel()), b.index(self.tile.cols()));
+        let offsets = || (0..self.tile.vectors).map(|vector| i64::from(vector * self.tile.lanes));
+        b.for_each(reach.from, stop, 1, Hint::AsWritten, |b, k| {
+            let (step, number) = (b.add(before, k), b.sub(k, reach.from));
+            let (down, to) = (b.mul(step, width), b.mul(number, narrow));
+            let from = b.add(place.panel, down);
+            for offset in offsets().filter(|offset| offset % LINE == 0) {
+                let offset = offset + AHEAD * self.tile.panel();
+                b.stmt(Stmt::Prefetch { buffer: self.b, index: from, offset, into: Cache::First });
+            }
+            for offset in offsets() {
+                let column = b.load(self.b, from, offset, self.tile.lanes);
+                b.store(columns, to, offset, column);
+            }
         });
     }
 
@@ -135,8 +171,8 @@ impl Writer<'_> {
         });
     }
 
-    /// What is needed after a tile of this part; for rows that are evenly apart and a part of one
-    /// axis that lies in one piece.
+    /// What is needed after a tile of this part; for rows that are evenly apart, a part of one axis
+    /// that lies in one piece, and a panel as wide as the tile.
     fn ahead(
         &self,
         b: &mut Builder,
@@ -146,6 +182,9 @@ impl Writer<'_> {
     ) -> Option<Ahead> {
         let one_piece = self.a_index.factor(axis as u32).as_fixed() == Some(1);
         let step = self.row_step.as_ref().filter(|_| one_piece && axis + 1 == self.domain.dims.len())?;
+        if self.tile.beside > 1 {
+            return None;
+        }
         let (blocks, _) = self.sums.as_ref()?;
         let rows = b.extent(&step.scale(tall.into()));
         let tiles = (blocks.rows / i64::from(self.tile.rows)).max(1);

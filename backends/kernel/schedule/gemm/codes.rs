@@ -77,7 +77,7 @@ pub fn field(bits: u32, number: u32) -> Vec<(u32, u32, u32, u32)> {
 /// The tile of a product with codes.
 pub fn code_tile(machine: &Machine) -> Tile {
     let rows = if machine.registers >= 32 { 6 } else { 4 };
-    Tile { rows, vectors: UNIT_VECTORS, lanes: machine.lanes(DType::F32) }
+    Tile { rows, vectors: UNIT_VECTORS, lanes: machine.lanes(DType::F32), beside: 1 }
 }
 
 /// The buffers of a right-hand side of codes.
@@ -204,7 +204,7 @@ impl Writer<'_> {
             Groups::Depth(steps) => {
                 let totals = self.cleared(b, tall * vectors.1);
                 b.for_each(zero, depth, steps, Hint::AsWritten, |b, from| {
-                    self.clear(b, &part);
+                    self.clear_part(b, &part);
                     let steps = b.index(steps);
                     let end = b.add(from, steps);
                     let end = b.min(end, depth);
@@ -235,7 +235,7 @@ impl Writer<'_> {
         b.constant(Ty::vector(DType::F32, self.tile.lanes), Scalar::Float(0.0))
     }
 
-    fn clear(&self, b: &mut Builder, part: &Part<'_>) {
+    fn clear_part(&self, b: &mut Builder, part: &Part<'_>) {
         let zero = self.zero_vector(b);
         for var in part.sums.iter().chain(&part.offsets) {
             b.set(*var, zero);

@@ -31,9 +31,7 @@ impl Writer<'_> {
             });
         }
         let (before, stride) = self.steps_before(b, axis, &reach);
-        let width = b.index(self.tile.cols());
-        let panel = b.mul(before, width);
-        let panel = b.add(place.panel, panel);
+        let panel = self.columns_at(b, place, (before, reach.from));
         let starts: Vec<(Reg, i64)> =
             tile.rows.iter().map(|(reg, offset)| (b.add(*reg, reach.at), *offset)).collect();
         let tile = Sums { rows: &starts, ..*tile };
@@ -76,6 +74,27 @@ impl Writer<'_> {
         }
     }
 
+    /// How far apart the columns of one step of the depth and the next are.
+    fn apart(&self) -> i64 {
+        if self.columns.is_some() { self.tile.cols() } else { self.tile.panel() }
+    }
+
+    /// Where the columns of step 0 are, or would be: in the panel, or in the array that they were
+    /// copied to from step `from` on.
+    fn columns_at(&self, b: &mut Builder, place: &Place, (before, from): (Reg, Reg)) -> Reg {
+        let width = b.index(self.apart());
+        match self.columns {
+            None => {
+                let panel = b.mul(before, width);
+                b.add(place.panel, panel)
+            }
+            Some(_) => {
+                let (skipped, none) = (b.mul(from, width), b.index(0));
+                b.sub(none, skipped)
+            }
+        }
+    }
+
     /// How many steps of the depth lie before the first one of `axis`, and how far apart its
     /// elements are in `A`.
     pub(super) fn steps_before(&self, b: &mut Builder, axis: usize, reach: &Reach) -> (Reg, Reg) {
@@ -92,7 +111,8 @@ impl Writer<'_> {
 
     /// `count` steps of the depth from `k` on.
     fn steps(&self, b: &mut Builder, tile: &Sums<'_>, (k, count): (Reg, i64), (stride, panel): (Reg, Reg)) {
-        let (width, lanes) = (b.index(self.tile.cols()), self.tile.lanes);
+        let (columns, apart, lanes) = (self.columns.unwrap_or(self.b), self.apart(), self.tile.lanes);
+        let width = b.index(apart);
         let (down, right) = (b.mul(k, width), b.mul(k, stride));
         let panel = b.add(panel, down);
         // Rows that differ by a constant share one register.
@@ -105,7 +125,7 @@ impl Writer<'_> {
         let fixed = b.known(stride);
         for step in 0..count {
             let columns: Vec<Reg> = (0..tile.vectors)
-                .map(|v| b.load(self.b, panel, step * self.tile.cols() + i64::from(v * lanes), lanes))
+                .map(|v| b.load(columns, panel, step * apart + i64::from(v * lanes), lanes))
                 .collect();
             for (row, (reg, offset)) in tile.rows.iter().enumerate() {
                 let start = starts.iter().find(|(from, _)| from == reg).map_or(*reg, |(_, to)| *to);

@@ -8,9 +8,11 @@ mod blocks;
 mod codes;
 mod depth;
 mod rows;
+mod skip;
 mod tile;
 
 pub use codes::{CHUNK, Codes, Groups, UNIT_STEPS, UNIT_VECTORS, Zeros, code_tile, field};
+pub use skip::skipping_tile;
 pub use tile::{Tile, panel_elements, tile};
 
 use self::blocks::Blocks;
@@ -52,54 +54,95 @@ pub struct Gemm {
 
 /// Writes the kernel.
 pub fn gemm(name: &str, machine: &Machine, terms: &Terms, what: &Gemm) -> Scheduled {
-    let rank = what.dims.len();
-    let dims = what.dims.iter().chain(&what.depth).cloned().collect();
-    let mut domain = Domain::new(terms.clone(), dims, vec![what.root, what.a], what.out.clone());
-    // The start of the panels takes part as a position, so that batch axes merge only where it allows.
-    let start = domain.terms.add(Term::Position(what.b_start.clone()));
-    domain.roots.push(start);
-    let row_step = uniform_rows(&domain, what.batch..rank - 1);
-    let ends = domain.collapse_groups(&[what.batch, rank - 1, rank, rank + what.depth.len()]);
-    let Term::Load(a_source, dtype, a_index) = domain.terms.get(domain.roots[1]).clone() else {
-        unreachable!("`a` is a load")
-    };
     let mut b = Builder::new(name, &title(what));
-    let (sources, buffers) = declare(&mut b, &domain, what, (a_source, dtype));
-    let out = b.buffer("out", domain.terms.dtype(domain.roots[0]), Access::Write);
-    let product =
-        |axes: std::ops::Range<usize>| domain.dims[axes].iter().fold(Dim::fixed(1), |p, d| p.mul(d));
-    let depth = &domain.dims[ends[2]..];
-    let rows_of_all = product(ends[0]..ends[1]);
-    let blocks = Blocks::new(machine, what.tile, dtype, (&rows_of_all, depth));
+    let operands = Operands::new(&mut b, terms, what);
+    let mut writer = operands.writer(machine, what);
+    let (near, rows) = (blocks::near(machine, writer.dtype), writer.plan.rows.clone());
+    let depth = &operands.domain.dims[operands.ends[2]..];
+    let blocks = Blocks::new(machine, what.tile, writer.dtype, (&rows, depth));
     let blocks = blocks.filter(|_| what.codes.is_none());
-    let cols = &domain.dims[ends[1]];
-    let near = blocks::near(machine, dtype);
-    let plan = Plan::new(what.tile, (&rows_of_all, cols, depth), near, blocks.as_ref());
-    let sums = blocks.map(|blocks| blocks.buffer(&mut b, dtype, (what.tile, &rows_of_all)));
-    let codes = CodeBuffers::new(&mut b, machine, what, &buffers);
-    let tasks = product(0..ends[0]).mul(&plan.row_blocks).mul(&plan.panel_blocks);
-    let (a, panels) = (buffers[a_source.0 as usize], buffers[what.b.0 as usize]);
-    let start = domain.terms.as_index(domain.roots[2]);
-    let tile = what.tile;
-    let (domain, buffers) = (&domain, &buffers[..]);
-    Writer {
-        domain,
-        buffers,
-        a,
-        b: panels,
-        out,
-        sums,
-        codes,
-        a_index,
-        start,
-        ends,
-        tile,
-        plan,
-        dtype,
-        row_step,
+    writer.plan = Plan::new(what.tile, (&rows, &writer.plan.cols, depth), near, blocks.as_ref());
+    writer.columns = blocks.and_then(|blocks| blocks.columns(&mut b, writer.dtype, what.tile));
+    writer.sums = blocks.map(|blocks| blocks.buffer(&mut b, writer.dtype, (what.tile, &rows)));
+    writer.codes = CodeBuffers::new(&mut b, machine, what, &operands.buffers);
+    let batches = operands.product(0..operands.ends[0]);
+    let tasks = batches.mul(&writer.plan.row_blocks).mul(&writer.plan.panel_blocks);
+    writer.task(&mut b);
+    Scheduled { kernel: b.finish(), sources: operands.sources, tasks }
+}
+
+/// Writes the kernel for a single row of `A` that is mostly zero: see [`skip`]. There must be no
+/// batch axes.
+pub fn gemm_skipping(name: &str, machine: &Machine, terms: &Terms, what: &Gemm) -> Scheduled {
+    let mut b = Builder::new(name, &format!("gemv skipping x{}", what.tile.panel()));
+    let operands = Operands::new(&mut b, terms, what);
+    let writer = operands.writer(machine, what);
+    let tasks = writer.plan.cols.div_ceil(&Dim::fixed(what.tile.panel()));
+    writer.panel_of_one_row(&mut b);
+    Scheduled { kernel: b.finish(), sources: operands.sources, tasks }
+}
+
+/// What the kernel reads and writes, as its parameters.
+struct Operands {
+    domain: Domain,
+    /// Where the groups of axes end: batch, rows, column, depth.
+    ends: Vec<usize>,
+    sources: Vec<Source>,
+    buffers: Vec<BufferId>,
+    a: (BufferId, Index),
+    b: (BufferId, Index),
+    out: BufferId,
+    dtype: DType,
+    row_step: Option<Dim>,
+}
+
+impl Operands {
+    fn new(b: &mut Builder, terms: &Terms, what: &Gemm) -> Self {
+        let rank = what.dims.len();
+        let dims = what.dims.iter().chain(&what.depth).cloned().collect();
+        let mut domain = Domain::new(terms.clone(), dims, vec![what.root, what.a], what.out.clone());
+        // The start of the panels takes part as a position, so that batch axes merge only where it allows.
+        let start = domain.terms.add(Term::Position(what.b_start.clone()));
+        domain.roots.push(start);
+        let row_step = uniform_rows(&domain, what.batch..rank - 1);
+        let ends = domain.collapse_groups(&[what.batch, rank - 1, rank, rank + what.depth.len()]);
+        let Term::Load(a_source, dtype, a_index) = domain.terms.get(domain.roots[1]).clone() else {
+            unreachable!("`a` is a load")
+        };
+        let (sources, buffers) = declare(b, &domain, what, (a_source, dtype));
+        let out = b.buffer("out", domain.terms.dtype(domain.roots[0]), Access::Write);
+        let a = (buffers[a_source.0 as usize], a_index);
+        let right = (buffers[what.b.0 as usize], domain.terms.as_index(domain.roots[2]));
+        Self { domain, ends, sources, buffers, a, b: right, out, dtype, row_step }
     }
-    .task(&mut b);
-    Scheduled { kernel: b.finish(), sources, tasks }
+
+    fn product(&self, axes: std::ops::Range<usize>) -> Dim {
+        self.domain.dims[axes].iter().fold(Dim::fixed(1), |p, d| p.mul(d))
+    }
+
+    /// Writes tiles, the depth in one part.
+    fn writer(&self, machine: &Machine, what: &Gemm) -> Writer<'_> {
+        let (rows, cols) = (self.product(self.ends[0]..self.ends[1]), &self.domain.dims[self.ends[1]]);
+        let near = blocks::near(machine, self.dtype);
+        let plan = Plan::new(what.tile, (&rows, cols, &self.domain.dims[self.ends[2]..]), near, None);
+        Writer {
+            domain: &self.domain,
+            buffers: &self.buffers,
+            a: self.a.0,
+            b: self.b.0,
+            out: self.out,
+            sums: None,
+            codes: None,
+            columns: None,
+            a_index: self.a.1.clone(),
+            start: self.b.1.clone(),
+            ends: self.ends.clone(),
+            tile: what.tile,
+            plan,
+            dtype: self.dtype,
+            row_step: self.row_step.clone(),
+        }
+    }
 }
 
 /// What the schedule is called.
@@ -163,6 +206,8 @@ struct Writer<'a> {
     sums: Option<(Blocks, BufferId)>,
     /// What belongs to the panels where they hold codes.
     codes: Option<CodeBuffers>,
+    /// Where the columns of a tile are copied to before they are used, if they are.
+    columns: Option<BufferId>,
     a_index: Index,
     start: Index,
     ends: Vec<usize>,
@@ -196,15 +241,22 @@ impl Writer<'_> {
         let (rows, start_row, end_row) = self.range(b, row_block, &self.plan.rows_per_block, &self.plan.rows);
         let (_, first, last) = self.range(b, panel_block, &self.plan.panels_per_block, &self.plan.panels);
         let panels = self.at(b, &batch, &self.start);
-        let size = self.plan.depth.scale(self.tile.cols());
-        let size = b.extent(&size);
-        b.for_each(first, last, 1, Hint::AsWritten, |b, panel| {
-            let (offset, width) = (b.mul(panel, size), b.index(self.tile.cols()));
-            let (panel_start, col) = (b.add(panels, offset), b.mul(panel, width));
+        b.for_each(first, last, 1, Hint::AsWritten, |b, number| {
+            let (offset, width) = (self.tile_in_panels(b, number), b.index(self.tile.cols()));
+            let (panel_start, col) = (b.add(panels, offset), b.mul(number, width));
             let place = Place { batch: batch.clone(), row: start_row, col, panel: panel_start };
             self.panel(b, &place, end_row);
         });
         let _ = rows;
+    }
+
+    /// Where the columns of a tile start, by the number of the tile.
+    fn tile_in_panels(&self, b: &mut Builder, number: Reg) -> Reg {
+        let size = b.extent(&self.plan.depth.scale(self.tile.panel()));
+        let (beside, width) = (b.index(self.tile.beside.into()), b.index(self.tile.cols()));
+        let (panel, within) = (b.div(number, beside), b.rem(number, beside));
+        let (start, across) = (b.mul(panel, size), b.mul(within, width));
+        b.add(start, across)
     }
 
     /// Block `number` of `size` elements out of `total`: its size, start and end.

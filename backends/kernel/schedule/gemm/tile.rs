@@ -12,12 +12,20 @@ pub struct Tile {
     pub vectors: u32,
     /// Lanes of a vector.
     pub lanes: u32,
+    /// Tiles side by side in a panel: more than one where rows of the panels are to be skipped, which
+    /// pays only if a row is long.
+    pub beside: u32,
 }
 
 impl Tile {
-    /// Columns, which is the width of a panel.
+    /// Columns.
     pub fn cols(&self) -> i64 {
         i64::from(self.vectors * self.lanes)
+    }
+
+    /// Columns of a panel, which are those of the tiles side by side in it.
+    pub fn panel(&self) -> i64 {
+        self.cols() * i64::from(self.beside)
     }
 }
 
@@ -43,13 +51,13 @@ pub fn tile(machine: &Machine, dtype: DType, (rows, cols): (&Dim, &Dim), gathere
             let panels = (columns as u64).div_ceil(vectors as u64) as i64;
             let tail = tails(tall as u32, rows % tall).iter().map(|t| step((*t).into())).sum::<i64>();
             let cycles = panels * (rows / tall * step(tall) + tail);
-            let tile = Tile { rows: tall as u32, vectors: vectors as u32, lanes };
+            let tile = Tile { rows: tall as u32, vectors: vectors as u32, lanes, beside: 1 };
             if best.is_none_or(|(least, _)| cycles < least) {
                 best = Some((cycles, tile));
             }
         }
     }
-    best.map_or(Tile { rows: 1, vectors: 1, lanes }, |(_, tile)| tile)
+    best.map_or(Tile { rows: 1, vectors: 1, lanes, beside: 1 }, |(_, tile)| tile)
 }
 
 /// The heights of the tiles that cover `rest` rows after tiles of `tall` rows.
@@ -72,7 +80,7 @@ pub(crate) fn tail_sizes(tall: u32) -> Vec<u32> {
 
 /// Elements of the panels of one batch.
 pub fn panel_elements(depth: &Dim, cols: &Dim, tile: Tile) -> Dim {
-    cols.div_ceil(&Dim::fixed(tile.cols())).scale(tile.cols()).mul(depth)
+    cols.div_ceil(&Dim::fixed(tile.panel())).scale(tile.panel()).mul(depth)
 }
 
 /// Whether tiles of height `tall` occur when `rows` rows are cut into tiles of height `most`, blocks

@@ -1,0 +1,156 @@
+//! Lossy changes: proposed layer by layer, measured as a whole, taken back where they cost too much.
+use crate::against::against;
+use crate::editor::Editor;
+use crate::facts::facts_of;
+use crate::ledger::{ErrorBound, LedgerEntry, LedgerLine, ModelError, ValueError};
+use crate::manager::Budget;
+use crate::measure::Measure;
+use crate::observer::Silent;
+use crate::pass::{Declined, Outcome, PassContext, PassError};
+use crate::rewriter::Rewriter;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use weft_ir::{Module, NodeId, OpSet};
+
+/// One layer of the main graph that a lossy pass would change, in one transaction.
+pub struct Proposal<'p> {
+    /// The layer.
+    pub at: NodeId,
+    /// What would be done to it.
+    pub what: String,
+    /// How far off its output would be; see [`LedgerLine::error`].
+    pub error: ValueError,
+    /// Does it.
+    #[expect(clippy::type_complexity, reason = "a function with its data")]
+    pub apply: Box<dyn Fn(&mut Rewriter<'_>) -> Result<(), Declined> + 'p>,
+}
+
+impl Editor<'_> {
+    /// Makes the proposed changes. With calibration data, the whole model is then measured against
+    /// the one before the first lossy pass; if its error is out of bounds, the fewest layers are left
+    /// as they were, the worst first, that bring it back. All of it goes into the ledger.
+    ///
+    /// # Errors
+    /// If there is a bound and nothing to measure with, or a module cannot be run.
+    pub fn propose(
+        &mut self,
+        cx: &PassContext<'_>,
+        proposals: &[Proposal<'_>],
+    ) -> Result<Outcome, PassError> {
+        let most =
+            self.rewrites_left().map_or(usize::MAX, |left| usize::try_from(left).unwrap_or(usize::MAX));
+        let proposals = &proposals[..proposals.len().min(most)];
+        if proposals.is_empty() {
+            return Ok(self.outcome());
+        }
+        let not_lossy = || PassError::Failed("only lossy passes propose changes".to_string());
+        let exact = self.exact().ok_or_else(not_lossy)?;
+        let trial = Trial { exact, base: self, ops: cx.ops, proposals };
+        let (dropped, model) = match (cx.measure, cx.bound) {
+            (None, Some(_)) => return Err(PassError::Missing("calibration data for the bound on the error")),
+            (None, None) => (BTreeSet::new(), None),
+            (Some(measure), bound) => {
+                let (dropped, model) = trial.within(measure, bound)?;
+                (dropped, Some(model))
+            }
+        };
+        let entry = entry(self, cx, proposals, &dropped, model);
+        self.main_graph(|g| apply(g, proposals, &dropped))?;
+        let bound = cx.bound.map_or_else(String::new, |bound| format!(" {bound}"));
+        for line in entry.layers.iter().filter(|line| line.backed_off) {
+            self.decline(&line.layer, &format!("the model's error would be out of the bound{bound}").into());
+        }
+        self.enter(&entry);
+        Ok(self.outcome())
+    }
+}
+
+fn entry(
+    module: &Module,
+    cx: &PassContext<'_>,
+    proposals: &[Proposal<'_>],
+    dropped: &BTreeSet<NodeId>,
+    model: Option<ModelError>,
+) -> LedgerEntry {
+    let line = |proposal: &Proposal<'_>| LedgerLine {
+        layer: module.graph.node(proposal.at).label().to_string(),
+        what: proposal.what.clone(),
+        error: proposal.error,
+        backed_off: dropped.contains(&proposal.at),
+    };
+    let data = cx.measure.map(Measure::describe);
+    LedgerEntry { pass: String::new(), data, layers: proposals.iter().map(line).collect(), model }
+}
+
+/// Makes all changes but those of some layers.
+fn apply(
+    g: &mut Rewriter<'_>,
+    proposals: &[Proposal<'_>],
+    dropped: &BTreeSet<NodeId>,
+) -> Result<(), PassError> {
+    for proposal in proposals.iter().filter(|proposal| !dropped.contains(&proposal.at)) {
+        g.attempt(proposal.at, &mut |g, _| (proposal.apply)(g))?;
+    }
+    Ok(())
+}
+
+/// A module, and what may be done to it.
+struct Trial<'t> {
+    exact: Arc<Module>,
+    base: &'t Module,
+    ops: &'t OpSet,
+    proposals: &'t [Proposal<'t>],
+}
+
+impl Trial<'_> {
+    /// The fewest layers to drop for a model within the bound, and its error.
+    fn within(
+        &self,
+        measure: &dyn Measure,
+        bound: Option<ErrorBound>,
+    ) -> Result<(BTreeSet<NodeId>, ModelError), PassError> {
+        let error = self.without(measure, 0)?;
+        let about_text =
+            || PassError::Failed("the bound on the error needs a text as calibration data".into());
+        let holds = |error: &ModelError| match bound {
+            Some(bound) => bound.holds(error).ok_or_else(about_text),
+            None => Ok(true),
+        };
+        if holds(&error)? {
+            return Ok((BTreeSet::new(), error));
+        }
+        // Fewer changed layers are taken to err less: the right number lies between these.
+        let (mut too_few, mut enough) = (0, (self.proposals.len(), None));
+        while enough.0 - too_few > 1 {
+            let count = too_few + (enough.0 - too_few) / 2;
+            let error = self.without(measure, count)?;
+            match holds(&error)? {
+                true => enough = (count, Some(error)),
+                false => too_few = count,
+            }
+        }
+        let error = match enough.1 {
+            Some(error) => error,
+            None => self.without(measure, enough.0)?,
+        };
+        Ok((self.worst(enough.0), error))
+    }
+
+    /// The layers of the largest errors.
+    fn worst(&self, count: usize) -> BTreeSet<NodeId> {
+        let mut order: Vec<&Proposal<'_>> = self.proposals.iter().collect();
+        order.sort_by(|a, b| b.error.relative_mse.total_cmp(&a.error.relative_mse));
+        order.iter().take(count).map(|proposal| proposal.at).collect()
+    }
+
+    /// The error with all changes but the worst ones.
+    fn without(&self, measure: &dyn Measure, count: usize) -> Result<ModelError, PassError> {
+        let mut module = self.base.clone();
+        let facts = Arc::new(facts_of(&module.graph, self.ops));
+        let (bound, mut silent, mut budget) = (BTreeSet::new(), Silent, Budget::default());
+        let log = crate::editor::Log { rule: "trial".into(), observer: &mut silent, budget: &mut budget };
+        let mut rewriter = Rewriter::new(&mut module.graph, self.ops, (facts, &bound), log);
+        apply(&mut rewriter, self.proposals, &self.worst(count))?;
+        against(measure, &self.exact, &module)
+    }
+}

@@ -1,0 +1,137 @@
+//! Turns the residual stream of a decoder into axes along which its layers' weights are orthogonal, so
+//! that dropping what counts least there (`sparsify-activations`) costs less.
+//!
+//! Before: `%n = RMSNormalization(%r, %gain)`, `%k = MatMul(%n, %w)`, `%s = Add(%r, MatMul(%h, %o))`.
+//! After: `%n = RMSNormalization(%t, 1.0)`, `%k = MatMul(%n, Q' gain w)`, `%s = Add(MatMul(%t, Q' P),
+//! MatMul(%h, o P))`, where `%t` is `%r Q` and `P` belongs to the next normalisation. The embedding
+//! becomes `E Q`; the matrix behind the last normalisation is a constant of its own, even where the
+//! model shares it with the embedding.
+//!
+//! Normalising commutes with rotations, as they keep the mean square. `Q` are the right singular
+//! vectors of the layer that makes the keys, or the gate (Chen et al., "WINA: weight informed neuron
+//! activation", 2025, after Ashkboos et al., "SliceGPT", 2024). With `rotations=per-layer` every
+//! normalisation has its own and the stream is turned twice a layer, each time by a product with a
+//! matrix of its width squared, which `weft inspect` counts like all others; keys of fewer channels than
+//! the stream then read only as many of it. With `rotations=gate` attention is left in the axes of the
+//! gate and the stream is turned once a layer; with `rotations=global` all share the axes of the sum
+//! over the gates and it is never turned, and nothing is quite orthogonal.
+//!
+//! Normalisations around the mean do not commute and are left alone, like streams that anything but
+//! `RMSNormalization`, constant products and sums reads. The numbers agree up to rounding.
+mod stream;
+mod turn;
+
+use stream::{Place, Stream};
+use weft_ir::{NodeId, Stage};
+use weft_numerics::{off_diagonal, principal_axes, product, transposed};
+use weft_passes::{
+    Declined, Editor, OptionError, OptionInfo, Options, Outcome, Pass, PassContext, PassError, PassInfo,
+    PassKind, Rewriter,
+};
+
+pub(crate) const INFO: PassInfo = PassInfo {
+    name: "orthogonalize",
+    summary: "turns the residual stream into axes along which weights are orthogonal",
+    options: &[OptionInfo {
+        name: "rotations",
+        default: "per-layer",
+        help: "`per-layer` for two turns of the stream a layer, `gate` for one, `global` for none",
+    }],
+    kind: PassKind::Exact,
+    accepts: (Stage::Canonical, Stage::Lowered),
+    build: &|options| Ok(Box::new(Orthogonalize { rotations: Rotations::new(options)? })),
+};
+
+/// Products whose elements off the diagonal are smaller than this are diagonal.
+const DIAGONAL: f64 = 1e-4;
+
+/// Where the axes change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rotations {
+    PerLayer,
+    Gate,
+    Global,
+}
+
+impl Rotations {
+    fn new(options: &Options) -> Result<Self, OptionError> {
+        Ok(match options.text("rotations") {
+            "per-layer" => Self::PerLayer,
+            "gate" => Self::Gate,
+            "global" => Self::Global,
+            other => {
+                let why = format!(
+                    "option `rotations` cannot be `{other}`: expected `per-layer`, `gate` or `global`"
+                );
+                return Err(OptionError::Refused(why));
+            }
+        })
+    }
+}
+
+struct Orthogonalize {
+    rotations: Rotations,
+}
+
+impl Pass for Orthogonalize {
+    fn run(&self, edit: &mut Editor<'_>, _: &PassContext<'_>) -> Result<Outcome, PassError> {
+        edit.each_node(|g, id| self.orthogonalize(g, id))
+    }
+}
+
+/// Axes of the stream.
+struct Axes {
+    /// Columns are the axes, in those the stream had.
+    matrix: Vec<f64>,
+    /// The place whose layer they make orthogonal.
+    own: Option<usize>,
+}
+
+impl Orthogonalize {
+    fn orthogonalize(&self, g: &mut Rewriter<'_>, id: NodeId) -> Result<(), Declined> {
+        let Some(stream) = Stream::from(g, id)? else { return Ok(()) };
+        let (axes, of) = self.axes(g, &stream)?;
+        turn::turn(g, &stream, (&axes, &of))
+    }
+
+    /// The axes, and which of them the stream has at each place.
+    fn axes(&self, g: &Rewriter<'_>, stream: &Stream) -> Result<(Vec<Axes>, Vec<usize>), Declined> {
+        let leading: Vec<usize> = match self.rotations {
+            Rotations::PerLayer => (0..stream.places.len() - 1).collect(),
+            Rotations::Gate | Rotations::Global => stream.gates(),
+        };
+        if leading.is_empty() {
+            return Err("no layer of the stream has a gate".into());
+        }
+        let mut grams = Vec::new();
+        for place in &leading {
+            grams.push(gram(g, &stream.places[*place], stream.width)?);
+        }
+        if self.rotations == Rotations::Global {
+            let all = grams.iter().fold(vec![0.0; stream.width * stream.width], |sum, gram| {
+                sum.iter().zip(gram).map(|(a, b)| a + b).collect()
+            });
+            grams = vec![all];
+        }
+        if grams.iter().all(|gram| off_diagonal(gram, stream.width) < DIAGONAL) {
+            return Err("its axes are the principal ones already".into());
+        }
+        let matrices = grams.iter().map(|gram| principal_axes(gram, stream.width));
+        if self.rotations == Rotations::Global {
+            let axes = matrices.map(|matrix| Axes { matrix, own: None }).collect();
+            return Ok((axes, vec![0; stream.places.len()]));
+        }
+        let axes = matrices.zip(&leading).map(|(matrix, place)| Axes { matrix, own: Some(*place) }).collect();
+        // Those of the next leading place; behind the last one nothing turns any more.
+        let next = |place: usize| leading.iter().position(|lead| *lead >= place);
+        let of = (0..stream.places.len()).map(|place| next(place).unwrap_or(leading.len() - 1)).collect();
+        Ok((axes, of))
+    }
+}
+
+/// What the leading layer of a place makes of the axes of the stream: inputs by inputs.
+fn gram(g: &Rewriter<'_>, place: &Place, width: usize) -> Result<Vec<f64>, Declined> {
+    let (weights, cols) = stream::matrix(g, place.readers[place.leading].weight, width)?;
+    let scaled: Vec<f64> = weights.iter().enumerate().map(|(i, w)| w * place.gain[i / cols]).collect();
+    Ok(product(&scaled, &transposed(&scaled, [width, cols]), [width, cols, width]))
+}

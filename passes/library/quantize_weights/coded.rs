@@ -1,0 +1,97 @@
+//! A rounded matrix as tensors, and its place in the graph.
+use std::fmt;
+use weft_ir::{Attr, DType, Tensor};
+use weft_numerics::{Along, Quantised, Zero};
+use weft_passes::{Declined, Linear, Rewriter, node};
+
+/// The operands of the `DequantizeLinear` that gives a matrix back.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Coded {
+    codes: Tensor,
+    scales: Tensor,
+    zeros: Option<Tensor>,
+    along: Along,
+    block: usize,
+}
+
+impl fmt::Display for Coded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let way = if self.along == Along::Inputs { "inputs (oc)" } else { "outputs (ic)" };
+        write!(f, "{} in blocks of {} along the {way}", self.codes.dtype(), self.block)
+    }
+}
+
+impl Coded {
+    /// The tensors of a rounded matrix; `None` if it is larger than tensors may be.
+    pub(super) fn new(matrix: &Quantised) -> Option<Self> {
+        let dtype = match (matrix.grid.bits, matrix.grid.zero) {
+            (..=4, Zero::Free) => DType::U4,
+            (_, Zero::Free) => DType::U8,
+            (..=4, Zero::Centre) => DType::I4,
+            (_, Zero::Centre) => DType::I8,
+        };
+        let (dims, blocks) = (matrix.dims.map(|n| n as u64), matrix.scale_dims().map(|n| n as u64));
+        let packed = |dims: &[u64], codes: &[i16]| {
+            let bytes: Vec<u8> = match dtype.bits() {
+                4 => codes.chunks(2).map(pair).collect(),
+                _ => codes.iter().map(|code| code.to_le_bytes()[0]).collect(),
+            };
+            Tensor::new(dtype, dims.to_vec(), bytes.into()).ok()
+        };
+        let zeros = match matrix.grid.zero {
+            Zero::Free => Some(packed(&blocks, &matrix.zeros)?),
+            Zero::Centre => None,
+        };
+        Some(Self {
+            codes: packed(&dims, &matrix.codes)?,
+            scales: Tensor::from_slice(&blocks, &matrix.scales).ok()?,
+            zeros,
+            along: matrix.blocks.along,
+            block: matrix.blocks.size,
+        })
+    }
+
+    /// The matrix that the codes stand for, inputs by outputs.
+    pub(super) fn matrix(&self) -> Option<Tensor> {
+        let [_, outputs] = self.codes.dims() else { return None };
+        let (outputs, columns) = (*outputs as usize, *self.scales.dims().last()? as usize);
+        let scales = self.scales.to_vec::<f32>()?;
+        let zeros = match &self.zeros {
+            Some(zeros) => zeros.to_i64s()?,
+            None => vec![0; scales.len()],
+        };
+        let number = |(at, code): (usize, i64)| {
+            let (input, output) = (at / outputs, at % outputs);
+            let block = match self.along {
+                Along::Inputs => input / self.block * columns + output,
+                Along::Outputs => input * columns + output / self.block,
+            };
+            (code - zeros[block]) as f32 * scales[block]
+        };
+        let numbers: Vec<f32> = self.codes.to_i64s()?.into_iter().enumerate().map(number).collect();
+        Tensor::from_slice(self.codes.dims(), &numbers).ok()
+    }
+
+    /// Gives the layer the matrix.
+    pub(super) fn put(&self, g: &mut Rewriter<'_>, layer: &Linear) -> Result<(), Declined> {
+        let codes = g.constant(self.codes.clone())?;
+        let scales = g.constant(self.scales.clone())?;
+        let zeros = self.zeros.clone().map(|zeros| g.constant(zeros)).transpose()?;
+        let axis = if self.along == Along::Inputs { 0 } else { 1 };
+        let attrs = [("axis", Attr::Int(axis)), ("block_size", Attr::Int(self.block as i64))];
+        let matrix = g.add(node("DequantizeLinear", attrs), &[Some(codes), Some(scales), zeros])?;
+        let mut operands = g.operands(layer.node);
+        operands[1] = Some(matrix);
+        g.set_operands(layer.node, operands);
+        if layer.turned {
+            g.set_attr(layer.node, "transB", None);
+        }
+        Ok(())
+    }
+}
+
+/// Two codes in a byte, the first in its low half.
+fn pair(codes: &[i16]) -> u8 {
+    let half = |at: usize| codes.get(at).map_or(0, |code| code.to_le_bytes()[0] & 15);
+    half(0) | half(1) << 4
+}

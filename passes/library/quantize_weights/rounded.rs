@@ -1,0 +1,96 @@
+//! The codes of layers, by either method.
+use super::{Coded, Measure, QuantizeWeights};
+use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
+use std::ops::Range;
+use weft_ir::infer::Facts;
+use weft_ir::{Module, OpSet, Value};
+use weft_numerics::{Along, Dampening, Quantised, gptq, rtn};
+use weft_passes::{Linear, Moments, PassError};
+
+/// The most bytes of second moments that are summed up in one go.
+const MOST: usize = 128 << 20;
+
+impl QuantizeWeights {
+    /// The matrix of a layer, rounded to nearest in blocks that reach this way.
+    pub(super) fn nearest(&self, facts: &Facts, layer: &Linear, along: Along) -> Quantised {
+        rtn(&layer.matrix(facts), layer.dims, self.blocks(layer, along), self.grid)
+    }
+
+    /// All layers rounded to nearest.
+    pub(super) fn rounded(
+        &self,
+        facts: &Facts,
+        layers: &[Linear],
+        along: &[Along],
+    ) -> Result<Vec<Coded>, PassError> {
+        let places: Vec<usize> = (0..layers.len()).collect();
+        spread(&places, &|place| coded(&self.nearest(facts, &layers[place], along[place])))
+    }
+
+    /// All layers rounded by GPTQ.
+    pub(super) fn compensated(
+        &self,
+        measure: &dyn Measure,
+        (module, ops): (&Module, &OpSet),
+        (facts, layers): (&Facts, &[Linear]),
+        along: &[Along],
+    ) -> Result<Vec<Coded>, PassError> {
+        let mut all = Vec::new();
+        for portion in portions(layers) {
+            let inputs: BTreeSet<Value> = layers[portion.clone()].iter().map(|layer| layer.input).collect();
+            let inputs: Vec<Value> = inputs.into_iter().collect();
+            let moments = Moments::of(measure, module, ops, &inputs)?;
+            let one = |place: usize| {
+                let (layer, how) = (&layers[place], (self.blocks(&layers[place], along[place]), self.grid));
+                let (matrix, moments) = (layer.matrix(facts), moments.get(layer.input));
+                let made = gptq(&matrix, layer.dims, moments, Dampening::default(), how);
+                let at = module.graph.name_of(layer.output());
+                coded(&made.map_err(|why| PassError::Failed(format!("`method=gptq` at `%{at}`: {why}")))?)
+            };
+            all.extend(spread(&portion.collect::<Vec<_>>(), &one)?);
+        }
+        Ok(all)
+    }
+}
+
+fn coded(matrix: &Quantised) -> Result<Coded, PassError> {
+    Coded::new(matrix).ok_or_else(|| PassError::Failed("a matrix is too large for a tensor".to_string()))
+}
+
+/// Layers, in order, whose inputs' moments are not too large together.
+fn portions(layers: &[Linear]) -> Vec<Range<usize>> {
+    let (mut portions, mut first, mut known, mut bytes) = (Vec::new(), 0, BTreeSet::new(), 0);
+    for (place, layer) in layers.iter().enumerate() {
+        let own = layer.dims[0] * layer.dims[0] * size_of::<f32>();
+        if !known.contains(&layer.input) && place > first && bytes + own > MOST {
+            portions.push(first..place);
+            (first, bytes) = (place, 0);
+            known.clear();
+        }
+        bytes += if known.insert(layer.input) { own } else { 0 };
+    }
+    portions.push(first..layers.len());
+    portions
+}
+
+/// Does work on several threads; results are in the order of the places.
+pub(super) fn spread<T: Send>(
+    places: &[usize],
+    work: &(dyn Fn(usize) -> Result<T, PassError> + Sync),
+) -> Result<Vec<T>, PassError> {
+    let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    std::thread::scope(|scope| {
+        let every = |first: usize| {
+            scope.spawn(move || {
+                places.iter().skip(first).step_by(threads).map(|place| work(*place)).collect::<Vec<_>>()
+            })
+        };
+        let workers: Vec<_> = (0..threads).map(every).collect();
+        let panicked = |_| PassError::Failed("a thread of the pass panicked".to_string());
+        let parts = workers.into_iter().map(|worker| worker.join().map_err(panicked));
+        let mut parts: Vec<_> =
+            parts.map(|part| part.map(Vec::into_iter)).collect::<Result<Vec<_>, PassError>>()?;
+        (0..places.len()).filter_map(|at| parts[at % threads].next()).collect()
+    })
+}

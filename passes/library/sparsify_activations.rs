@@ -1,0 +1,205 @@
+//! Lets inputs of linear layers be zero where they matter least, so that a kernel for one token reads
+//! only the rows of the weights that are left.
+//!
+//! Before: `%y = MatMul(%x, %w)`. After: `%size = Abs(%x)`, `%passes = Greater(%size, %limit)`,
+//! `%some = Where(%passes, %x, 0.0)`, `%y = MatMul(%some, %w)`.
+//!
+//! With `form=threshold` the limits come from calibration data: for `criterion=teal` one number a
+//! layer, which the share `sparsity` of all its inputs does not pass (Liu et al., "Training-free
+//! activation sparsity in large language models", ICLR 2025); for `criterion=wina` inputs count by
+//! their size times the norm of what they are multiplied with, so that each channel has its own limit
+//! (Chen et al., "WINA: weight informed neuron activation", 2025). With `form=topk` each token keeps
+//! the share of its inputs that count most, and no data is needed; that is for studies of accuracy,
+//! as finding them takes longer than they save. Every layer has the same sparsity. `prompt=masked`
+//! masks every token, `prompt=dense` only runs of a single one.
+//!
+//! Products whose right operand is not a constant matrix of `f32`, layers within control flow, inputs
+//! that are masked already and, unless `outputs=true`, layers that make outputs of the model (such as
+//! the logits) are left alone. Results change by what was dropped; the ledger says by how much.
+mod limits;
+mod mask;
+
+use limits::Channel;
+use std::sync::Arc;
+use weft_ir::infer::Facts;
+use weft_ir::{Graph, NodeId, Stage, Value};
+use weft_passes::{
+    Declined, Editor, Linear, Measure, Names, OptionError, OptionInfo, Options, Outcome, Pass, PassContext,
+    PassError, PassInfo, PassKind, Proposal, ValueError, facts_of,
+};
+
+pub(crate) const INFO: PassInfo = PassInfo {
+    name: "sparsify-activations",
+    summary: "lets inputs of linear layers be zero where they matter least",
+    options: &[
+        OptionInfo { name: "sparsity", default: "0.5", help: "the share of inputs that become zero" },
+        OptionInfo {
+            name: "criterion",
+            default: "wina",
+            help: "`wina` counts inputs by their size times the norm of their weights, `teal` by their size",
+        },
+        OptionInfo {
+            name: "form",
+            default: "threshold",
+            help: "`threshold` for limits from calibration data, `topk` for so many inputs a token",
+        },
+        OptionInfo {
+            name: "prompt",
+            default: "masked",
+            help: "`masked` for every token, `dense` for runs of a single one only",
+        },
+        OptionInfo {
+            name: "only",
+            default: "*",
+            help: "which layers: names of their results or matrices, with `*` for anything and `|` between",
+        },
+        OptionInfo { name: "skip", default: "", help: "which of them not" },
+        OptionInfo {
+            name: "outputs",
+            default: "false",
+            help: "whether layers that make outputs of the model are masked, too",
+        },
+    ],
+    kind: PassKind::Lossy,
+    accepts: (Stage::Canonical, Stage::Lowered),
+    build: &|options| Ok(Box::new(Sparsify::new(options)?)),
+};
+
+struct Sparsify {
+    sparsity: f64,
+    /// Whether inputs count by their weights, too.
+    weighted: bool,
+    topk: bool,
+    /// Whether runs of many tokens stay as they are.
+    dense_prompts: bool,
+    only: Names,
+    skip: Names,
+    outputs: bool,
+}
+
+impl Sparsify {
+    fn new(options: &Options) -> Result<Self, OptionError> {
+        let sparsity: f64 = options.number("sparsity")?;
+        if !(0.0..1.0).contains(&sparsity) {
+            let why = format!("option `sparsity` cannot be {sparsity}: expected 0 or more, below 1");
+            return Err(OptionError::Refused(why));
+        }
+        let this = Self {
+            sparsity,
+            weighted: second(options, "criterion", ["teal", "wina"])?,
+            topk: second(options, "form", ["threshold", "topk"])?,
+            dense_prompts: second(options, "prompt", ["masked", "dense"])?,
+            only: Names::new(options.text("only")),
+            skip: Names::new(options.text("skip")),
+            outputs: options.flag("outputs")?,
+        };
+        if this.topk && this.dense_prompts {
+            return Err(OptionError::Refused("`prompt=dense` needs `form=threshold`".to_string()));
+        }
+        Ok(this)
+    }
+}
+
+/// Whether an option is the second of two words.
+fn second(options: &Options, name: &str, words: [&str; 2]) -> Result<bool, OptionError> {
+    let found = options.text(name);
+    let place = words.iter().position(|word| *word == found);
+    let [a, b] = words;
+    let wrong =
+        || OptionError::Refused(format!("option `{name}` cannot be `{found}`: expected `{a}` or `{b}`"));
+    Ok(place.ok_or_else(wrong)? == 1)
+}
+
+/// A layer, and how its inputs are to be masked.
+struct Masked {
+    layer: Linear,
+    /// What a channel counts for, if not all count the same.
+    channel: Channel,
+    /// The share of its inputs that become zero.
+    sparsity: f64,
+    /// What must be passed, once it is known from calibration data.
+    limit: Option<f32>,
+}
+
+impl Pass for Sparsify {
+    fn run(&self, edit: &mut Editor<'_>, cx: &PassContext<'_>) -> Result<Outcome, PassError> {
+        let facts = facts_of(&edit.graph, cx.ops);
+        let mut layers = self.layers(edit, &facts, cx);
+        if layers.is_empty() {
+            return Ok(edit.outcome());
+        }
+        if !self.topk {
+            let measure = needed(cx, "form=threshold")?;
+            let seen = limits::seen(measure, edit, &layers)?;
+            limits::set(&mut layers, &seen);
+        }
+        let errors = match cx.measure {
+            Some(measure) => limits::errors(measure, (edit, cx.ops, &facts), &layers)?,
+            None => vec![ValueError { relative_mse: f64::NAN, max: f64::NAN }; layers.len()],
+        };
+        let proposals: Vec<Proposal<'_>> =
+            layers.iter().zip(errors).map(|(layer, error)| self.proposal(layer, error)).collect();
+        edit.propose(cx, &proposals)
+    }
+}
+
+/// The calibration data, or the reason why it cannot be done without.
+fn needed<'a>(cx: &PassContext<'a>, what: &str) -> Result<&'a dyn Measure, PassError> {
+    let missing = || PassError::Failed(format!("`{what}` needs calibration data: give `--calibrate DATA`"));
+    cx.measure.ok_or_else(missing)
+}
+
+impl Sparsify {
+    /// The layers that are to be masked; tells of others why not.
+    fn layers(&self, edit: &mut Editor<'_>, facts: &Facts, cx: &PassContext<'_>) -> Vec<Masked> {
+        let mut layers = Vec::new();
+        for id in edit.graph.order() {
+            match self.layer(edit, facts, cx, id) {
+                Ok(layer) => layers.extend(layer),
+                Err(why) => {
+                    let at = edit.graph.node(id).label().to_string();
+                    edit.decline(&at, &why);
+                }
+            }
+        }
+        layers
+    }
+
+    fn layer(
+        &self,
+        edit: &Editor<'_>,
+        facts: &Facts,
+        cx: &PassContext<'_>,
+        id: NodeId,
+    ) -> Result<Option<Masked>, Declined> {
+        let graph = &edit.graph;
+        let Some(layer) = Linear::of(graph, facts, cx.ops, id)? else { return Ok(None) };
+        let names = [graph.name_of(layer.output()), graph.name_of(layer.weight)];
+        if !names.iter().any(|name| self.only.hold(name)) || names.iter().any(|name| self.skip.hold(name)) {
+            return Err("it was asked to be left alone".into());
+        }
+        if is_masked(graph, layer.input) {
+            return Err("its inputs are masked already".into());
+        }
+        if !self.outputs && graph.outputs().contains(&layer.output()) {
+            return Err("it makes an output of the model; `outputs=true` takes it, too".into());
+        }
+        if layer.dims.contains(&0) {
+            return Ok(None);
+        }
+        let channel = self.weighted.then(|| Arc::new(limits::norms(&layer.matrix(facts), layer.dims)));
+        Ok(Some(Masked { layer, channel, sparsity: self.sparsity, limit: None }))
+    }
+
+    fn proposal<'p>(&'p self, masked: &'p Masked, error: ValueError) -> Proposal<'p> {
+        let criterion = if self.weighted { "wina" } else { "teal" };
+        let what = format!("{:.1} % of its inputs zero, by {criterion}", masked.sparsity * 100.0);
+        Proposal { at: masked.layer.node, what, error, apply: Box::new(move |g| self.mask(g, masked)) }
+    }
+}
+
+/// Whether a value is zero where some condition does not hold.
+fn is_masked(graph: &Graph, value: Value) -> bool {
+    let zero = || graph.constant(graph.operand(value.node, 2)?)?.as_scalar();
+    graph.node(value.node).op == "Where" && zero() == Some(0.0)
+}

@@ -1,0 +1,160 @@
+//! How inputs are distributed, the limits that follow, and the errors that those make.
+use super::Masked;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use weft_ir::infer::Facts;
+use weft_ir::{Module, OpSet, Tensor, Value};
+use weft_numerics::Quantiles;
+use weft_passes::{ErrorSum, Linear, Measure, PassError, ValueError, own_scopes};
+
+/// What each input channel counts for: the norm of its weights. Without, all count the same.
+pub(super) type Channel = Option<Arc<Vec<f64>>>;
+
+/// Values that are asked for in one run of the module, so that not all are in memory at once.
+const TAPS: usize = 16;
+
+/// What distinguishes distributions: the input and, where it counts by weights, the layer.
+type Key = (Value, Option<Value>);
+
+/// The distribution of what inputs count for.
+pub(super) type Seen = BTreeMap<Key, Quantiles>;
+
+impl Masked {
+    fn key(&self) -> Key {
+        (self.layer.input, self.channel.is_some().then(|| self.layer.output()))
+    }
+
+    /// The limit of each channel, if they differ; weights of norm 0 make no difference.
+    pub(super) fn limits(&self, limit: f32) -> Option<Vec<f32>> {
+        let each = |norm: &f64| if *norm == 0.0 { f32::MAX } else { (f64::from(limit) / norm) as f32 };
+        Some(self.channel.as_ref()?.iter().map(each).collect())
+    }
+
+    /// Inputs with zeros where they do not pass the limit or, without one, are not among those of
+    /// their token that count most.
+    fn applied(&self, input: &Tensor) -> Result<Tensor, PassError> {
+        let (mut numbers, limits) = (numbers(input)?, self.limit.and_then(|limit| self.limits(limit)));
+        for token in numbers.chunks_exact_mut(self.layer.dims[0]) {
+            match self.limit {
+                None => self.keep_largest(token),
+                Some(limit) => {
+                    for (channel, x) in token.iter_mut().enumerate() {
+                        let passes = x.abs() > limits.as_ref().map_or(limit, |limits| limits[channel]);
+                        *x = if passes { *x } else { 0.0 };
+                    }
+                }
+            }
+        }
+        Tensor::from_slice(input.dims(), &numbers).map_err(|e| PassError::Failed(e.to_string()))
+    }
+
+    fn keep_largest(&self, token: &mut [f32]) {
+        let counts = |channel: usize, x: f32| {
+            x.abs() * self.channel.as_ref().map_or(1.0, |norms| norms[channel] as f32)
+        };
+        let mut all: Vec<f32> = token.iter().enumerate().map(|(channel, x)| counts(channel, *x)).collect();
+        all.sort_unstable_by(|a, b| b.total_cmp(a));
+        let least = all[self.kept() - 1];
+        for (channel, x) in token.iter_mut().enumerate() {
+            *x = if counts(channel, *x) >= least { *x } else { 0.0 };
+        }
+    }
+
+    /// How many inputs of a token are kept where so many are.
+    pub(super) fn kept(&self) -> usize {
+        ((self.layer.dims[0] as f64 * (1.0 - self.sparsity)) as usize).max(1)
+    }
+}
+
+/// The norm of the weights of each input.
+pub(super) fn norms(matrix: &[f32], dims: [usize; 2]) -> Vec<f64> {
+    let square = |x: &f32| f64::from(*x) * f64::from(*x);
+    matrix.chunks_exact(dims[1].max(1)).map(|row| row.iter().map(square).sum::<f64>().sqrt()).collect()
+}
+
+fn numbers(values: &Tensor) -> Result<Vec<f32>, PassError> {
+    let found = values.dtype();
+    values.to_vec::<f32>().ok_or_else(|| PassError::Failed(format!("activations of {found}, expected f32")))
+}
+
+/// Streams the calibration data and counts what all inputs of all layers amount to.
+pub(super) fn seen(measure: &dyn Measure, module: &Module, layers: &[Masked]) -> Result<Seen, PassError> {
+    let mut seen = Seen::new();
+    let layers: BTreeMap<Key, &Masked> = layers.iter().map(|layer| (layer.key(), layer)).collect();
+    let layers: Vec<&Masked> = layers.into_values().collect();
+    each_input(measure, module, &layers, &mut |place, values| {
+        let (layer, numbers) = (layers[place], numbers(values)?);
+        let all = seen.entry(layer.key()).or_default();
+        for token in numbers.chunks_exact(layer.layer.dims[0]) {
+            match &layer.channel {
+                None => token.iter().for_each(|x| all.add(*x)),
+                Some(norms) => {
+                    token
+                        .iter()
+                        .zip(norms.iter())
+                        .for_each(|(x, norm)| all.add((f64::from(*x) * norm) as f32));
+                }
+            }
+        }
+        Ok(())
+    })?;
+    Ok(seen)
+}
+
+/// Lends `visit` the inputs of each layer, by its place, once a calibration input.
+pub(super) fn each_input(
+    measure: &dyn Measure,
+    module: &Module,
+    layers: &[&Masked],
+    visit: &mut dyn FnMut(usize, &Tensor) -> Result<(), PassError>,
+) -> Result<(), PassError> {
+    let taps: BTreeSet<Value> = layers.iter().map(|layer| layer.layer.input).collect();
+    let taps: Vec<Value> = taps.into_iter().collect();
+    for taps in taps.chunks(TAPS) {
+        measure.stream(module, taps, &mut |values| {
+            for (place, layer) in layers.iter().enumerate() {
+                if let Ok(tap) = taps.binary_search(&layer.layer.input) {
+                    visit(place, &values[tap])?;
+                }
+            }
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+/// The limit that a share of what was seen does not pass.
+pub(super) fn limit(seen: &Seen, layer: &Masked, sparsity: f64) -> f32 {
+    seen.get(&layer.key()).map_or(0.0, |all| all.at(sparsity))
+}
+
+/// The limits of all layers, from their sparsity.
+pub(super) fn set(layers: &mut [Masked], seen: &Seen) {
+    layers.iter_mut().for_each(|layer| layer.limit = Some(limit(seen, layer, layer.sparsity)));
+}
+
+/// How far the outputs of each layer are off on the calibration data, its inputs exact but for the
+/// mask.
+pub(super) fn errors(
+    measure: &dyn Measure,
+    (module, ops, facts): (&Module, &OpSet, &Facts),
+    layers: &[Masked],
+) -> Result<Vec<ValueError>, PassError> {
+    let linears: Vec<Linear> = layers.iter().map(|layer| layer.layer).collect();
+    let scopes = own_scopes(&module.graph, facts, ops, &linears);
+    let ready = scopes.iter().map(|scope| measure.open(&scope.module)).collect::<Result<Vec<_>, _>>()?;
+    let at: BTreeMap<usize, usize> =
+        scopes.iter().enumerate().map(|(n, scope)| (scope.layers[0], n)).collect();
+    let mut sums = vec![ErrorSum::default(); layers.len()];
+    let each: Vec<&Masked> = layers.iter().collect();
+    each_input(measure, module, &each, &mut |place, input| {
+        let Some(ready) = at.get(&place).map(|n| &ready[*n]) else { return Ok(()) };
+        let matrix =
+            linears[place].tensor(facts).ok_or_else(|| PassError::Failed("a matrix is gone".to_string()))?;
+        let exact = ready.run(&[input.clone(), matrix.clone()])?;
+        let found = ready.run(&[layers[place].applied(input)?, matrix])?;
+        exact.iter().zip(&found).for_each(|(exact, found)| sums[place].add(exact, found));
+        Ok(())
+    })?;
+    Ok(sums.iter().map(ErrorSum::error).collect())
+}

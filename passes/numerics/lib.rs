@@ -1,0 +1,18 @@
+//! Pure functions on slices of numbers, for passes that change numbers: quantisers, and the linear
+//! algebra that they need. Nothing here knows of graphs.
+#![forbid(unsafe_code)]
+
+mod cholesky;
+mod gptq;
+mod grid;
+mod quantile;
+mod rotation;
+mod rtn;
+mod window;
+
+pub use cholesky::NotPositive;
+pub use gptq::{Dampening, gptq};
+pub use grid::{Along, Blocks, Grid, Quantised, Zero};
+pub use quantile::Quantiles;
+pub use rotation::{off_diagonal, principal_axes, product, transposed};
+pub use rtn::rtn;
