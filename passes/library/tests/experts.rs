@@ -4,7 +4,10 @@ use std::sync::Arc;
 use weft_interp::Interpreter;
 use weft_ir::text::{NoWeights, Style, print};
 use weft_ir::{Module, OpSet, Tensor, Value};
-use weft_passes::{Budget, Manager, Measure, PassContext, PassError, Pipeline, Registry, Silent, VerifyEach};
+use weft_passes::{
+    Budget, Manager, Measure, PassContext, PassError, Pipeline, Ready, Registry, Silent, TextPorts,
+    VerifyEach,
+};
 
 const MODULE: &str = "weft 1 canonical
 graph @main(%x: f32[4, 1]) -> (f32[4, 1]) {
@@ -41,6 +44,18 @@ impl Measure for Gates {
             visit(&[Tensor::from_slice(&[rows as u64, self.0 as u64], gates).unwrap()])?;
         }
         Ok(())
+    }
+
+    fn bytes(&self, _: &Module, _: Value) -> u64 {
+        0
+    }
+
+    fn open(&self, _: &Module) -> Result<Arc<dyn Ready>, PassError> {
+        Err(PassError::Failed("these data are gates alone".to_string()))
+    }
+
+    fn text(&self) -> Option<TextPorts> {
+        None
     }
 }
 
