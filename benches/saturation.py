@@ -5,7 +5,8 @@
 
 Prints, per model of tests/models/models.json at its first size and per block of saturation_blocks.py: nodes, what the
 graph costs by the cost model, seconds of the search and of the whole compilation, and milliseconds of a run at one
-thread. Both artifacts run in one process in alternating bursts; the ratio is the median of the rounds' ratios.
+thread. Both artifacts run in one process in alternating bursts. Where they lie in memory changes a run by some
+percent, so both are loaded several times; the ratio is the median over loads of the median over rounds.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import argparse
 import dataclasses
 import json
 import re
+import shutil
+import statistics
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -36,6 +39,8 @@ from weft_artifact import Artifact, WeftError  # noqa: E402
 NODES = re.compile(r"optimising: (\d+) nodes")
 SEARCH = re.compile(r"([\d.]+) ms  saturate ")
 COST = re.compile(r"is taken to need ([\d.]+) us instead of ([\d.]+) us")
+LOADS = 5
+"""How often both artifacts are loaded, each time at another place in memory."""
 Result = dict[str, Any]
 
 
@@ -60,14 +65,14 @@ def subjects(wanted: list[str], folder: Path) -> Iterator[Subject]:
             yield Subject(name, path, blocks.inputs(model))
 
 
-def compiled(subject: Subject, pipeline: str, lib: Path) -> tuple[Artifact, float, str]:
-    """The artifact, the seconds that it took, and what was said."""
+def compiled(subject: Subject, pipeline: str, lib: Path) -> tuple[float, str]:
+    """Compiles; the seconds that it took, and what was said."""
     ended = weft_cli.run(
         "compile", subject.model, "--emit", "lib", "-o", lib, "--pipeline", pipeline, "-v", timeout=900
     )
     if ended.code:
         raise WeftError(ended.summary())
-    return Artifact(lib), ended.seconds, ended.err
+    return ended.seconds, ended.err
 
 
 def found(pattern: re.Pattern[str], text: str) -> float:
@@ -76,21 +81,36 @@ def found(pattern: re.Pattern[str], text: str) -> float:
     return sum(numbers) if numbers else float("nan")
 
 
+def elsewhere(lib: Path, number: int) -> Path:
+    """A copy of a library and its header, which is loaded as if it were another one."""
+    folder = lib.parent / f"{number}"
+    folder.mkdir(exist_ok=True)
+    shutil.copy(lib.with_suffix(".h"), folder)
+    return Path(shutil.copy(lib, folder))
+
+
+def loaded(subject: Subject, libs: tuple[Path, Path], number: int, seconds: float) -> measure.Pair:
+    """Both artifacts at places of their own, the later pipeline first in the pair."""
+    order = (0, 1) if number % 2 else (1, 0)
+    artifacts = {side: Artifact(elsewhere(libs[side], number)) for side in order}
+    plain, better = artifacts[0], artifacts[1]
+    with plain.open(1) as before, better.open(1) as after:
+        first, second = before.prepare(subject.values), after.prepare(subject.values)
+        before.run_prepared(first)
+        after.run_prepared(second)
+        names = [port.name for port in plain.outputs]
+        if wrong := compare.differences(names, after.outputs(), before.outputs()):
+            raise WeftError("; ".join(wrong))
+        return measure.alternate(lambda: after.run_prepared(second), lambda: before.run_prepared(first), 1, seconds)
+
+
 def measured(subject: Subject, search: str, folder: Path, seconds: float) -> Result:
     """All figures of one model; `error` instead of those that could not be had."""
     try:
-        plain, plain_seconds, plain_said = compiled(subject, "O2", folder / f"{subject.name}.2.so")
-        better, better_seconds, said = compiled(subject, search, folder / f"{subject.name}.3.so")
-        with plain.open(1) as before, better.open(1) as after:
-            first, second = before.prepare(subject.values), after.prepare(subject.values)
-            before.run_prepared(first)
-            after.run_prepared(second)
-            names = [port.name for port in plain.outputs]
-            if wrong := compare.differences(names, after.outputs(), before.outputs()):
-                raise WeftError("; ".join(wrong))
-            pair = measure.alternate(
-                lambda: after.run_prepared(second), lambda: before.run_prepared(first), 1, seconds
-            )
+        libs = folder / f"{subject.name}.2.so", folder / f"{subject.name}.3.so"
+        plain_seconds, plain_said = compiled(subject, "O2", libs[0])
+        better_seconds, said = compiled(subject, search, libs[1])
+        pairs = [loaded(subject, libs, number, seconds / LOADS) for number in range(LOADS)]
     except WeftError as error:
         return {"model": subject.name, "error": str(error)}
     costs = [(float(match.group(2)), float(match.group(1))) for match in COST.finditer(said)]
@@ -100,10 +120,10 @@ def measured(subject: Subject, search: str, folder: Path, seconds: float) -> Res
         "cost_us": [sum(cost) for cost in zip(*costs, strict=True)] or None,
         "search_seconds": found(SEARCH, said) / 1000,
         "compile_seconds": [plain_seconds, better_seconds],
-        "before": pair.theirs,
-        "after": pair.ours,
-        "ratio": pair.ratio,
-        "rounds": pair.rounds,
+        "before": statistics.median(pair.theirs for pair in pairs),
+        "after": statistics.median(pair.ours for pair in pairs),
+        "ratio": statistics.median(pair.ratio for pair in pairs),
+        "ratios": [pair.ratio for pair in pairs],
     }
 
 
