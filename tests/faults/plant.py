@@ -4,13 +4,17 @@
     plant.py [--list] [NAME ...]      without a NAME: all of them
 
 The copy lies in target/faults/tree and has a target folder of its own, so that builds are incremental from fault to
-fault and the working tree is never touched. Each command is first run without a fault and must be green.
+fault and the working tree is never touched. Each command is first run without a fault and must be green. A fault is
+noticed where a test fails because of it: a build that fails, a tool that is not there, no test at all, or one that
+takes too long shows nothing.
 """
 
 from __future__ import annotations
 
 import argparse
+import difflib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -24,6 +28,8 @@ ROOT = HERE.parents[1]
 TREE = ROOT / "target" / "faults" / "tree"
 TARGET = TREE.with_name("target")
 NOT_BUILT = ("error: could not compile", "SyntaxError", "error[E")
+FAILED = re.compile(r"^test result: FAILED|^error: test failed|\b[1-9]\d* failed\b", re.MULTILINE)
+"""What `cargo test` and pytest say where a test failed; the second is of a test that ended with a signal."""
 SECONDS = 900
 
 
@@ -41,7 +47,7 @@ class Fault:
     find: str
     replace: str
     red: str
-    """A shell command, run in the copy; it must end with another code than 0."""
+    """A shell command, run in the copy, that runs tests; one of them must fail."""
 
     def planted(self, text: str) -> str:
         """The file's text with the fault in it."""
@@ -57,6 +63,16 @@ def faults() -> list[Fault]:
     if len({fault.name for fault in made}) != len(made):
         raise Broken("faults.toml has a name twice")
     return made
+
+
+def chosen(names: list[str]) -> list[Fault]:
+    """The faults of these names, or all of them."""
+    known = {fault.name: fault for fault in faults()}
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            raise Broken(f"there is no fault `{name}`" + (f", did you mean `{near[0]}`?" if near else ""))
+    return [fault for fault in known.values() if not names or fault.name in names]
 
 
 def copy_tree() -> None:
@@ -81,7 +97,7 @@ def copy_tree() -> None:
 
 
 def run(command: str) -> tuple[int, str]:
-    """Runs a shell command in the copy; a command that takes too long counts as red."""
+    """Runs a shell command in the copy; 124 is the code of one that takes too long."""
     environment = {**os.environ, "CARGO_TARGET_DIR": str(TARGET), "WEFT": str(TARGET / "debug" / "weft")}
     try:
         ended = subprocess.run(
@@ -114,10 +130,18 @@ def plant(fault: Fault) -> str | None:
         return str(error)
     finally:
         path.write_text(right)
+    return verdict(fault, code, said)
+
+
+def verdict(fault: Fault, code: int, said: str) -> str | None:
+    """What is wrong with a command that was run with the fault, or None if a test failed."""
     if code == 0:
         return f"NOT NOTICED: `{fault.red}` stays green"
     if any(mark in said for mark in NOT_BUILT):
         return "does not build, so it shows nothing about the tests"
+    if code not in (1, 101) or not FAILED.search(said):
+        last = said.strip().splitlines()[-1:] or ["no word"]
+        return f"no test failed, so it shows nothing about them: `{fault.red}` ended with {code}, {last[0]}"
     return None
 
 
@@ -129,22 +153,22 @@ def main() -> int:
     args = parser.parse_args()
     missed = 0
     try:
-        chosen = [fault for fault in faults() if not args.names or fault.name in args.names]
+        listed = chosen(args.names)
         if args.list:
-            for fault in chosen:
+            for fault in listed:
                 print(f"{fault.name:32}{fault.file:44}{fault.why}")
             return 0
         copy_tree()
-        check_green({fault.red for fault in chosen})
+        check_green({fault.red for fault in listed})
     except Broken as error:
         print(f"plant.py: {error}", file=sys.stderr)
         return 1
-    for fault in chosen:
+    for fault in listed:
         start = time.monotonic()
         wrong = plant(fault)
         missed += wrong is not None
         print(f"{fault.name:32}{wrong or 'noticed'} ({time.monotonic() - start:.0f} s)", flush=True)
-    print(f"{len(chosen) - missed} passed, {missed} failed")
+    print(f"{len(listed) - missed} passed, {missed} failed")
     return int(missed > 0)
 
 

@@ -79,3 +79,31 @@ def test_the_planted_faults_fit_the_tree() -> None:
     for fault in listed:
         text = (plant.ROOT / fault.file).read_text()
         assert fault.planted(text) != text, fault.name
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "wrong"),
+    [
+        (101, "test result: FAILED. 3 passed; 1 failed", None),
+        (101, "error: test failed, to rerun pass `--test pool`\n  (signal: 11, SIGSEGV)", None),
+        (1, "1 failed, 3 passed in 0.12s", None),
+        (0, "test result: ok. 0 failed", "NOT NOTICED"),
+        (101, "error: could not compile `weft`", "does not build"),
+        (101, "error: no test target named `pol`", "no test failed"),
+        (124, "took more than 900 s", "no test failed"),
+        (127, "bash: cargo: command not found", "no test failed"),
+        (5, "no tests ran in 0.01s", "no test failed"),
+    ],
+)
+def test_only_a_failed_test_notices_a_planted_fault(code: int, said: str, wrong: str | None) -> None:
+    """A tool that fails, or takes too long, says nothing about the fault."""
+    fault = plant.faults()[0]
+    found = plant.verdict(fault, code, said)
+    assert found is None if wrong is None else wrong in (found or "")
+
+
+def test_an_unknown_planted_fault_is_an_error() -> None:
+    """A name that is misspelt runs nothing and says so."""
+    assert [fault.name for fault in plant.chosen(["gather-from-the-end"])] == ["gather-from-the-end"]
+    with pytest.raises(plant.Broken, match="did you mean `gather-from-the-end`"):
+        plant.chosen(["gather-from-the-ende"])
