@@ -52,14 +52,7 @@ pub struct Gemm {
 
 /// Writes the kernel.
 pub fn gemm(name: &str, machine: &Machine, terms: &Terms, what: &Gemm) -> Scheduled {
-    let rank = what.dims.len();
-    let dims = what.dims.iter().chain(&what.depth).cloned().collect();
-    let mut domain = Domain::new(terms.clone(), dims, vec![what.root, what.a], what.out.clone());
-    // The start of the panels takes part as a position, so that batch axes merge only where it allows.
-    let start = domain.terms.add(Term::Position(what.b_start.clone()));
-    domain.roots.push(start);
-    let row_step = uniform_rows(&domain, what.batch..rank - 1);
-    let ends = domain.collapse_groups(&[what.batch, rank - 1, rank, rank + what.depth.len()]);
+    let (domain, ends, row_step) = axes(terms, what);
     let Term::Load(a_source, dtype, a_index) = domain.terms.get(domain.roots[1]).clone() else {
         unreachable!("`a` is a load")
     };
@@ -68,11 +61,10 @@ pub fn gemm(name: &str, machine: &Machine, terms: &Terms, what: &Gemm) -> Schedu
     let out = b.buffer("out", domain.terms.dtype(domain.roots[0]), Access::Write);
     let product =
         |axes: std::ops::Range<usize>| domain.dims[axes].iter().fold(Dim::fixed(1), |p, d| p.mul(d));
-    let depth = &domain.dims[ends[2]..];
+    let (cols, depth) = (&domain.dims[ends[1]], &domain.dims[ends[2]..]);
     let rows_of_all = product(ends[0]..ends[1]);
     let blocks = Blocks::new(machine, what.tile, dtype, (&rows_of_all, depth));
     let blocks = blocks.filter(|_| what.codes.is_none());
-    let cols = &domain.dims[ends[1]];
     let near = blocks::near(machine, dtype);
     let plan = Plan::new(what.tile, (&rows_of_all, cols, depth), near, blocks.as_ref());
     let sums = blocks.map(|blocks| blocks.buffer(&mut b, dtype, (what.tile, &rows_of_all)));
@@ -100,6 +92,20 @@ pub fn gemm(name: &str, machine: &Machine, terms: &Terms, what: &Gemm) -> Schedu
     }
     .task(&mut b);
     Scheduled { kernel: b.finish(), sources, tasks }
+}
+
+/// The axes, merged within batch, rows, columns and depth; where each of these ends; how far apart the rows of
+/// `A` are.
+fn axes(terms: &Terms, what: &Gemm) -> (Domain, Vec<usize>, Option<Dim>) {
+    let rank = what.dims.len();
+    let dims = what.dims.iter().chain(&what.depth).cloned().collect();
+    let mut domain = Domain::new(terms.clone(), dims, vec![what.root, what.a], what.out.clone());
+    // The start of the panels takes part as a position, so that batch axes merge only where it allows.
+    let start = domain.terms.add(Term::Position(what.b_start.clone()));
+    domain.roots.push(start);
+    let row_step = uniform_rows(&domain, what.batch..rank - 1);
+    let ends = domain.collapse_groups(&[what.batch, rank - 1, rank, rank + what.depth.len()]);
+    (domain, ends, row_step)
 }
 
 /// What the schedule is called.
