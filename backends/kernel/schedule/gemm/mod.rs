@@ -98,14 +98,7 @@ struct Operands {
 
 impl Operands {
     fn new(b: &mut Builder, terms: &Terms, what: &Gemm) -> Self {
-        let rank = what.dims.len();
-        let dims = what.dims.iter().chain(&what.depth).cloned().collect();
-        let mut domain = Domain::new(terms.clone(), dims, vec![what.root, what.a], what.out.clone());
-        // The start of the panels takes part as a position, so that batch axes merge only where it allows.
-        let start = domain.terms.add(Term::Position(what.b_start.clone()));
-        domain.roots.push(start);
-        let row_step = uniform_rows(&domain, what.batch..rank - 1);
-        let ends = domain.collapse_groups(&[what.batch, rank - 1, rank, rank + what.depth.len()]);
+        let (domain, ends, row_step) = axes(terms, what);
         let Term::Load(a_source, dtype, a_index) = domain.terms.get(domain.roots[1]).clone() else {
             unreachable!("`a` is a load")
         };
@@ -143,6 +136,20 @@ impl Operands {
             row_step: self.row_step.clone(),
         }
     }
+}
+
+/// The axes, merged within batch, rows, columns and depth; where each of these ends; how far apart the rows of
+/// `A` are.
+fn axes(terms: &Terms, what: &Gemm) -> (Domain, Vec<usize>, Option<Dim>) {
+    let rank = what.dims.len();
+    let dims = what.dims.iter().chain(&what.depth).cloned().collect();
+    let mut domain = Domain::new(terms.clone(), dims, vec![what.root, what.a], what.out.clone());
+    // The start of the panels takes part as a position, so that batch axes merge only where it allows.
+    let start = domain.terms.add(Term::Position(what.b_start.clone()));
+    domain.roots.push(start);
+    let row_step = uniform_rows(&domain, what.batch..rank - 1);
+    let ends = domain.collapse_groups(&[what.batch, rank - 1, rank, rank + what.depth.len()]);
+    (domain, ends, row_step)
 }
 
 /// What the schedule is called.
