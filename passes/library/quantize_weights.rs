@@ -33,8 +33,8 @@ use weft_ir::infer::Facts;
 use weft_ir::{NodeId, Stage};
 use weft_numerics::{Along, Blocks, Grid, Zero};
 use weft_passes::{
-    Declined, Editor, Linear, Measure, OptionError, OptionInfo, Options, Outcome, Pass, PassContext, PassError,
-    PassInfo, PassKind, Proposal, facts_of,
+    Declined, Editor, Linear, Measure, OptionError, OptionInfo, Options, Outcome, Pass, PassContext,
+    PassError, PassInfo, PassKind, Proposal, facts_of,
 };
 
 pub(crate) const INFO: PassInfo = PassInfo {
