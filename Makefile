@@ -75,7 +75,9 @@ saturation: build ## What saturation gains per model, and how long it takes on g
 	$(PY) benches/saturation.py
 	cargo bench --locked --bench saturate
 
-bench-methods: build ## Weights of few bits beside llama.cpp, which is built from its sources
+bench-methods: build ## What lossy passes cost and what they are worth, beside llama.cpp, which is built from its sources
+	$(PY) tests/models/fetch.py
+	$(PY) benches/methods/quantize.py
 	$(PY) benches/methods/gemv.py --ggml $(VENV)-bench/ggml
 
 simplifiers: build ## Nodes and speed in onnxruntime, beside onnxsim, onnxslim and onnxruntime's own optimiser

@@ -24,6 +24,13 @@ pub struct Scope {
     pub judged: usize,
 }
 
+impl Scope {
+    /// The layers that are judged here.
+    pub fn judged(&self) -> &[usize] {
+        &self.layers[..self.judged.min(self.layers.len())]
+    }
+}
+
 /// A scope for each layer of a graph, with nothing in it but that layer.
 pub fn own_scopes(graph: &Graph, facts: &Facts, ops: &OpSet, layers: &[Linear]) -> Vec<Scope> {
     let own = |place: usize| own_scope((graph, facts, ops), layers, place);
