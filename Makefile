@@ -13,7 +13,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 WEFT := $(TARGET)/release/weft
 export WEFT := $(abspath $(WEFT))
 
-.PHONY: help setup packages toolchain build demo test check unit harness conformance models malformed bench simplifiers faults bless-onnx clean
+.PHONY: help setup packages toolchain build demo test check unit harness conformance models malformed bench bench-methods simplifiers faults bless-onnx clean
 
 help: ## Shows the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +66,10 @@ bench: build ## Speed against onnxruntime, kernels against the machine's peak
 	$(PY) tests/models/fetch.py
 	$(PY) benches/peers.py
 	$(PY) benches/gemm.py
+
+bench-methods: build ## What lossy passes cost, and what they are worth
+	$(PY) tests/models/fetch.py
+	$(PY) benches/methods/quantize.py
 
 simplifiers: build ## Nodes and speed in onnxruntime, beside onnxsim, onnxslim and onnxruntime's own optimiser
 	@test -d $(VENV)-bench || $(PYTHON) -m venv $(VENV)-bench

@@ -15,7 +15,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("weft-rewrite", &["weft-ir", "weft-passes"]),
     ("weft-rules", &["weft-ir", "weft-passes"]),
     ("weft-egraph", &["weft-ir", "weft-passes", "weft-rewrite"]),
-    ("weft-library", &["weft-egraph", "weft-ir", "weft-numerics", "weft-passes", "weft-rewrite", "weft-rules"]),
+    (
+        "weft-library",
+        &["weft-egraph", "weft-ir", "weft-numerics", "weft-passes", "weft-rewrite", "weft-rules"],
+    ),
     ("weft-numerics", &[]),
     ("weft-abi", &["weft-ir", "weft-passes"]),
     ("weft-host", &["weft-abi", "weft-ir", "weft-passes"]),

@@ -1,8 +1,10 @@
 //! The flags, as clap reads them.
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
+use std::str::FromStr;
 use weft::{DataPlace, OnnxForm};
 use weft_onnx::Form;
+use weft_passes::ErrorBound;
 
 /// Compiles ONNX models to native programs and libraries.
 #[derive(Debug, Parser)]
@@ -113,7 +115,24 @@ pub(crate) struct Compiling {
     #[arg(long)]
     pub(crate) verify_each: bool,
     #[command(flatten)]
+    pub(crate) calibrating: Calibrating,
+    #[command(flatten)]
     pub(crate) extensions: Extensions,
+}
+
+/// What lossy passes are held to.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Calibrating {
+    /// Inputs for passes to look at the model with: a folder of input sets, an `.npz` or `.safetensors` file
+    /// with an axis of samples first, or a `.npy` or `.txt` file of token ids
+    #[arg(long, value_name = "DATA")]
+    pub(crate) calibrate: Option<PathBuf>,
+    /// The most error of the whole model, `mse:X`, `kl:X` or `ppl:X`; the worst layers are left exact for it
+    #[arg(long, value_name = "E", requires = "calibrate", value_parser = ErrorBound::from_str)]
+    pub(crate) max_error: Option<ErrorBound>,
+    /// Write what lossy passes cost, layer by layer, to this file, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ledger: Option<PathBuf>,
 }
 
 /// What is compiled for.
@@ -321,6 +340,8 @@ pub(crate) struct OptArgs {
     #[arg(long, value_name = "NAME=VALUE", value_parser = fixed)]
     pub(crate) fix: Vec<(String, String)>,
     #[command(flatten)]
+    pub(crate) calibrating: Calibrating,
+    #[command(flatten)]
     pub(crate) dims: DimArgs,
     #[command(flatten)]
     pub(crate) extensions: Extensions,
@@ -388,6 +409,8 @@ pub(crate) struct InspectArgs {
     /// The passes to run before looking; `O2` for a page, else `O0` unless given
     #[arg(long, value_name = "TEXT")]
     pub(crate) pipeline: Option<String>,
+    #[command(flatten)]
+    pub(crate) calibrating: Calibrating,
     #[command(flatten)]
     pub(crate) dims: DimArgs,
     #[command(flatten)]

@@ -1,12 +1,22 @@
 //! From flags to a driver, and to how a model is compiled.
-use crate::args::{Compiling, DimArgs, Extensions};
+use crate::args::{Calibrating, Compiling, DimArgs, Extensions};
 use crate::failure::Failure;
-use weft::{CompileOptions, Dims, Driver, PassOptions, family_of};
+use crate::talk::Teller;
+use std::sync::Arc;
+use weft::{Calibration, CompileOptions, Dims, Driver, PassOptions, Ports, family_of, files, ledger_json};
 use weft_backend::OptLevel;
-use weft_passes::VerifyEach;
+use weft_ir::Module;
+use weft_passes::{LedgerEntry, VerifyEach};
 
 impl Compiling {
-    /// What the driver is asked to do.
+    /// What the driver is asked to do with a model.
+    pub(crate) fn options_for(&self, module: &Module, teller: &Teller) -> Result<CompileOptions, Failure> {
+        let mut options = self.options();
+        self.calibrating.lend(module, teller, &mut options.passes)?;
+        Ok(options)
+    }
+
+    /// What the driver is asked to do, but for the calibration data.
     pub(crate) fn options(&self) -> CompileOptions {
         let level = [OptLevel::O0, OptLevel::O1, OptLevel::O2, OptLevel::O3][usize::from(self.level.min(3))];
         let verify_each = if self.verify_each { VerifyEach::Yes } else { VerifyEach::No };
@@ -28,6 +38,29 @@ impl Compiling {
             (None, true) => format!("O{}", self.level),
             (None, false) => format!("O{},{passes},O{}", self.level.min(1), self.level),
         }
+    }
+}
+
+impl Calibrating {
+    /// Opens the calibration data for a model.
+    pub(crate) fn lend(
+        &self,
+        module: &Module,
+        teller: &Teller,
+        options: &mut PassOptions,
+    ) -> Result<(), Failure> {
+        let Some(data) = &self.calibrate else { return Ok(()) };
+        let data = Calibration::open(data, &Ports::of_graph(&module.graph))?.telling(teller.listener());
+        (options.calibration, options.bound) = (Some(Arc::new(data)), self.max_error);
+        Ok(())
+    }
+
+    /// Writes the ledger where it was asked for.
+    pub(crate) fn write(&self, ledger: &[LedgerEntry], teller: &Teller) -> Result<(), Failure> {
+        let Some(path) = &self.ledger else { return Ok(()) };
+        files::write(path, format!("{:#}\n", ledger_json(ledger)).as_bytes())?;
+        teller.say(&format!("written: {}", path.display()));
+        Ok(())
     }
 }
 

@@ -2,10 +2,11 @@
 use crate::args::Talk;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
-use weft::{Phase, Progress};
+use weft::{Phase, Progress, Tell, ledger_text};
 use weft_ir::Module;
-use weft_passes::{Observer, Outcome, PassInfo};
+use weft_passes::{LedgerEntry, Observer, Outcome, PassInfo};
 
 /// The time that one pass took in one place of the pipeline.
 #[derive(Debug, Clone)]
@@ -25,13 +26,22 @@ pub(crate) struct Teller {
     pass: Instant,
     /// Every pass that ran, in order.
     pub(crate) passes: Vec<PassTime>,
+    /// What every lossy pass cost.
+    pub(crate) ledger: Vec<LedgerEntry>,
 }
 
 impl Teller {
     pub(crate) fn new(talk: Talk) -> Self {
         let lively = !talk.quiet && io::stderr().is_terminal();
         let bar = lively.then(spinner);
-        Self { talk, bar, phase: Instant::now(), pass: Instant::now(), passes: Vec::new() }
+        Self {
+            talk,
+            bar,
+            phase: Instant::now(),
+            pass: Instant::now(),
+            passes: Vec::new(),
+            ledger: Vec::new(),
+        }
     }
 
     /// Says a line.
@@ -57,6 +67,17 @@ impl Teller {
         if let Some(bar) = &self.bar {
             bar.set_message(what.to_string());
         }
+    }
+
+    /// Shows what is being done, told from any thread; where there is no moving line, as lines if more is
+    /// to be said.
+    pub(crate) fn listener(&self) -> Tell {
+        let (bar, verbose) = (self.bar.clone(), self.talk.verbose);
+        Arc::new(move |what| match &bar {
+            Some(bar) => bar.set_message(what.to_string()),
+            None if verbose => drop(writeln!(io::stderr(), "  {what}")),
+            None => {}
+        })
     }
 
     /// Takes the moving line away, before results are printed.
@@ -104,6 +125,11 @@ impl Observer for Teller {
 
     fn limited(&mut self, graph: &str, limit: &str) {
         self.say_more(&format!("  the search of `{graph}` stopped at {limit}"));
+    }
+
+    fn lossy(&mut self, entry: &LedgerEntry) {
+        self.say(ledger_text(entry).trim_end());
+        self.ledger.push(entry.clone());
     }
 
     fn unsettled(&mut self, rounds: u32) {

@@ -61,7 +61,7 @@ impl Driver {
         let target = weft_llvm::target(&options.cpu)?;
         let plan = self.plan(&options.pipeline)?;
         let mut module = model.module;
-        let passes = PassOptions { rates: Rates::of(&target), ..options.passes };
+        let passes = PassOptions { rates: Rates::of(&target), ..options.passes.clone() };
         self.optimise(&mut module, &plan, passes, progress)?;
         let lowered = self.lower(&module, &target, progress);
         let mut program = lowered.map_err(|error| as_in_the_file(error, &model.report.operators))?;

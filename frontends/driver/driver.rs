@@ -1,4 +1,5 @@
 //! The composition of all rooms.
+use crate::calibrate::{Calibration, OnData};
 use crate::cost::ByRates;
 use crate::dims::{self, Dims};
 use crate::error::Error;
@@ -10,14 +11,15 @@ use crate::progress::{Phase, Progress};
 use crate::runner::Runner;
 use crate::{rules, weights};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use weft_backend::Rates;
 use weft_frontend::Frontend;
 use weft_ir::{Module, OpSet};
 use weft_library::Library;
 use weft_onnx::Onnx;
 use weft_passes::{
-    Budget, Manager, Outcome, PassContext, Pipeline, PipelineError, Plan, Plugin, Registry, RunError,
-    VerifyEach,
+    Budget, ErrorBound, Evaluate, Manager, Measure, Outcome, PassContext, Pipeline, PipelineError, Plan,
+    Plugin, Registry, RunError, VerifyEach,
 };
 
 /// Knows every frontend, pass and backend, and brings models through them.
@@ -29,7 +31,7 @@ pub struct Driver {
 }
 
 /// How a pipeline is run.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct PassOptions {
     /// How many rewrites there may be.
     pub budget: Budget,
@@ -37,6 +39,16 @@ pub struct PassOptions {
     pub verify_each: VerifyEach,
     /// How fast the processor is that the module is for.
     pub rates: Rates,
+    /// What passes may look at the module with.
+    pub calibration: Option<Arc<Calibration>>,
+    /// The most error that lossy passes may bring in; it takes calibration data.
+    pub bound: Option<ErrorBound>,
+}
+
+/// What is lent to the passes of one pipeline.
+struct Lent<'a> {
+    cost: ByRates,
+    data: Option<OnData<'a>>,
 }
 
 impl Driver {
@@ -98,6 +110,11 @@ impl Driver {
         self.ops
     }
 
+    /// Computes single nodes.
+    pub(crate) fn evaluator(&self) -> &dyn Evaluate {
+        &self.evaluate
+    }
+
     /// Makes a module ready to run node by node.
     pub fn interpret(&self, module: Module) -> Runner {
         Runner::interpret(module, self.ops)
@@ -153,28 +170,35 @@ impl Driver {
         progress: &mut dyn Progress,
     ) -> Result<Outcome, Error> {
         progress.begin(Phase::Optimise);
-        let PassOptions { budget, verify_each, rates } = options;
-        let cost = ByRates(rates);
-        let context = self.context(&cost);
+        let lent = self.lent(&options);
+        let context = self.context(&lent, options.bound);
         let original = module.clone();
+        let (budget, verify_each) = (options.budget, options.verify_each);
         let mut manager = Manager { context, observer: progress, budget, verify_each };
         let ended = manager.run(module, plan);
-        let outcome = ended.map_err(|error| self.failed(original, (plan, options), error))?;
+        let outcome = ended.map_err(|error| self.failed(original, (plan, &options), error))?;
         let rewrites = manager.budget.done();
         progress.done(Phase::Optimise, &format!("{} nodes after {rewrites} rewrites", module.graph.len()));
         Ok(outcome)
     }
 
+    fn lent<'a>(&'a self, options: &'a PassOptions) -> Lent<'a> {
+        let data = options.calibration.as_deref().map(|data| OnData::new(self, data));
+        Lent { cost: ByRates(options.rates), data }
+    }
+
     /// What passes are lent.
-    fn context<'a>(&'a self, cost: &'a ByRates) -> PassContext<'a> {
-        PassContext { evaluate: Some(&self.evaluate), cost: Some(cost), ..PassContext::of(self.ops) }
+    fn context<'a>(&'a self, lent: &'a Lent<'_>, bound: Option<ErrorBound>) -> PassContext<'a> {
+        let measure = lent.data.as_ref().map(|data| data as &dyn Measure);
+        let (evaluate, cost) = (Some(self.evaluator()), Some(&lent.cost as _));
+        PassContext { evaluate, cost, measure, bound, ..PassContext::of(self.ops) }
     }
 
     /// Runs passes again that failed, to keep what they failed on.
-    fn failed(&self, original: Module, (plan, options): (&Plan, PassOptions), error: RunError) -> Error {
-        let PassOptions { budget, verify_each, rates } = options;
-        let cost = ByRates(rates);
-        let context = self.context(&cost);
+    fn failed(&self, original: Module, (plan, options): (&Plan, &PassOptions), error: RunError) -> Error {
+        let lent = self.lent(options);
+        let context = self.context(&lent, options.bound);
+        let (budget, verify_each) = (options.budget, options.verify_each);
         let (mut module, mut before) = (original.clone(), Before::default());
         // It ends like the first time, as everything is deterministic.
         drop(Manager { context, observer: &mut before, budget, verify_each }.run(&mut module, plan));

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod artifact;
+mod calibrate;
 mod cases;
 mod compare;
 #[cfg(feature = "llvm")]
@@ -21,6 +22,7 @@ mod inputs;
 pub mod inspect;
 #[cfg(feature = "llvm")]
 mod layers;
+mod ledger;
 #[cfg(feature = "llvm")]
 mod measure;
 mod model;
@@ -38,6 +40,7 @@ pub mod testing;
 mod weights;
 
 pub use artifact::{FileKind, file_kind};
+pub use calibrate::{Calibration, Tell};
 pub use cases::{check_set, data_sets};
 pub use compare::{Difference, Tolerance};
 #[cfg(feature = "llvm")]
@@ -52,6 +55,7 @@ pub use fix::fix_input;
 pub use inputs::{InputSources, Inputs};
 #[cfg(feature = "llvm")]
 pub use layers::{Layer, layers};
+pub use ledger::{ledger_json, ledger_text};
 #[cfg(feature = "llvm")]
 pub use measure::{KernelTime, MeasureOptions, Measurement, measure};
 pub use model::Model;

@@ -76,9 +76,7 @@ impl ErrorBound {
         match self {
             ErrorBound::Mse(most) => Some(error.outputs.relative_mse <= most),
             ErrorBound::Kl(most) => Some(error.text?.kl <= most),
-            ErrorBound::Ppl(most) => {
-                error.text.map(|text| text.perplexity <= most * text.exact_perplexity)
-            }
+            ErrorBound::Ppl(most) => error.text.map(|text| text.perplexity <= most * text.exact_perplexity),
         }
     }
 }
@@ -177,13 +175,10 @@ mod tests {
         let text = TextError { kl: 0.01, exact_perplexity: 10.0, perplexity: 10.2 };
         let error = ModelError { outputs: ErrorSum::default().error(), text: Some(text) };
         let holds = |text: &str| text.parse::<ErrorBound>().unwrap().holds(&error);
-        assert_eq!(["mse:0", "kl:0.01", "kl:0.009", "ppl:1.02", "ppl:1.01"].map(holds), [
-            Some(true),
-            Some(true),
-            Some(false),
-            Some(true),
-            Some(false)
-        ]);
+        assert_eq!(
+            ["mse:0", "kl:0.01", "kl:0.009", "ppl:1.02", "ppl:1.01"].map(holds),
+            [Some(true), Some(true), Some(false), Some(true), Some(false)]
+        );
         assert_eq!(ErrorBound::Kl(1.0).holds(&ModelError { text: None, ..error }), None);
         for wrong in ["1.02", "ppl:0.9", "mse:-1", "kl:nan", "acc:1"] {
             assert!(wrong.parse::<ErrorBound>().is_err(), "{wrong}");

@@ -25,7 +25,9 @@ impl Linear {
         if !matches!(op, "MatMul" | "Gemm") {
             return Ok(None);
         }
-        let (Some(input), Some(weight)) = (graph.operand(id, 0), graph.operand(id, 1)) else { return Ok(None) };
+        let (Some(input), Some(weight)) = (graph.operand(id, 0), graph.operand(id, 1)) else {
+            return Ok(None);
+        };
         let constant = |value| facts.get(&value).and_then(|fact| fact.constant.as_ref());
         let Some(matrix) = constant(weight) else { return Ok(None) };
         let set = |name| ops.attrs(graph.node(id)).is_some_and(|attrs| op == "Gemm" && attrs.flag(name));

@@ -3,9 +3,9 @@ use crate::facts::node_facts;
 use crate::measure::Measure;
 use crate::pass::PassError;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use weft_ir::infer::Facts;
 use weft_ir::{Attr, Def, Fact, Graph, Module, Node, OpSet, Tensor, Value};
-use std::sync::Arc;
 
 /// `Xᵀ X` of values, their last axis that of the columns of `X` and all others its rows. The module
 /// itself computes them, beside everything else, so that no more than a matrix leaves each run.

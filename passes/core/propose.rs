@@ -32,8 +32,13 @@ impl Editor<'_> {
     ///
     /// # Errors
     /// If there is a bound and nothing to measure with, or a module cannot be run.
-    pub fn propose(&mut self, cx: &PassContext<'_>, proposals: &[Proposal<'_>]) -> Result<Outcome, PassError> {
-        let most = self.rewrites_left().map_or(usize::MAX, |left| usize::try_from(left).unwrap_or(usize::MAX));
+    pub fn propose(
+        &mut self,
+        cx: &PassContext<'_>,
+        proposals: &[Proposal<'_>],
+    ) -> Result<Outcome, PassError> {
+        let most =
+            self.rewrites_left().map_or(usize::MAX, |left| usize::try_from(left).unwrap_or(usize::MAX));
         let proposals = &proposals[..proposals.len().min(most)];
         if proposals.is_empty() {
             return Ok(self.outcome());
@@ -105,7 +110,8 @@ impl Trial<'_> {
         bound: Option<ErrorBound>,
     ) -> Result<(BTreeSet<NodeId>, ModelError), PassError> {
         let error = self.without(measure, 0)?;
-        let about_text = || PassError::Failed("the bound on the error needs a text as calibration data".into());
+        let about_text =
+            || PassError::Failed("the bound on the error needs a text as calibration data".into());
         let holds = |error: &ModelError| match bound {
             Some(bound) => bound.holds(error).ok_or_else(about_text),
             None => Ok(true),

@@ -24,6 +24,13 @@ pub struct Scope {
     pub judged: usize,
 }
 
+impl Scope {
+    /// The layers that are judged here.
+    pub fn judged(&self) -> &[usize] {
+        &self.layers[..self.judged.min(self.layers.len())]
+    }
+}
+
 /// A scope for each layer of a graph, with nothing in it but that layer.
 pub fn own_scopes(graph: &Graph, facts: &Facts, ops: &OpSet, layers: &[Linear]) -> Vec<Scope> {
     let own = |place: usize| own_scope((graph, facts, ops), layers, place);
@@ -73,7 +80,8 @@ impl<'g> Map<'g> {
         let place = layers.iter().enumerate().map(|(place, layer)| (layer.node, place)).collect();
         let mut map = Self { graph, layers, place, behind: BTreeSet::new() };
         for id in graph.order() {
-            let after = |value: Value| map.behind.contains(&value.node) || map.place.contains_key(&value.node);
+            let after =
+                |value: Value| map.behind.contains(&value.node) || map.place.contains_key(&value.node);
             if graph.operands(id).into_iter().flatten().any(after) {
                 map.behind.insert(id);
             }

@@ -22,7 +22,8 @@ impl Scoped<'_> {
     /// # Errors
     /// If the matrices do not fit, or the run fails.
     pub fn run(&self, matrices: &[Tensor]) -> Result<Tensor, PassError> {
-        let inputs: Vec<Tensor> = self.taps.iter().map(|tap| (*tap).clone()).chain(matrices.to_vec()).collect();
+        let inputs: Vec<Tensor> =
+            self.taps.iter().map(|tap| (*tap).clone()).chain(matrices.to_vec()).collect();
         let nothing = || PassError::Failed("a scope gives nothing".to_string());
         self.ready.run(&inputs)?.into_iter().next().ok_or_else(nothing)
     }
@@ -40,8 +41,10 @@ pub fn in_scopes(
     visit: &mut dyn FnMut(usize, &Scoped<'_>) -> Result<(), PassError>,
 ) -> Result<(), PassError> {
     for portion in portions(measure, module, scopes) {
-        let ready: Vec<Arc<dyn Ready>> =
-            scopes[portion.clone()].iter().map(|scope| measure.open(&scope.module)).collect::<Result<_, _>>()?;
+        let ready: Vec<Arc<dyn Ready>> = scopes[portion.clone()]
+            .iter()
+            .map(|scope| measure.open(&scope.module))
+            .collect::<Result<_, _>>()?;
         let taps = taps(&scopes[portion.clone()]);
         let values: Vec<Value> = taps.keys().copied().collect();
         measure.stream(module, &values, &mut |tensors| {

@@ -2,6 +2,7 @@
 #![cfg(feature = "cli")]
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod calibrate;
 mod compile;
 mod describe;
 mod errors;

@@ -67,6 +67,15 @@ fn compiled(model: &Path, library: &Path, compiling: &Compiling, talk: Talk) -> 
     for rules in &compiling.extensions.rules {
         command.arg("--rules").arg(rules);
     }
+    let calibrating = &compiling.calibrating;
+    for (flag, file) in [("--calibrate", &calibrating.calibrate), ("--ledger", &calibrating.ledger)] {
+        if let Some(file) = file {
+            command.arg(flag).arg(file);
+        }
+    }
+    if let Some(bound) = calibrating.max_error {
+        command.args(["--max-error", &bound.to_string()]);
+    }
     for (asked, flag) in [(compiling.verify_each, "--verify-each"), (talk.quiet, "-q"), (talk.verbose, "-v")]
     {
         command.args(asked.then_some(flag));

@@ -5,25 +5,28 @@ use crate::out;
 use crate::talk::Teller;
 use serde_json::json;
 use std::path::{Path, PathBuf};
-use weft::{CompileOptions, Driver, Made, Model};
+use weft::{CompileOptions, Driver, Made, Model, ledger_json};
 use weft_backend::Emit;
 
 pub(crate) fn run(args: &CompileArgs, talk: Talk) -> Result<(), Failure> {
     let driver = args.compiling.extensions.driver()?;
     let mut teller = Teller::new(talk);
     let output = output(args)?;
-    let options = options(args);
+    let mut options = options(args);
     driver.plan(&options.pipeline)?;
     let model = driver.read(&args.model, &args.dims.dims()?, &mut teller)?;
+    args.compiling.calibrating.lend(&model.module, &teller, &mut options.passes)?;
     let made = match artifact(args.emit) {
         Some(emit) => driver.compile(model, &options, (emit, &output), &mut teller)?,
-        None => graph(&driver, model, args, &output, &mut teller)?,
+        None => graph(&driver, model, (args, options), &output, &mut teller)?,
     };
     teller.rest();
+    args.compiling.calibrating.write(&teller.ledger, &teller)?;
     if talk.json {
         let beside: Vec<_> = made.beside.iter().map(|path| path.display().to_string()).collect();
         let path = made.path.display().to_string();
-        out::json(&json!({ "path": path, "beside": beside, "stem": made.stem, "bytes": made.bytes }));
+        let (stem, bytes, ledger) = (made.stem, made.bytes, ledger_json(&teller.ledger));
+        out::json(&json!({ "path": path, "beside": beside, "stem": stem, "bytes": bytes, "ledger": ledger }));
     }
     Ok(())
 }
@@ -32,11 +35,10 @@ pub(crate) fn run(args: &CompileArgs, talk: Talk) -> Result<(), Failure> {
 fn graph(
     driver: &Driver,
     model: Model,
-    args: &CompileArgs,
+    (args, options): (&CompileArgs, CompileOptions),
     output: &Path,
     teller: &mut Teller,
 ) -> Result<Made, Failure> {
-    let options = options(args);
     let (plan, stem) = (driver.plan(&options.pipeline)?, model.name());
     let mut module = model.module;
     driver.optimise(&mut module, &plan, options.passes, teller)?;

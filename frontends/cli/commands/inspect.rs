@@ -32,7 +32,10 @@ fn model(args: &InspectArgs, talk: Talk) -> Result<(), Failure> {
     check_dims(&read.module, &extents)?;
     let mut module = read.module.clone();
     let mut history = History::default();
-    driver.optimise(&mut module, &plan, PassOptions::default(), &mut history)?;
+    let mut options = PassOptions::default();
+    args.calibrating.lend(&module, &teller, &mut options)?;
+    driver.optimise(&mut module, &plan, options, &mut history)?;
+    args.calibrating.write(&history.ledger, &teller)?;
     teller.rest();
     if args.dot {
         return put(args, &dot(&module));
@@ -76,7 +79,7 @@ fn memory(
     let plan = || {
         let (target, passes) = (weft_llvm::target(&options.cpu)?, driver.plan(&options.pipeline)?);
         let mut module = model.module;
-        driver.optimise(&mut module, &passes, options.passes, teller)?;
+        driver.optimise(&mut module, &passes, options.passes.clone(), teller)?;
         driver.lower(&module, &target, teller)
     };
     let program = plan().map_err(|error| error.to_string())?;

@@ -6,11 +6,11 @@ use crate::talk::Teller;
 use serde_json::json;
 use similar::TextDiff;
 use std::collections::BTreeMap;
-use weft::{Driver, OnnxForm, PassOptions, Phase, Progress, fix_input};
+use weft::{Driver, OnnxForm, PassOptions, Phase, Progress, fix_input, ledger_json};
 use weft_ir::text::{Style, Weights, print};
 use weft_ir::{Module, OpSet};
 use weft_onnx::Form;
-use weft_passes::{Budget, Declined, Observer, Outcome, PassInfo, VerifyEach};
+use weft_passes::{Budget, Declined, LedgerEntry, Observer, Outcome, PassInfo, VerifyEach};
 
 pub(crate) fn run(args: &OptArgs, talk: Talk) -> Result<(), Failure> {
     let driver = args.extensions.driver()?;
@@ -25,13 +25,11 @@ pub(crate) fn run(args: &OptArgs, talk: Talk) -> Result<(), Failure> {
     let before = if args.diff { shown(&module, driver.ops()) } else { String::new() };
     let budget = args.stop_after.map_or_else(Budget::default, Budget::at_most);
     let verify_each = if args.verify_each { VerifyEach::Yes } else { VerifyEach::No };
-    driver.optimise(
-        &mut module,
-        &plan,
-        PassOptions { budget, verify_each, ..PassOptions::default() },
-        &mut watch,
-    )?;
+    let mut options = PassOptions { budget, verify_each, ..PassOptions::default() };
+    args.calibrating.lend(&module, &watch.teller, &mut options)?;
+    driver.optimise(&mut module, &plan, options, &mut watch)?;
     watch.teller.rest();
+    args.calibrating.write(&watch.teller.ledger, &watch.teller)?;
     watch.say_counts();
     if let Some(path) = &args.output {
         match args.emit {
@@ -114,6 +112,7 @@ impl<'a> Watch<'a> {
             "passes": passes.collect::<Vec<_>>(),
             "rewrites": self.rewrites,
             "declined": declined.collect::<Vec<_>>(),
+            "ledger": ledger_json(&self.teller.ledger),
         })
     }
 }
@@ -145,6 +144,10 @@ impl Observer for Watch<'_> {
         if self.args.explain {
             self.teller.say(&format!("  not: {rule} at `%{at}`: {why}"));
         }
+    }
+
+    fn lossy(&mut self, entry: &LedgerEntry) {
+        self.teller.lossy(entry);
     }
 
     fn limited(&mut self, graph: &str, limit: &str) {

@@ -52,7 +52,10 @@ fn runner(args: &RunArgs, kind: FileKind, teller: &mut Teller) -> Result<Runner,
     let model = driver.read(&args.file, &weft::Dims::new(), teller)?;
     Ok(match args.backend {
         BackendKind::Interp => driver.interpret(model.module),
-        BackendKind::Cpu => driver.prepare(model, &args.compiling.options(), options, teller)?,
+        BackendKind::Cpu => {
+            let compiling = args.compiling.options_for(&model.module, teller)?;
+            driver.prepare(model, &compiling, options, teller)?
+        }
     })
 }
 

@@ -26,7 +26,8 @@ pub(crate) fn run(args: &TestArgs, talk: Talk) -> Result<(), Failure> {
         BackendKind::Interp => driver.interpret(model.module),
         BackendKind::Cpu => {
             let load = Options { threads: args.threads.unwrap_or(0), profile: false };
-            driver.prepare(model, &args.compiling.options(), load, &mut teller)?
+            let options = args.compiling.options_for(&model.module, &teller)?;
+            driver.prepare(model, &options, load, &mut teller)?
         }
     };
     teller.rest();
@@ -69,11 +70,11 @@ fn random(args: &TestArgs, seed: u64, talk: Talk) -> Result<(), Failure> {
     let sources = InputSources { random: Some(seed), dims: args.dims.dims()?, ..InputSources::default() };
     let inputs = sources.gather(&ports.inputs)?.tensors;
     let tolerance = Tolerance { rtol: args.rtol, atol: args.atol };
-    let options = args.compiling.options();
+    let options = args.compiling.options_for(&model.module, &teller)?;
     let mut wrong = Vec::new();
     if args.layers {
         let plan = driver.plan(&options.pipeline)?;
-        driver.optimise(&mut model.module, &plan, options.passes, &mut teller)?;
+        driver.optimise(&mut model.module, &plan, options.passes.clone(), &mut teller)?;
         let options = CompileOptions { pipeline: String::new(), ..options };
         let found = layers(&driver, &model, &inputs, (&options, tolerance), &mut teller)?;
         wrong.extend(found.iter().map(|l| format!("`{}` at `%{}`: {}", l.op, l.value, l.difference)));

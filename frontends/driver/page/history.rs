@@ -2,7 +2,7 @@
 use crate::progress::Progress;
 use std::time::{Duration, Instant};
 use weft_ir::Module;
-use weft_passes::{Declined, Observer, Outcome, PassInfo};
+use weft_passes::{Declined, LedgerEntry, Observer, Outcome, PassInfo};
 
 /// One run of one pass.
 #[derive(Debug, Clone)]
@@ -33,6 +33,8 @@ impl Step {
 pub struct History {
     /// The runs.
     pub steps: Vec<Step>,
+    /// What lossy passes cost.
+    pub ledger: Vec<LedgerEntry>,
     rewrites: Vec<(String, String)>,
     declined: Vec<(String, String, String)>,
     began: Option<Instant>,
@@ -56,6 +58,10 @@ impl Observer for History {
 
     fn rewrote(&mut self, rule: &str, at: &str, _: u64) {
         self.rewrites.push((rule.to_string(), at.to_string()));
+    }
+
+    fn lossy(&mut self, entry: &LedgerEntry) {
+        self.ledger.push(entry.clone());
     }
 
     fn declined(&mut self, rule: &str, at: &str, why: &Declined) {

@@ -3,6 +3,7 @@
 mod graphs;
 mod history;
 mod layout;
+mod ledger;
 mod markup;
 mod passes;
 mod svg;
@@ -45,6 +46,7 @@ pub fn page(page: &Page<'_>) -> String {
     out += &tables::cards(before.1, after.1, history);
     out += &tables::ports(after.1);
     out += &passes::passes(history);
+    out += &history.ledger.iter().map(ledger::ledger).collect::<String>();
     out += &tables::operators(before.1, after.1);
     out += &tables::weights(after.0);
     out += &graphs::pictures("after", after.0);

@@ -1,12 +1,15 @@
 //! One file: its run, and the checks that nobody has to ask for.
 use super::head::Head;
-use super::seeded::seeded_inputs;
+use super::seeded::{inputs_of_seed, seeded_inputs};
+use crate::calibrate::Calibration;
 use crate::compare::Tolerance;
 use crate::driver::{Driver, PassOptions};
 use crate::error::Error;
+use crate::ports::Ports;
 use crate::progress::Progress;
 use similar::TextDiff;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use weft_interp::Interpreter;
 use weft_ir::text::{NoWeights, Style, print, weights_by_digest};
 use weft_ir::{Module, OpSet, verify};
@@ -85,10 +88,19 @@ impl FileTest {
     }
 
     fn pass(&self, driver: &Driver, module: &mut Module, reasons: &mut Reasons) -> Result<Outcome, String> {
-        let options = PassOptions { verify_each: VerifyEach::Yes, ..PassOptions::default() };
+        let calibration = self.calibration()?.map(Arc::new);
+        let options = PassOptions { verify_each: VerifyEach::Yes, calibration, ..PassOptions::default() };
         let shown = |error: Error| error.to_string();
         let plan = driver.plan(&self.head.pipeline).map_err(shown)?;
         driver.optimise(module, &plan, options, reasons).map_err(shown)
+    }
+
+    fn calibration(&self) -> Result<Option<Calibration>, String> {
+        let Some(count) = self.head.calibrate else { return Ok(None) };
+        let inputs = (1..=count).map(|seed| inputs_of_seed(&self.module, &self.head.symbols, seed));
+        let ports = Ports::of_graph(&self.module.graph);
+        let data = Calibration::held("seeded", inputs.collect::<Result<_, _>>()?, &ports);
+        data.map(Some).map_err(|error| error.to_string())
     }
 
     /// A second run changes nothing.

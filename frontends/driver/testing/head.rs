@@ -18,6 +18,8 @@ pub struct Head {
     pub nothing: bool,
     /// How far results may be off.
     pub tolerance: f64,
+    /// On how many seeded inputs passes may look at the module.
+    pub calibrate: Option<u64>,
     /// The numbers of symbolic extents.
     pub symbols: BTreeMap<String, u64>,
 }
@@ -39,12 +41,14 @@ impl Head {
             return Err("it neither expects nor declines anything".to_string());
         }
         let tolerance = said.remove("tolerance").map_or(Ok(TOLERANCE), str::parse);
+        let calibrate = said.remove("calibrate").map(str::parse).transpose();
         let head = Self {
             pipeline,
             expect: pairs(if nothing { "" } else { expect }, ' ')?,
             declines,
             nothing,
             tolerance: tolerance.map_err(|error| format!("`tolerance`: {error}"))?,
+            calibrate: calibrate.map_err(|error| format!("`calibrate`: {error}"))?,
             symbols: pairs(said.remove("symbols").unwrap_or_default(), '=')?,
         };
         match said.keys().next() {

@@ -10,7 +10,8 @@
 //!
 //! `expect` counts operators in the end, or says `nothing` when nothing may change;
 //! `// declines: REASON` wants a rule to say why it did not fire. `// tolerance: 1e-3` is how far
-//! results may be off, `// symbols: N=2, S=5` sets extents of the seeded inputs.
+//! results may be off, `// symbols: N=2, S=5` sets extents of the seeded inputs, and `// calibrate: 4`
+//! lends passes so many other seeded inputs as calibration data.
 //!
 //! Checked for every file: print and parse give the same text; the rules hold before and after;
 //! the pipeline tells the truth about whether it changed anything; a second run changes nothing;

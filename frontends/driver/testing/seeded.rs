@@ -11,9 +11,18 @@ const EXTENTS: [u64; 4] = [2, 3, 5, 4];
 /// One tensor per input of a module: floats from -4 to 4, integers and truth values 0 or 1.
 /// Symbols that `given` does not set get small numbers.
 pub fn seeded_inputs(module: &Module, given: &BTreeMap<String, u64>) -> Result<Vec<Arc<Tensor>>, String> {
+    inputs_of_seed(module, given, 0)
+}
+
+/// The same with other numbers for another seed.
+pub(super) fn inputs_of_seed(
+    module: &Module,
+    given: &BTreeMap<String, u64>,
+    seed: u64,
+) -> Result<Vec<Arc<Tensor>>, String> {
     let graph = &module.graph;
     let mut known = given.clone();
-    let mut draw = Draw(0x9e37_79b9_7f4a_7c15);
+    let mut draw = Draw(0x9e37_79b9_7f4a_7c15 ^ seed.wrapping_mul(0xbf58_476d_1ce4_e5b9));
     let mut tensors = Vec::new();
     for id in graph.inputs() {
         let ty = graph.ty(Value { node: *id, slot: 0 });

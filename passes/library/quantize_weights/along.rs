@@ -1,13 +1,23 @@
 //! Which way the blocks of each layer reach, by what errs less on the calibration data.
 use super::rounded::spread;
 use super::{Measure, QuantizeWeights};
-use std::cell::RefCell;
 use weft_ir::infer::Facts;
 use weft_ir::{Module, OpSet, Tensor};
 use weft_numerics::Along;
-use weft_passes::{ErrorSum, Linear, PassError, in_scopes, scopes};
+use weft_passes::{ErrorSum, Linear, PassError, Scope, Scoped, in_scopes, linears, scopes};
 
 const WAYS: [Along; 2] = [Along::Inputs, Along::Outputs];
+
+/// One layer, rounded one way, in its scope.
+#[derive(Clone, Copy)]
+struct Trial {
+    /// Which of the scope's matrices it is.
+    slot: usize,
+    /// Which of the layers that are to be rounded.
+    layer: usize,
+    /// Which of the ways.
+    way: usize,
+}
 
 impl QuantizeWeights {
     /// The better way of each layer; blocks along the inputs where both err alike.
@@ -17,33 +27,55 @@ impl QuantizeWeights {
         (module, ops): (&Module, &OpSet),
         (facts, layers): (&Facts, &[Linear]),
     ) -> Result<Vec<Along>, PassError> {
-        let scopes = scopes(&module.graph, facts, ops, layers);
-        let sums = RefCell::new(vec![[ErrorSum::default(); 2]; layers.len()]);
+        // Layers that stay exact may still be what others lead into.
+        let all = linears(&module.graph, facts, ops);
+        let mut scopes = scopes(&module.graph, facts, ops, &all);
+        scopes.retain(|scope| !trials(scope, &all, layers).is_empty());
+        let mut sums = vec![[ErrorSum::default(); 2]; layers.len()];
         in_scopes(measure, module, &scopes, &mut |place, scoped| {
-            let scope = &scopes[place];
-            let exact = exact(facts, layers, &scope.layers)?;
-            let expected = scoped.run(&exact)?;
-            let trials: Vec<usize> = (0..scope.judged * WAYS.len()).collect();
-            let rounded = spread(&trials, &|trial| {
-                let layer = &layers[scope.layers[trial / WAYS.len()]];
-                let numbers = self.nearest(facts, layer, WAYS[trial % WAYS.len()]).numbers();
-                let dims = layer.dims.map(|n| n as u64);
-                Tensor::from_slice(&dims, &numbers).map_err(|error| PassError::Failed(error.to_string()))
-            })?;
-            for (trial, matrix) in rounded.into_iter().enumerate() {
-                let (judged, way) = (trial / WAYS.len(), trial % WAYS.len());
-                let mut matrices = exact.clone();
-                matrices[judged] = matrix;
-                sums.borrow_mut()[scope.layers[judged]][way].add(&expected, &scoped.run(&matrices)?);
-            }
-            Ok(())
+            let exact = exact(facts, &all, &scopes[place].layers)?;
+            let trials = trials(&scopes[place], &all, layers);
+            self.judge(scoped, (&exact, &trials), (facts, layers), &mut sums)
         })?;
         let better = |[inputs, outputs]: &[ErrorSum; 2]| match outputs.squared() < inputs.squared() {
             true => Along::Outputs,
             false => Along::Inputs,
         };
-        Ok(sums.into_inner().iter().map(better).collect())
+        Ok(sums.iter().map(better).collect())
     }
+
+    /// Adds up how far a scope is off in each trial.
+    fn judge(
+        &self,
+        scoped: &Scoped<'_>,
+        (exact, trials): (&[Tensor], &[Trial]),
+        (facts, layers): (&Facts, &[Linear]),
+        sums: &mut [[ErrorSum; 2]],
+    ) -> Result<(), PassError> {
+        let expected = scoped.run(exact)?;
+        let places: Vec<usize> = (0..trials.len()).collect();
+        let rounded = spread(&places, &|place| {
+            let layer = &layers[trials[place].layer];
+            let numbers = self.nearest(facts, layer, WAYS[trials[place].way]).numbers();
+            let dims = layer.dims.map(|n| n as u64);
+            Tensor::from_slice(&dims, &numbers).map_err(|error| PassError::Failed(error.to_string()))
+        })?;
+        for (Trial { slot, layer, way }, matrix) in trials.iter().zip(rounded) {
+            let mut matrices = exact.to_vec();
+            matrices[*slot] = matrix;
+            sums[*layer][*way].add(&expected, &scoped.run(&matrices)?);
+        }
+        Ok(())
+    }
+}
+
+/// Both ways of every layer that is judged in a scope and is to be rounded.
+fn trials(scope: &Scope, all: &[Linear], layers: &[Linear]) -> Vec<Trial> {
+    let judged = scope.judged().iter().enumerate();
+    let asked = judged.filter_map(|(slot, place)| {
+        layers.iter().position(|layer| layer.node == all[*place].node).map(|layer| (slot, layer))
+    });
+    asked.flat_map(|(slot, layer)| (0..WAYS.len()).map(move |way| Trial { slot, layer, way })).collect()
 }
 
 /// The matrices of some layers as they are.

@@ -1,0 +1,148 @@
+#!/usr/bin/env python3
+"""What `quantize-weights` costs: SmolLM2's perplexity, MiniLM's output error; by setting, way and method.
+
+    quantize.py [--models smollm2,minilm] [--settings w4g128,w3g128,w4g32] [--ways rtn-oc,...] [--windows N] [--json FILE]
+
+Each model is calibrated on some inputs and judged on others, by onnxruntime on the exported ONNX file. SmolLM2's
+inputs are windows of 512 tokens of Python's manual; its weights were 4-bit numbers already when it was fetched, so
+that below 8 bits methods can be compared, not models. MiniLM's are random words.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+TESTS = Path(__file__).resolve().parents[2] / "tests"
+sys.path[:0] = [str(TESTS / "python"), str(TESTS / "models")]
+
+import fetch  # noqa: E402
+import inputs  # noqa: E402
+import smollm2  # noqa: E402
+import texts  # noqa: E402
+import weft_cli  # noqa: E402
+
+WAYS = ("rtn-oc", "rtn-ic", "rtn-ada", "gptq-oc", "gptq-ada")
+LENGTH = 512
+HELD_OUT = 40
+Judge = Callable[[Path], dict[str, float]]
+
+
+def session(model: Path) -> onnxruntime.InferenceSession:
+    """The model in onnxruntime."""
+    return onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
+
+
+def perplexity(model: Path, ids: np.ndarray) -> dict[str, float]:
+    """The perplexity of a decoder on windows of token ids."""
+    run = session(model)
+    cache = [port for port in run.get_inputs() if port.name.startswith("past")]
+    past = {port.name: np.zeros((1, port.shape[1], 0, port.shape[3]), np.float32) for port in cache}
+    losses = []
+    for row in ids:
+        logits = run.run(["logits"], {"input_ids": row[None], **past})[0][0, :-1].astype(np.float64)
+        logits -= logits.max(-1, keepdims=True)
+        chances = logits[np.arange(len(row) - 1), row[1:]] - np.log(np.exp(logits).sum(-1))
+        losses.append(-chances.mean())
+    return {"perplexity": float(np.exp(np.mean(losses)))}
+
+
+def output_error(model: Path, exact: Path, sets: list[dict[str, np.ndarray]]) -> dict[str, float]:
+    """The relative mean squared error of all outputs."""
+    off = total = 0.0
+    now, then = session(model), session(exact)
+    for values in sets:
+        for found, expected in zip(now.run(None, values), then.run(None, values), strict=True):
+            off += float(np.square(found - expected, dtype=np.float64).sum())
+            total += float(np.square(expected, dtype=np.float64).sum())
+    return {"relative_mse": off / total}
+
+
+def smollm2_data(folder: Path, windows: int) -> tuple[Path, Path, Judge]:
+    """The model, its calibration data, and what judges it."""
+    data = folder / "smollm2.npy"
+    np.save(data, texts.windows(windows, LENGTH))
+    held_out = texts.windows(windows, LENGTH, HELD_OUT)
+    return smollm2.model(), data, lambda model: perplexity(model, held_out)
+
+
+def minilm_data(folder: Path, windows: int) -> tuple[Path, Path, Judge]:
+    """The model, its calibration data, and what judges it."""
+    row = fetch.row("minilm_l3_fp32")
+    model, data = fetch.fetch(row), folder / "minilm"
+    made = [inputs.make(row, {"B": 1, "L": 128}, seed) for seed in range(8 * windows)]
+    for number, values in enumerate(made[: 4 * windows]):
+        (data / str(number)).mkdir(parents=True)
+        for name, array in values.items():
+            np.save(data / str(number) / f"{name}.npy", array)
+    return model, data, lambda other: output_error(other, model, made[4 * windows :])
+
+
+MODELS = {"smollm2": smollm2_data, "minilm": minilm_data}
+
+
+def quantised(model: Path, data: Path, setting: str, way: str, out: Path) -> dict[str, object]:
+    """Runs the pass; says what it took and what the ledger says."""
+    bits, group = setting.removeprefix("w").split("g")
+    method, dim = way.split("-")
+    options = f"bits={bits},group={group},dim={dim},method={method}"
+    ledger = out.with_suffix(".json")
+    ended = weft_cli.run(
+        *("opt", model, "--pipeline", f"O1,quantize-weights{{{options}}}", "--calibrate", data),
+        *("--ledger", ledger, "--emit", "onnx", "-o", out),
+        timeout=3600,
+    )
+    if ended.code != 0:
+        raise SystemExit(f"{model.name} {setting} {way}: {ended.summary()}")
+    entry = json.loads(ledger.read_text())[0]
+    errors = [line["error"]["relative_mse"] for line in entry["layers"]]
+    ways = sum("(ic)" in line["what"] for line in entry["layers"])
+    return {
+        "seconds": ended.seconds,
+        "peak_mib": ended.peak_mib,
+        "layers": len(errors),
+        "ic_layers": ways,
+        "layer_mse": float(np.mean(errors)),
+        "ledger": entry["model"],
+    }
+
+
+def main() -> None:
+    """Prints a table, a row for each setting and way."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", default=",".join(MODELS))
+    parser.add_argument("--settings", default="w4g128,w3g128,w4g32")
+    parser.add_argument("--ways", default=",".join(WAYS))
+    parser.add_argument("--windows", type=int, default=4)
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    onnxruntime.set_default_logger_severity(3)
+    rows = []
+    for name in args.models.split(","):
+        with tempfile.TemporaryDirectory() as folder:
+            model, data, judge = MODELS[name](Path(folder), args.windows)
+            print(f"{name} exact: {judge(model)}", flush=True)
+            for setting in args.settings.split(","):
+                for way in args.ways.split(","):
+                    out = Path(folder) / "quantised.onnx"
+                    row = {"model": name, "setting": setting, "way": way}
+                    row |= quantised(model, data, setting, way, out) | {"held_out": judge(out)}
+                    rows.append(row)
+                    print(
+                        f"{name} {setting} {way:9} held out {row['held_out']}, mean layer mse {row['layer_mse']:.3e}, "
+                        f"{row['ic_layers']} of {row['layers']} ic, {row['seconds']:.0f} s, {row['peak_mib']:.0f} MiB",
+                        flush=True,
+                    )
+                    if args.json:
+                        args.json.write_text(json.dumps(rows, indent=1))
+
+
+if __name__ == "__main__":
+    main()

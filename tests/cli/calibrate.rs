@@ -1,0 +1,143 @@
+//! `--calibrate`, `--max-error` and the ledger.
+use crate::weft::Folder;
+
+/// Two layers, and data for them: three inputs of four rows.
+fn folder() -> Folder {
+    let folder = Folder::empty();
+    folder.write("net.weft", NET.as_bytes());
+    for sample in 0..3u8 {
+        let rows: Vec<f32> =
+            (0..32u8).map(|i| f32::from(i.wrapping_mul(37 + sample) % 64) / 16.0 - 2.0).collect();
+        folder.write(&format!("data/{sample}/x.npy"), &npy("<f4", &[4, 8], &bytes(&rows)));
+    }
+    folder
+}
+
+const NET: &str = "weft 1 canonical
+weight @w : f32[8, 8] = seeded(1)
+weight @u : f32[8, 5] = seeded(2)
+graph @main(%x: f32[N, 8]) -> (f32[N, 5]) {
+    %w = Const() {value = @w} : f32[8, 8]
+    %u = Const() {value = @u} : f32[8, 5]
+    %h = MatMul(%x, %w) : f32[N, 8]
+    %r = Relu(%h) : f32[N, 8]
+    %y = MatMul(%r, %u) : f32[N, 5]
+    return %y
+}
+";
+
+fn bytes(numbers: &[f32]) -> Vec<u8> {
+    numbers.iter().flat_map(|x| x.to_le_bytes()).collect()
+}
+
+fn npy(dtype: &str, dims: &[usize], data: &[u8]) -> Vec<u8> {
+    let dims: String = dims.iter().map(|d| format!("{d},")).collect();
+    let mut head = format!("{{'descr': '{dtype}', 'fortran_order': False, 'shape': ({dims}), }}");
+    while (head.len() + 11) % 64 != 0 {
+        head.push(' ');
+    }
+    head.push('\n');
+    [b"\x93NUMPY\x01\x00".as_slice(), &(head.len() as u16).to_le_bytes(), head.as_bytes(), data].concat()
+}
+
+const ALL: &str = "quantize-weights{bits=3,group=4,dim=ada,method=gptq,outputs=true}";
+
+#[test]
+fn the_ledger_of_all_layers() {
+    let folder = folder();
+    let run = format!("opt net.weft --pipeline {ALL} --calibrate data --ledger l.json --json -o q.weft");
+    let made = folder.weft(&run);
+    assert!(
+        made.err.contains(
+            "quantize-weights: 2 layers changed, 0 left exact; errors of outputs on data: 3 inputs"
+        )
+    );
+    assert!(made.err.contains("the whole model"), "{}", made.err);
+    let written: serde_json::Value = serde_json::from_slice(&folder.read("l.json")).unwrap();
+    assert_eq!(made.json()["ledger"], written);
+    let [one] = written.as_array().unwrap().as_slice() else { panic!("{written}") };
+    assert_eq!((&one["layers"][0]["layer"], &one["layers"][1]["layer"]), (&"h".into(), &"y".into()));
+    for error in [&one["layers"][0]["error"], &one["layers"][1]["error"], &one["model"]["outputs"]] {
+        let mse = error["relative_mse"].as_f64().unwrap();
+        assert!(mse > 1e-5 && mse < 0.1, "{written}");
+    }
+    let page = folder.weft(&format!("inspect net.weft --html --pipeline {ALL} --calibrate data")).done();
+    assert!(page.contains("ledger of quantize-weights") && page.contains("The whole model: relative mse"));
+}
+
+#[test]
+fn the_worst_layers_are_left_exact() {
+    let folder = folder();
+    let ledger = |bound: &str| {
+        let run =
+            format!("opt net.weft --pipeline {ALL} --calibrate data --max-error {bound} --json -o q.weft");
+        let ledger = folder.weft(&run).json()["ledger"][0].clone();
+        let back =
+            ledger["layers"].as_array().unwrap().iter().filter(|line| line["backed_off"] == true).count();
+        (back, ledger["model"]["outputs"]["relative_mse"].as_f64().unwrap(), ledger)
+    };
+    let (none, all, _) = ledger("mse:1");
+    assert_eq!(none, 0);
+    let (one, less, lines) = ledger(&format!("mse:{}", all * 0.99));
+    assert!(one == 1 && less < all && less > 0.0, "{lines}");
+    let error = |at: usize| lines["layers"][at]["error"]["relative_mse"].as_f64().unwrap();
+    let worst = usize::from(error(1) > error(0));
+    assert_eq!(lines["layers"][worst]["backed_off"], true, "{lines}");
+    assert_eq!((ledger("mse:0").0, ledger("mse:0").1), (2, 0.0));
+}
+
+#[test]
+fn samples_and_token_ids() {
+    let folder = folder();
+    folder.write("gather.weft", TEXT.as_bytes());
+    let ids: Vec<u8> = (0..30i64).flat_map(|i| (i * 7 % 6).to_le_bytes()).collect();
+    folder.write("ids.npy", &npy("<i8", &[30], &ids));
+    folder.write("ids.txt", b"0 1, 2\n3 4 5");
+    let run = |data: &str| {
+        format!("opt gather.weft --pipeline quantize-weights{{group=4}} --calibrate {data} -o q.weft")
+    };
+    for data in ["ids.npy", "ids.txt"] {
+        let said = folder.weft(&run(data)).err;
+        assert!(said.contains("1 input of text") && said.contains("perplexity"), "{said}");
+    }
+    folder.write("words.txt", b"0 one");
+    folder.weft(&run("words.txt")).refused(1, &["`one` is no token id"]);
+    folder.weft(&run("data")).refused(2, &["input_ids"]);
+}
+
+const TEXT: &str = "weft 1 canonical
+weight @e : f32[6, 4] = seeded(3)
+weight @w : f32[4, 4] = seeded(1)
+weight @u : f32[4, 6] = seeded(2)
+graph @main(%input_ids: i64[B, T], %attention_mask: i64[B, T]) -> (f32[B, T, 6]) {
+    %e = Const() {value = @e} : f32[6, 4]
+    %w = Const() {value = @w} : f32[4, 4]
+    %u = Const() {value = @u} : f32[4, 6]
+    %x = Gather(%e, %input_ids) : f32[B, T, 4]
+    %m = Cast(%attention_mask) {to = f32} : f32[B, T]
+    %last = Const() {value = i64[1]{-1}} : i64[1]
+    %n = Unsqueeze(%m, %last) : f32[B, T, 1]
+    %z = Mul(%x, %n) : f32[B, T, 4]
+    %h = MatMul(%z, %w) : f32[B, T, 4]
+    %r = Relu(%h) : f32[B, T, 4]
+    %logits = MatMul(%r, %u) : f32[B, T, 6]
+    return %logits
+}
+";
+
+#[test]
+fn what_is_missing_is_said() {
+    let folder = folder();
+    let ada = "opt net.weft --pipeline quantize-weights{dim=ada} -o q.weft";
+    folder.weft(ada).refused(1, &["`dim=ada` needs calibration data: give `--calibrate DATA`"]);
+    let gptq = "opt net.weft --pipeline quantize-weights{method=gptq} -o q.weft";
+    folder.weft(gptq).refused(1, &["`method=gptq` needs calibration data"]);
+    folder.weft(&format!("{ada} --max-error mse:1")).refused(2, &["--calibrate"]);
+    folder
+        .weft(&format!("{ada} --calibrate data --max-error acc:1"))
+        .refused(2, &["expected `mse:X`, `kl:X` or `ppl:X`"]);
+    folder.weft(&format!("{ada} --calibrate nowhere.npz")).refused(1, &["nowhere.npz"]);
+    let kl = format!("opt net.weft --pipeline {ALL} --calibrate data --max-error kl:1 -o q.weft");
+    folder.weft(&kl).refused(1, &["the bound on the error needs a text"]);
+    folder.weft("opt net.weft --pipeline quantize-weights{bits=9}").refused(2, &["expected 2 to 8"]);
+}
