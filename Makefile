@@ -70,6 +70,8 @@ bench: build ## Speed against onnxruntime, kernels against the machine's peak
 bench-methods: build ## What lossy passes cost, and what they are worth
 	$(PY) tests/models/fetch.py
 	$(PY) benches/methods/quantize.py
+	$(PY) benches/methods/sparsity.py
+	$(PY) benches/methods/sparse.py
 
 simplifiers: build ## Nodes and speed in onnxruntime, beside onnxsim, onnxslim and onnxruntime's own optimiser
 	@test -d $(VENV)-bench || $(PYTHON) -m venv $(VENV)-bench
