@@ -78,7 +78,9 @@ saturation: build ## What saturation gains per model, and how long it takes on g
 bench-methods: build ## What lossy passes cost and what they are worth, beside llama.cpp, which is built from its sources
 	$(PY) tests/models/fetch.py
 	$(PY) benches/methods/quantize.py
+	$(PY) benches/methods/sparsity.py
 	$(PY) benches/methods/gemv.py --ggml $(VENV)-bench/ggml
+	$(PY) benches/methods/sparse.py
 
 simplifiers: build ## Nodes and speed in onnxruntime, beside onnxsim, onnxslim and onnxruntime's own optimiser
 	@test -d $(VENV)-bench || $(PYTHON) -m venv $(VENV)-bench

@@ -26,7 +26,7 @@ mod coded;
 mod rounded;
 mod worth;
 
-use crate::quantize_weights::coded::Coded;
+use coded::Coded;
 use weft_ir::infer::Facts;
 use weft_ir::{NodeId, Stage};
 use weft_numerics::{Along, Blocks, Grid, Zero};

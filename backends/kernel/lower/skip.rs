@@ -65,8 +65,7 @@ impl Lowering<'_> {
         if rows == one {
             return;
         }
-        let name = self.kernel_name(name);
-        let mut many = schedule::gemm(&name, &self.machine, &self.terms, what);
+        let mut many = schedule::gemm(&format!("{name}_many"), &self.machine, &self.terms, what);
         many.tasks = many.tasks.mul(&rows.sub(&one).larger(&zero).smaller(&one));
         self.launch(many, out);
     }
