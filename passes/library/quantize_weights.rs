@@ -27,7 +27,7 @@ mod names;
 mod rounded;
 mod worth;
 
-use crate::quantize_weights::coded::Coded;
+use coded::Coded;
 use names::Names;
 use weft_ir::infer::Facts;
 use weft_ir::{NodeId, Stage};
