@@ -29,7 +29,7 @@ WAYS = ("teal", "wina", "teal+per-layer", "wina+per-layer", "wina+gate", "wina+g
 def pipeline(way: str, sparsity: float, form: str) -> str:
     """The passes of a way."""
     criterion, _, rotations = way.partition("+")
-    turned = f"orthogonalize{{rotations={rotations}}}," if rotations else ""
+    turned = f"recognise-rms-norm,orthogonalize{{rotations={rotations}}}," if rotations else ""
     return f"O1,{turned}sparsify-activations{{sparsity={sparsity},criterion={criterion},form={form}}}"
 
 

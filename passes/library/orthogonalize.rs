@@ -16,7 +16,7 @@
 //! gate and the stream is turned once a layer; with `rotations=global` all share the axes of the sum
 //! over the gates and it is never turned, and nothing is quite orthogonal.
 //!
-//! Normalisations around the mean do not commute and are left alone, like streams that anything but
+//! Normalisations must be named: `recognise-rms-norm` comes first. Those around the mean do not commute and are left alone, like streams that anything but
 //! `RMSNormalization`, constant products and sums reads. The numbers agree up to rounding.
 mod stream;
 mod turn;

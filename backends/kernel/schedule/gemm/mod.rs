@@ -71,7 +71,7 @@ pub fn gemm(name: &str, machine: &Machine, terms: &Terms, what: &Gemm) -> Schedu
     Scheduled { kernel: b.finish(), sources: operands.sources, tasks }
 }
 
-/// Writes the kernel for a single row of `A` that is mostly zero: see [`skip`]. There must be no
+/// Writes the kernel for a single row of `A` that is mostly zero. There must be no
 /// batch axes.
 pub fn gemm_skipping(name: &str, machine: &Machine, terms: &Terms, what: &Gemm) -> Scheduled {
     let mut b = Builder::new(name, &format!("gemv skipping x{}", what.tile.panel()));
