@@ -40,8 +40,8 @@ impl Quantiles {
             let count = *count as f64;
             if count > 0.0 && below + count >= wanted {
                 let within = ((wanted - below) / count).max(0.0);
-                let top = if end.is_finite() { end } else { f32::MAX };
-                return (f64::from(start) + within * (f64::from(top) - f64::from(start))) as f32;
+                let [start, end] = [start, end].map(|x| f64::from(if x.is_finite() { x } else { f32::MAX }));
+                return (start + within * (end - start)) as f32;
             }
             below += count;
         }

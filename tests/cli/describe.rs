@@ -49,7 +49,7 @@ fn lists_are_complete_and_explained() {
         assert!(explained.len() > 40 && !explained.contains("use weft"), "{name}: {explained}");
     }
     assert!(folder.weft("passes").done().contains("fold-constants"));
-    assert!(folder.weft("passes O2").done().contains("simplify"));
+    assert!(folder.weft("passes O2").done().contains("recognise"));
     assert!(folder.weft("ops").done().contains("Conv "));
     assert!(folder.weft("ops Conv").done().contains("attribute group: an integer, default 1"));
     assert!(folder.weft("ops --json").json().as_array().is_some_and(|ops| ops.len() > 100));

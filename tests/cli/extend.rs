@@ -52,7 +52,8 @@ fn plugins_are_listed_with_what_they_added() {
     let folder = Folder::empty();
     let listed = folder.weft("plugins").done();
     assert!(listed.starts_with("weft "), "{listed}");
-    assert!(listed.contains("  pass      2"), "{listed}");
+    let passes = listed.lines().find_map(|line| line.trim().strip_prefix("pass "));
+    assert!(passes.and_then(|count| count.trim().parse::<u32>().ok()).is_some_and(|n| n > 20), "{listed}");
     let json = folder.weft("plugins --json").json();
     assert_eq!(json["plugins"][0]["name"], "weft");
     let added = json["plugins"][0]["added"].as_array().unwrap();

@@ -6,7 +6,7 @@ use crate::runner::Runner;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use weft_ir::text::{Style, print};
-use weft_ir::{Attr, Graph, Module, Node, Tensor, Value};
+use weft_ir::{Graph, Module, Tensor, Value};
 use weft_passes::{Measure, PassError, Ready, TextPorts};
 
 /// Modules with fewer bytes of weights are kept ready once they are.
@@ -54,34 +54,9 @@ impl<'d> OnData<'d> {
     fn fresh(&self, module: &Module) -> Result<Arc<dyn Ready>, PassError> {
         self.data.say("calibrating: compiling");
         let mut module = module.clone();
-        self.restore(&mut module.graph)?;
         module.graph.sweep();
         let runner = self.runner(module).map_err(failed)?;
         Ok(Arc::new(Engine(runner)))
-    }
-
-    /// Puts the numbers that constant codes stand for in the place of the codes.
-    fn restore(&self, graph: &mut Graph) -> Result<(), PassError> {
-        let quantised = graph.order().into_iter().filter(|id| graph.node(*id).op == "DequantizeLinear");
-        for id in quantised.collect::<Vec<_>>() {
-            let operands = graph.operands(id).into_iter();
-            let known: Option<Vec<Option<Arc<Tensor>>>> = operands
-                .map(|operand| match operand {
-                    Some(value) => graph.constant(value).map(|tensor| Some(tensor.clone())),
-                    None => Some(None),
-                })
-                .collect();
-            let Some(known) = known else { continue };
-            let numbers =
-                self.driver.evaluator().evaluate(graph.node(id), &known).map_err(PassError::Failed)?;
-            let value =
-                Attr::Tensor(Arc::new(numbers.into_iter().next().ok_or(PassError::Missing("numbers"))?));
-            let mut node = Node::new("Const", graph.node(id).results.clone()).with("value", value);
-            node.results[0].name = graph.fresh_name(&node.results[0].name);
-            let constant = graph.add(node, &[]);
-            graph.redirect(Value { node: id, slot: 0 }, Value { node: constant, slot: 0 });
-        }
-        Ok(())
     }
 
     #[cfg(feature = "llvm")]
