@@ -132,7 +132,7 @@ def line(result: Result) -> str:
     if "error" in result:
         return f"{result['model']:18}{result['error'][:120]}"
     nodes, (plain, better) = result["nodes"], result["compile_seconds"]
-    costs = "{:10.1f}{:10.1f}".format(*result["cost_us"]) if result["cost_us"] else f"{'-':>10}{'-':>10}"
+    costs = "{:13.1f}{:13.1f}".format(*result["cost_us"]) if result["cost_us"] else f"{'-':>13}{'-':>13}"
     times = "{before:11.4f}{after:11.4f}{ratio:8.3f}".format(**result)
     return f"{result['model']:18}{nodes[0]:6}{nodes[1]:6}{costs}{result['search_seconds']:9.2f}{plain:9.2f}{better:9.2f}{times}"
 
@@ -146,8 +146,8 @@ def main() -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there, too")
     args = parser.parse_args()
     results = []
-    heads = f"{'O2':>6}{'O3':>6}{'us':>10}{'us':>10}{'search':>9}{'O2':>9}{'O3':>9}{'O2 ms':>11}{'O3 ms':>11}{'ratio':>8}"
-    print(f"{'':18}{'nodes':>12}{'cost':>20}{'s':>9}{'compile s':>18}\n{'model':18}{heads}")
+    heads = f"{'O2':>6}{'O3':>6}{'us':>13}{'us':>13}{'search':>9}{'O2':>9}{'O3':>9}{'O2 ms':>11}{'O3 ms':>11}{'ratio':>8}"
+    print(f"{'':18}{'nodes':>12}{'cost':>26}{'s':>9}{'compile s':>18}\n{'model':18}{heads}")
     with tempfile.TemporaryDirectory(prefix="weft-saturation-") as name:
         for subject in subjects(args.models, Path(name)):
             results.append(measured(subject, args.pipeline, Path(name), args.seconds))

@@ -104,8 +104,9 @@ class Library:
         return self.init(InitParams(tensors * 1024 + (1 << 20), None, True))
 
     def threads(self, count: int) -> None:
-        """Computes with so many threads from now on, which wait for work between graphs."""
+        """Computes with so many threads from now on, which sleep between graphs: others have the cores then."""
         params = self.threadpool_params_default(count)
+        params.poll = 0
         self.backend_cpu_set_threadpool(self.backend, self.threadpool_new(c.byref(params)))
         self.backend_cpu_set_n_threads(self.backend, count)
 
