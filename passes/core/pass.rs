@@ -163,6 +163,16 @@ pub struct PassContext<'a> {
 }
 
 impl<'a> PassContext<'a> {
+    /// The calibration data, or the reason why `what` cannot do without them.
+    ///
+    /// # Errors
+    /// If none were lent.
+    pub fn data_for(&self, what: &str) -> Result<&'a dyn Measure, PassError> {
+        let missing =
+            || PassError::Failed(format!("`{what}` needs calibration data: give `--calibrate DATA`"));
+        self.measure.ok_or_else(missing)
+    }
+
     /// Lends the operators, nothing else.
     pub fn of(ops: &'a OpSet) -> Self {
         Self { ops, evaluate: None, legality: None, cost: None, measure: None, bound: None }

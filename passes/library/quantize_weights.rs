@@ -27,12 +27,11 @@ mod rounded;
 mod worth;
 
 use coded::Coded;
-use weft_ir::infer::Facts;
-use weft_ir::{NodeId, Stage};
+use weft_ir::Stage;
 use weft_numerics::{Along, Blocks, Grid, Zero};
 use weft_passes::{
-    Declined, Editor, Linear, Measure, Names, OptionError, OptionInfo, Options, Outcome, Pass, PassContext,
-    PassError, PassInfo, PassKind, Proposal, facts_of,
+    Chosen, Editor, Linear, Measure, OptionError, OptionInfo, Options, Outcome, Pass, PassContext, PassError,
+    PassInfo, PassKind, Proposal, facts_of,
 };
 
 pub(crate) const INFO: PassInfo = PassInfo {
@@ -93,9 +92,7 @@ struct QuantizeWeights {
     group: usize,
     dim: Dim,
     method: Method,
-    only: Names,
-    skip: Names,
-    outputs: bool,
+    chosen: Chosen,
 }
 
 impl QuantizeWeights {
@@ -122,9 +119,7 @@ impl QuantizeWeights {
                 "gptq" => Method::Gptq,
                 _ => return refused("method", "`rtn` or `gptq`"),
             },
-            only: Names::new(options.text("only")),
-            skip: Names::new(options.text("skip")),
-            outputs: options.flag("outputs")?,
+            chosen: Chosen::new(options)?,
         })
     }
 
@@ -138,18 +133,18 @@ impl QuantizeWeights {
 impl Pass for QuantizeWeights {
     fn run(&self, edit: &mut Editor<'_>, cx: &PassContext<'_>) -> Result<Outcome, PassError> {
         let facts = facts_of(&edit.graph, cx.ops);
-        let layers = self.layers(edit, &facts, cx);
+        let layers = self.chosen.layers(edit, (&facts, cx.ops), &|_, layer| Ok(layer));
         if layers.is_empty() {
             return Ok(edit.outcome());
         }
         let along = match self.dim {
             Dim::Fixed(along) => vec![along; layers.len()],
-            Dim::Ada => self.better_ways(needed(cx, "dim=ada")?, (edit, cx.ops), (&facts, &layers))?,
+            Dim::Ada => self.better_ways(cx.data_for("dim=ada")?, (edit, cx.ops), (&facts, &layers))?,
         };
         let coded = match self.method {
             Method::Rtn => self.rounded(&facts, &layers, &along)?,
             Method::Gptq => {
-                self.compensated(needed(cx, "method=gptq")?, (edit, cx.ops), (&facts, &layers), &along)?
+                self.compensated(cx.data_for("method=gptq")?, (edit, cx.ops), (&facts, &layers), &along)?
             }
         };
         let errors = worth::errors(cx, edit, (&facts, &layers), &coded)?;
@@ -159,47 +154,7 @@ impl Pass for QuantizeWeights {
     }
 }
 
-/// The calibration data, or the reason why it cannot be done without.
-fn needed<'a>(cx: &PassContext<'a>, what: &str) -> Result<&'a dyn Measure, PassError> {
-    let missing = || PassError::Failed(format!("`{what}` needs calibration data: give `--calibrate DATA`"));
-    cx.measure.ok_or_else(missing)
-}
-
 impl QuantizeWeights {
-    /// The layers that are to be rounded; tells of others why not.
-    fn layers(&self, edit: &mut Editor<'_>, facts: &Facts, cx: &PassContext<'_>) -> Vec<Linear> {
-        let mut layers = Vec::new();
-        for id in edit.graph.order() {
-            match self.layer(edit, facts, cx, id) {
-                Ok(layer) => layers.extend(layer),
-                Err(why) => {
-                    let at = edit.graph.node(id).label().to_string();
-                    edit.decline(&at, &why);
-                }
-            }
-        }
-        layers
-    }
-
-    fn layer(
-        &self,
-        edit: &Editor<'_>,
-        facts: &Facts,
-        cx: &PassContext<'_>,
-        id: NodeId,
-    ) -> Result<Option<Linear>, Declined> {
-        let graph = &edit.graph;
-        let Some(layer) = Linear::of(graph, facts, cx.ops, id)? else { return Ok(None) };
-        let names = [graph.name_of(layer.output()), graph.name_of(layer.weight)];
-        if !names.iter().any(|name| self.only.hold(name)) || names.iter().any(|name| self.skip.hold(name)) {
-            return Err("it was asked to be left alone".into());
-        }
-        if !self.outputs && graph.outputs().contains(&layer.output()) {
-            return Err("it makes an output of the model; `outputs=true` takes it, too".into());
-        }
-        Ok(Some(layer).filter(|layer| !layer.dims.contains(&0)))
-    }
-
     fn proposal<'p>(
         &self,
         layer: &'p Linear,

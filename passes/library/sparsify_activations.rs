@@ -22,9 +22,9 @@ mod mask;
 use limits::Channel;
 use std::sync::Arc;
 use weft_ir::infer::Facts;
-use weft_ir::{Graph, NodeId, Stage, Value};
+use weft_ir::{Graph, Stage, Value};
 use weft_passes::{
-    Declined, Editor, Linear, Measure, Names, OptionError, OptionInfo, Options, Outcome, Pass, PassContext,
+    Chosen, Declined, Editor, Linear, OptionError, OptionInfo, Options, Outcome, Pass, PassContext,
     PassError, PassInfo, PassKind, Proposal, ValueError, facts_of,
 };
 
@@ -72,9 +72,7 @@ struct Sparsify {
     topk: bool,
     /// Whether runs of many tokens stay as they are.
     dense_prompts: bool,
-    only: Names,
-    skip: Names,
-    outputs: bool,
+    chosen: Chosen,
 }
 
 impl Sparsify {
@@ -89,9 +87,7 @@ impl Sparsify {
             weighted: second(options, "criterion", ["teal", "wina"])?,
             topk: second(options, "form", ["threshold", "topk"])?,
             dense_prompts: second(options, "prompt", ["masked", "dense"])?,
-            only: Names::new(options.text("only")),
-            skip: Names::new(options.text("skip")),
-            outputs: options.flag("outputs")?,
+            chosen: Chosen::new(options)?,
         };
         if this.topk && this.dense_prompts {
             return Err(OptionError::Refused("`prompt=dense` needs `form=threshold`".to_string()));
@@ -124,12 +120,13 @@ struct Masked {
 impl Pass for Sparsify {
     fn run(&self, edit: &mut Editor<'_>, cx: &PassContext<'_>) -> Result<Outcome, PassError> {
         let facts = facts_of(&edit.graph, cx.ops);
-        let mut layers = self.layers(edit, &facts, cx);
+        let mut layers =
+            self.chosen.layers(edit, (&facts, cx.ops), &|graph, layer| self.masked(graph, &facts, layer));
         if layers.is_empty() {
             return Ok(edit.outcome());
         }
         if !self.topk {
-            let measure = needed(cx, "form=threshold")?;
+            let measure = cx.data_for("form=threshold")?;
             let seen = limits::seen(measure, edit, &layers)?;
             limits::set(&mut layers, &seen);
         }
@@ -143,52 +140,14 @@ impl Pass for Sparsify {
     }
 }
 
-/// The calibration data, or the reason why it cannot be done without.
-fn needed<'a>(cx: &PassContext<'a>, what: &str) -> Result<&'a dyn Measure, PassError> {
-    let missing = || PassError::Failed(format!("`{what}` needs calibration data: give `--calibrate DATA`"));
-    cx.measure.ok_or_else(missing)
-}
-
 impl Sparsify {
-    /// The layers that are to be masked; tells of others why not.
-    fn layers(&self, edit: &mut Editor<'_>, facts: &Facts, cx: &PassContext<'_>) -> Vec<Masked> {
-        let mut layers = Vec::new();
-        for id in edit.graph.order() {
-            match self.layer(edit, facts, cx, id) {
-                Ok(layer) => layers.extend(layer),
-                Err(why) => {
-                    let at = edit.graph.node(id).label().to_string();
-                    edit.decline(&at, &why);
-                }
-            }
-        }
-        layers
-    }
-
-    fn layer(
-        &self,
-        edit: &Editor<'_>,
-        facts: &Facts,
-        cx: &PassContext<'_>,
-        id: NodeId,
-    ) -> Result<Option<Masked>, Declined> {
-        let graph = &edit.graph;
-        let Some(layer) = Linear::of(graph, facts, cx.ops, id)? else { return Ok(None) };
-        let names = [graph.name_of(layer.output()), graph.name_of(layer.weight)];
-        if !names.iter().any(|name| self.only.hold(name)) || names.iter().any(|name| self.skip.hold(name)) {
-            return Err("it was asked to be left alone".into());
-        }
+    /// How a layer is to be masked.
+    fn masked(&self, graph: &Graph, facts: &Facts, layer: Linear) -> Result<Masked, Declined> {
         if is_masked(graph, layer.input) {
             return Err("its inputs are masked already".into());
         }
-        if !self.outputs && graph.outputs().contains(&layer.output()) {
-            return Err("it makes an output of the model; `outputs=true` takes it, too".into());
-        }
-        if layer.dims.contains(&0) {
-            return Ok(None);
-        }
         let channel = self.weighted.then(|| Arc::new(limits::norms(&layer.matrix(facts), layer.dims)));
-        Ok(Some(Masked { layer, channel, sparsity: self.sparsity, limit: None }))
+        Ok(Masked { layer, channel, sparsity: self.sparsity, limit: None })
     }
 
     fn proposal<'p>(&'p self, masked: &'p Masked, error: ValueError) -> Proposal<'p> {

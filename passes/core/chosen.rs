@@ -1,0 +1,66 @@
+//! Which linear layers of a model the options of a lossy pass choose.
+use crate::editor::Editor;
+use crate::linear::Linear;
+use crate::options::{OptionError, Options};
+use crate::pass::Declined;
+use crate::patterns::Names;
+use weft_ir::infer::Facts;
+use weft_ir::{Graph, NodeId, OpSet};
+
+/// The choice by the options `only`, `skip` (patterns of names) and `outputs` (a flag).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chosen {
+    only: Names,
+    skip: Names,
+    outputs: bool,
+}
+
+impl Chosen {
+    /// Reads the three options.
+    ///
+    /// # Errors
+    /// If `outputs` is neither `true` nor `false`.
+    pub fn new(options: &Options) -> Result<Self, OptionError> {
+        let names = |option| Names::new(options.text(option));
+        Ok(Self { only: names("only"), skip: names("skip"), outputs: options.flag("outputs")? })
+    }
+
+    /// What `take` makes of each chosen layer of the main graph that has weights, in order; tells why
+    /// other layers, and those that `take` declines, are left alone.
+    pub fn layers<T>(
+        &self,
+        edit: &mut Editor<'_>,
+        (facts, ops): (&Facts, &OpSet),
+        take: &dyn Fn(&Graph, Linear) -> Result<T, Declined>,
+    ) -> Vec<T> {
+        let mut taken = Vec::new();
+        for id in edit.graph.order() {
+            let layer = self.layer(&edit.graph, (facts, ops), id);
+            match layer.and_then(|layer| layer.map(|layer| take(&edit.graph, layer)).transpose()) {
+                Ok(layer) => taken.extend(layer),
+                Err(why) => {
+                    let at = edit.graph.node(id).label().to_string();
+                    edit.decline(&at, &why);
+                }
+            }
+        }
+        taken
+    }
+
+    fn layer(
+        &self,
+        graph: &Graph,
+        (facts, ops): (&Facts, &OpSet),
+        id: NodeId,
+    ) -> Result<Option<Linear>, Declined> {
+        let Some(layer) = Linear::of(graph, facts, ops, id)? else { return Ok(None) };
+        let names = [graph.name_of(layer.output()), graph.name_of(layer.weight)];
+        if !names.iter().any(|name| self.only.hold(name)) || names.iter().any(|name| self.skip.hold(name)) {
+            return Err("it was asked to be left alone".into());
+        }
+        if !self.outputs && graph.outputs().contains(&layer.output()) {
+            return Err("it makes an output of the model; `outputs=true` takes it, too".into());
+        }
+        Ok(Some(layer).filter(|layer| !layer.dims.contains(&0)))
+    }
+}
