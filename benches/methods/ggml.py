@@ -21,6 +21,7 @@ SETTINGS = ["-DCMAKE_BUILD_TYPE=Release", "-DGGML_NATIVE=ON", "-DGGML_OPENMP=OFF
 
 def build(folder: Path) -> Path:
     """The folder of the libraries, built once in a virtual environment of its own: cmake comes from PyPI, too."""
+    folder = folder.resolve()
     built = folder / "build"
     if list(built.glob("bin/libggml-cpu.so")):
         return built / "bin"
