@@ -376,6 +376,8 @@ pub(crate) struct ReduceArgs {
     pub(crate) check: Option<String>,
     #[command(flatten)]
     pub(crate) dims: DimArgs,
+    #[command(flatten)]
+    pub(crate) extensions: Extensions,
 }
 
 #[derive(Debug, Args)]
@@ -388,6 +390,8 @@ pub(crate) struct FiletestArgs {
     /// Run only files whose path holds this
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub(crate) only: String,
+    #[command(flatten)]
+    pub(crate) extensions: Extensions,
 }
 
 #[derive(Debug, Args)]

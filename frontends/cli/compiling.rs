@@ -1,7 +1,8 @@
 //! From flags to a driver, and to how a model is compiled.
-use crate::args::{Calibrating, Compiling, DimArgs, Extensions};
+use crate::args::{Calibrating, Command, Compiling, DimArgs, Extensions};
 use crate::failure::Failure;
 use crate::talk::Teller;
+use std::path::PathBuf;
 use std::sync::Arc;
 use weft::{Calibration, CompileOptions, Dims, Driver, PassOptions, Ports, family_of, files, ledger_json};
 use weft_backend::OptLevel;
@@ -64,7 +65,32 @@ impl Calibrating {
     }
 }
 
+impl Command {
+    /// What the command is to have besides what weft comes with, if it takes any.
+    pub(crate) fn extensions(&self) -> Option<&Extensions> {
+        match self {
+            Command::Compile(args) => Some(&args.compiling.extensions),
+            Command::Run(args) => Some(&args.compiling.extensions),
+            Command::Test(args) => Some(&args.compiling.extensions),
+            Command::Bench(args) => Some(&args.compiling.extensions),
+            Command::Opt(args) => Some(&args.extensions),
+            Command::Reduce(args) => Some(&args.extensions),
+            Command::Inspect(args) => Some(&args.extensions),
+            _ => None,
+        }
+    }
+}
+
 impl Extensions {
+    /// The flags that bring them, each with a space before it, as a shell takes them.
+    pub(crate) fn flags(&self) -> String {
+        let plugins = self.plugins.iter().map(|file| ("--plugin", file));
+        let rules = self.rules.iter().map(|file| ("--rules", file));
+        let flag =
+            |(flag, file): (&str, &PathBuf)| format!(" {flag} {}", quoted(&file.display().to_string()));
+        plugins.chain(rules).map(flag).collect()
+    }
+
     /// A driver that has them.
     pub(crate) fn driver(&self) -> Result<Driver, Failure> {
         let mut driver = Driver::new()?;
@@ -92,4 +118,9 @@ impl DimArgs {
         }
         Ok(dims)
     }
+}
+
+/// A word as a shell takes it.
+pub(crate) fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', "'\\''"))
 }

@@ -1,4 +1,6 @@
 //! How errors are shown, and the exit code they mean.
+use crate::args::Extensions;
+use crate::compiling::quoted;
 use miette::{
     Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode, SourceOffset,
 };
@@ -28,11 +30,12 @@ impl From<Error> for Failure {
 
 impl Failure {
     /// Shows the error and gives the exit code: 1 if the work failed, 2 if it was asked for wrongly.
-    pub(crate) fn report(&self) -> ExitCode {
+    /// `extensions` are what the command was given to have.
+    pub(crate) fn report(&self, extensions: &Extensions) -> ExitCode {
         let (shown, code) = match self {
             Failure::Told(code) => return ExitCode::from(*code),
             Failure::Misuse(message) => (Shown::plain(message.clone(), Some("`--help` lists the flags")), 2),
-            Failure::Work(error) => (Shown::of(error), if error.is_misuse() { 2 } else { 1 }),
+            Failure::Work(error) => (Shown::of(error, extensions), if error.is_misuse() { 2 } else { 1 }),
         };
         shown.print();
         ExitCode::from(code)
@@ -52,10 +55,10 @@ impl Shown {
         Self { message, advice: advice.map(str::to_string), place: None }
     }
 
-    fn of(error: &Error) -> Self {
+    fn of(error: &Error, extensions: &Extensions) -> Self {
         let mut shown = Self::plain(error.to_string(), error.advice());
         if let Error::Passes(failed) = error {
-            shown.advice = reproducer(failed);
+            shown.advice = reproducer(failed, extensions);
         }
         let Error::Text { file, text, error } = error else { return shown };
         let at = SourceOffset::from_location(text, error.line, error.column);
@@ -83,7 +86,7 @@ impl Shown {
 }
 
 /// Keeps the module that a pass failed on, and says how to see it fail again.
-fn reproducer(failed: &Failed) -> Option<String> {
+fn reproducer(failed: &Failed, extensions: &Extensions) -> Option<String> {
     if let RunError::Stage { accepts: (Stage::Canonical, _), found: Stage::Imported, .. } = failed.error {
         return Some("a pipeline for a model as it was read begins with `O0`".to_string());
     }
@@ -91,11 +94,12 @@ fn reproducer(failed: &Failed) -> Option<String> {
     let file = failed.write(folder.path()).ok()?;
     // It is for the user to look at and to remove.
     drop(folder.keep());
-    let (file, pipeline) = (file.display(), &failed.pipeline);
+    let (held, pipeline, with) = (file.display(), quoted(&failed.pipeline), extensions.flags());
+    let file = quoted(&held.to_string());
     Some(format!(
-        "`{file}` holds the module before the pass\n      \
-         `weft opt {file} --pipeline '{pipeline}' --verify-each` fails again\n      \
-         `weft reduce {file} --pipeline '{pipeline}' -o small.weft` makes it smaller"
+        "`{held}` holds the module before the pass\n      \
+         `weft opt {file} --pipeline {pipeline}{with} --verify-each` fails again\n      \
+         `weft reduce {file} --pipeline {pipeline}{with} -o small.weft` makes it smaller"
     ))
 }
 

@@ -39,6 +39,8 @@ fn a_plugin_that_is_not_there_is_named() {
         "test linear.weft --random 1 --plugin none.so",
         "opt linear.weft --pipeline O1 --plugin none.so",
         "inspect linear.weft --plugin none.so",
+        "reduce linear.weft --pipeline O1 -o small.weft --plugin none.so",
+        "filetest . --plugin none.so",
         "passes --plugin none.so",
         "plugins --plugin none.so",
         "ops --plugin none.so",

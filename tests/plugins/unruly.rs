@@ -1,6 +1,7 @@
 //! A library in Rust whose passes panic, give up, take options and bring weights.
 use crate::built::{self, optimised, stopped};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 use std::sync::OnceLock;
 use weft::{Driver, PassOptions};
 use weft_passes::Budget;
@@ -16,10 +17,14 @@ graph @main(%x: f32[N, 4]) -> (f32[N, 8]) {
 }
 ";
 
-fn driver() -> Driver {
+fn library() -> &'static Path {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
+    LIBRARY.get_or_init(|| built::cargo("unruly"))
+}
+
+fn driver() -> Driver {
     let mut driver = Driver::new().unwrap();
-    driver.load(LIBRARY.get_or_init(|| built::cargo("unruly"))).unwrap();
+    driver.load(library()).unwrap();
     driver
 }
 
@@ -30,6 +35,29 @@ fn a_panic_is_an_error_and_the_compiler_lives_on() {
     assert!(message.starts_with("pass `panics`: it panicked at tests/plugins/rust/lib.rs:"), "{message}");
     assert!(message.ends_with(": 4 nodes are too many"), "{message}");
     assert!(optimised(&driver, MODULE, "O2").is_ok());
+}
+
+#[test]
+fn what_a_plugin_fails_on_is_kept_and_can_be_reduced() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("m.weft"), MODULE).unwrap();
+    let plugin = format!("--plugin '{}'", library().display());
+    let weft = |arguments: &[&str]| -> Output {
+        let mut weft = Command::new(env!("CARGO_BIN_EXE_weft"));
+        weft.env("TMPDIR", folder.path()).current_dir(folder.path()).args(arguments);
+        weft.arg("--plugin").arg(library()).output().unwrap()
+    };
+    let failed = weft(&["opt", "m.weft", "--pipeline", "panics"]);
+    let told = String::from_utf8_lossy(&failed.stderr);
+    assert_eq!(failed.status.code(), Some(1), "{told}");
+    assert!(
+        told.contains(&format!("--pipeline 'panics' {plugin} -o small.weft` makes it smaller")),
+        "{told}"
+    );
+    let reduced = weft(&["reduce", "m.weft", "--pipeline", "panics", "-o", "small.weft"]);
+    let told = String::from_utf8_lossy(&reduced.stdout);
+    assert!(reduced.status.success() && told.starts_with("4 nodes became "), "{told}");
+    assert!(std::fs::read_to_string(folder.path().join("small.weft")).unwrap().len() < MODULE.len());
 }
 
 #[test]

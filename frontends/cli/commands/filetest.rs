@@ -3,13 +3,13 @@ use crate::args::{FiletestArgs, Talk};
 use crate::failure::Failure;
 use crate::out;
 use serde_json::json;
+use weft::Error;
 use weft::testing::{Snapshots, Tally, filetests};
-use weft::{Driver, Error};
 
 pub(crate) fn run(args: &FiletestArgs, talk: Talk) -> Result<(), Failure> {
     let how = if args.bless { Snapshots::Bless } else { Snapshots::Check };
     let unread = |error| Error::Folder { folder: args.folder.clone(), error };
-    let tally = filetests(&Driver::new()?, &args.folder, &args.only, how).map_err(unread)?;
+    let tally = filetests(&args.extensions.driver()?, &args.folder, &args.only, how).map_err(unread)?;
     let Tally { passed, failures } = &tally;
     if *passed == 0 && failures.is_empty() {
         let (folder, only) = (args.folder.display(), &args.only);

@@ -5,10 +5,10 @@ use crate::out;
 use crate::talk::Teller;
 use serde_json::json;
 use weft::reduce::{Check, Reduced, reduce};
-use weft::{Driver, Model, OnnxForm};
+use weft::{Model, OnnxForm};
 
 pub(crate) fn run(args: &ReduceArgs, talk: Talk) -> Result<(), Failure> {
-    let driver = Driver::new()?;
+    let driver = args.extensions.driver()?;
     let mut teller = Teller::new(talk);
     driver.plan(&args.pipeline)?;
     let Model { module, report, .. } = driver.read(&args.model, &args.dims.dims()?, &mut teller)?;
