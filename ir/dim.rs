@@ -26,6 +26,8 @@ pub enum Atom {
 const MAX_ATOMS: u32 = 1024;
 /// The deepest nesting of atoms in atoms; what would be deeper is unknown.
 const MAX_DEPTH: u32 = 32;
+/// How many alternatives of a largest or smallest number are compared one by one.
+const MAX_COMPARED: usize = 16;
 /// The most products that a multiplication may go through.
 const MAX_PRODUCTS: usize = 4096;
 
@@ -311,14 +313,37 @@ impl Dim {
         self.chosen(other, Ordering::Greater, Atom::Max)
     }
 
-    /// The one that compares as `wanted`, where the normal form shows it; else an atom of both.
+    /// The one that compares as `wanted`, where the normal form shows it; else an atom of both, in
+    /// which each number stands once.
     fn chosen(&self, other: &Self, wanted: Ordering, atom: fn(Arc<Dim>, Arc<Dim>) -> Atom) -> Self {
         if self.is_unknown() || other.is_unknown() {
             return Self::unknown();
         }
-        match self.sub(other).sign() {
-            Some(sign) => if sign == wanted { self } else { other }.clone(),
-            None => Self::atom(atom(Arc::new(self.min(other).clone()), Arc::new(self.max(other).clone()))),
+        if let Some(sign) = self.sub(other).sign() {
+            return if sign == wanted { self } else { other }.clone();
+        }
+        let mut all = BTreeSet::new();
+        self.alternatives(wanted, &mut all);
+        other.alternatives(wanted, &mut all);
+        let is_beaten = |one: &Dim, by: &Dim| one != by && by.sub(one).sign() == Some(wanted);
+        let compared = if all.len() > MAX_COMPARED { BTreeSet::new() } else { all.clone() };
+        let kept: Vec<&Dim> =
+            all.iter().filter(|one| !compared.iter().any(|by| is_beaten(one, by))).collect();
+        let mut kept = kept.into_iter().rev().cloned();
+        let last = kept.next().unwrap_or_else(|| self.clone());
+        let joined = |rest: Self, one| Self::atom(atom(Arc::new(one), Arc::new(rest)));
+        kept.fold(last, |rest, one| if rest.is_unknown() { rest } else { joined(rest, one) })
+    }
+
+    /// What a largest or smallest number is chosen from; the number itself if it is none.
+    fn alternatives(&self, wanted: Ordering, all: &mut BTreeSet<Dim>) {
+        let single = self.terms.iter().next().filter(|(_, factor)| self.terms.len() == 1 && **factor == 1);
+        match (single.map(|(atoms, _)| atoms.as_slice()), wanted) {
+            (Some([Atom::Max(a, b)]), Ordering::Greater) | (Some([Atom::Min(a, b)]), Ordering::Less) => {
+                a.alternatives(wanted, all);
+                b.alternatives(wanted, all);
+            }
+            _ => drop(all.insert(self.clone())),
         }
     }
 

@@ -269,8 +269,8 @@ fn last_of(position: &Dim, whole: &Dim) -> Dim {
 const HUGE: i64 = i32::MAX as i64;
 
 /// A position counted from the start, not yet clamped. The sign of a symbolic position is that of
-/// its growing part: `S-2` is taken as counted from the start, which differs from the letter only
-/// in runs where `S` is below 2.
+/// its growing part: `S-2` is taken as counted from the start and `-S` from the end, which differs
+/// from the letter only in runs where `S` is below 2, or 0.
 fn from_start(position: &Dim, whole: &Dim) -> Option<Dim> {
     match position.as_fixed() {
         Some(p) if p >= HUGE => Some(whole.clone()),
@@ -280,8 +280,11 @@ fn from_start(position: &Dim, whole: &Dim) -> Option<Dim> {
         None if position.at_most().is_some_and(|most| most < 0) => Some(whole.add(position)),
         None if position.at_least().is_some_and(|least| least >= 0) => Some(position.clone()),
         None => {
-            let symbolic = position.terms().filter(|(atoms, _)| !atoms.is_empty());
-            symbolic.into_iter().all(|(_, factor)| factor > 0).then(|| position.clone())
+            let symbolic = || position.terms().filter(|(atoms, _)| !atoms.is_empty());
+            if symbolic().all(|(_, factor)| factor < 0) {
+                return Some(whole.add(position));
+            }
+            symbolic().all(|(_, factor)| factor > 0).then(|| position.clone())
         }
     }
 }

@@ -24,10 +24,14 @@ impl Lowering<'_> {
     }
 
     /// A symbol that follows from the inputs' extents may size planned buffers, by what it stands for,
-    /// as memory is planned before the first step; its `Set` moves to the start of the run.
+    /// as memory is planned before the first step; its `Set` moves to the start of the run. Where that
+    /// grows too large to be written, it stays what it is: decided at run time.
     fn early(&mut self, name: &str, value: &Dim) {
-        self.bound.insert(name.to_string());
         let value = value.substitute(&|symbol| self.follows.get(symbol).cloned());
+        if value.is_unknown() {
+            return;
+        }
+        self.bound.insert(name.to_string());
         self.follows.insert(name.to_string(), value);
         if let Some(step) = self.steps.last_mut().and_then(Vec::pop) {
             self.prologue.push(step);
