@@ -56,6 +56,9 @@ pub enum Masks {
     None,
 }
 
+/// Is lent the inputs of a run and its outputs.
+type Visit<'v> = dyn FnMut(&[Tensor], &[Tensor]) -> Result<(), PassError> + 'v;
+
 impl<'t> Trials<'t> {
     /// Trials of a module with other matrices in some layers of its main graph.
     ///
@@ -90,10 +93,7 @@ impl<'t> Trials<'t> {
     }
 
     /// Runs the exact model on all inputs.
-    fn each_exact(
-        &self,
-        visit: &mut dyn FnMut(&[Tensor], &[Tensor]) -> Result<(), PassError>,
-    ) -> Result<(), PassError> {
+    fn each_exact(&self, visit: &mut Visit<'_>) -> Result<(), PassError> {
         let graph = &self.exact.graph;
         let inputs = graph.inputs().iter().map(|id| Value { node: *id, slot: 0 });
         let taps: Vec<Value> = inputs.chain(graph.outputs().iter().copied()).collect();

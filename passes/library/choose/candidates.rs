@@ -23,6 +23,11 @@ impl Candidate {
     pub(super) fn form(&self) -> Form<'_> {
         Form { coded: self.coded.as_deref(), masked: self.masked.as_ref() }
     }
+
+    /// Whether it is as fast as another one, and off by less.
+    fn is_better(&self, other: &Self) -> bool {
+        self.picoseconds <= other.picoseconds && self.error.relative_mse < other.error.relative_mse
+    }
 }
 
 /// The layers that are chosen for, each with its candidates, the exact one first.
@@ -135,6 +140,10 @@ impl Layers {
         let errors = errors(cx, module, (facts, &self.linears), &forms)?;
         for (all, errors) in self.candidates.iter_mut().zip(errors) {
             all[1..].iter_mut().zip(errors).for_each(|(candidate, error)| candidate.error = error);
+            // A mask costs time in every trial, so that it has to be of use.
+            let better: Vec<bool> = all.iter().map(|a| all.iter().any(|b| b.is_better(a))).collect();
+            let mut better = better.into_iter();
+            all.retain(|candidate| !better.next().unwrap_or_default() || candidate.masked.is_none());
         }
         Ok(())
     }
