@@ -127,7 +127,8 @@ pub(crate) struct Calibrating {
     /// with an axis of samples first, or a `.npy` or `.txt` file of token ids
     #[arg(long, value_name = "DATA")]
     pub(crate) calibrate: Option<PathBuf>,
-    /// The most error of the whole model, `mse:X`, `kl:X` or `ppl:X`; the worst layers are left exact for it
+    /// The most error of the whole model, `mse:X`, `kl:X` or `ppl:X`; the worst layers are left exact for it.
+    /// Where no pass is named that changes numbers, `choose` is run: the fastest form of each layer within it
     #[arg(long, value_name = "E", requires = "calibrate", value_parser = ErrorBound::from_str)]
     pub(crate) max_error: Option<ErrorBound>,
     /// Write what lossy passes cost, layer by layer, to this file, as JSON

@@ -9,30 +9,40 @@ use weft_backend::OptLevel;
 use weft_ir::Module;
 use weft_passes::{LedgerEntry, VerifyEach};
 
+/// The pass that finds out by what a model may be off within a bound.
+const CHOOSE: &str = "choose";
+
 impl Compiling {
     /// What the driver is asked to do with a model.
-    pub(crate) fn options_for(&self, module: &Module, teller: &Teller) -> Result<CompileOptions, Failure> {
-        let mut options = self.options();
+    pub(crate) fn options_for(
+        &self,
+        (driver, module): (&Driver, &Module),
+        teller: &Teller,
+    ) -> Result<CompileOptions, Failure> {
+        let mut options = self.options(driver)?;
         self.calibrating.lend(module, teller, &mut options.passes)?;
         Ok(options)
     }
 
     /// What the driver is asked to do, but for the calibration data.
-    pub(crate) fn options(&self) -> CompileOptions {
+    pub(crate) fn options(&self, driver: &Driver) -> Result<CompileOptions, Failure> {
         let level = [OptLevel::O0, OptLevel::O1, OptLevel::O2, OptLevel::O3][usize::from(self.level.min(3))];
         let verify_each = if self.verify_each { VerifyEach::Yes } else { VerifyEach::No };
-        CompileOptions {
-            pipeline: self.passes_as_text(),
-            passes: PassOptions { verify_each, ..PassOptions::default() },
-            cpu: self.cpu.clone(),
-            level,
-        }
+        let named = self.passes_as_text(None);
+        // A bound alone says how far off the model may be, and leaves it to weft by what.
+        let pipeline = match self.calibrating.max_error.is_some() && !driver.plan(&named)?.is_lossy() {
+            true => self.passes_as_text(Some(CHOOSE)),
+            false => named,
+        };
+        let passes = PassOptions { verify_each, ..PassOptions::default() };
+        Ok(CompileOptions { pipeline, passes, cpu: self.cpu.clone(), level })
     }
 
     /// Single passes run on a graph that is canonical and clean, before layouts are chosen.
-    fn passes_as_text(&self) -> String {
+    fn passes_as_text(&self, more: Option<&str>) -> String {
         let rules = self.extensions.rewrite();
-        let passes = rules.iter().chain(&self.passes).map(String::as_str).collect::<Vec<_>>().join(",");
+        let passes = rules.iter().chain(&self.passes).map(String::as_str).chain(more);
+        let passes = passes.collect::<Vec<_>>().join(",");
         match (&self.pipeline, passes.is_empty()) {
             (Some(pipeline), true) => pipeline.clone(),
             (Some(pipeline), false) => format!("{pipeline},{passes}"),

@@ -1,13 +1,14 @@
 //! The ledger of lossy passes, for people and for machines.
 use serde_json::{Value, json};
-use weft_passes::{LedgerEntry, LedgerLine, ModelError, ValueError};
+use std::collections::BTreeMap;
+use weft_passes::{LedgerEntry, LedgerLine, LedgerTrial, ModelError, ValueError};
 
 /// How many layers are shown to a person: the worst ones.
 const SHOWN: usize = 12;
 
 /// A run of a lossy pass as a table.
 pub fn ledger_text(entry: &LedgerEntry) -> String {
-    let LedgerEntry { pass, data, layers, model } = entry;
+    let LedgerEntry { pass, data, layers, model, tried } = entry;
     let of = data
         .as_deref()
         .map_or("weights; no calibration data".to_string(), |data| format!("outputs on {data}"));
@@ -29,7 +30,41 @@ pub fn ledger_text(entry: &LedgerEntry) -> String {
         );
     }
     model.iter().for_each(|error| text += &model_text(error));
-    text
+    text + &mixture_text(layers) + &tried_text(tried)
+}
+
+/// How many layers became what, where their time was weighed.
+fn mixture_text(layers: &[LedgerLine]) -> String {
+    let mut mixture: BTreeMap<&str, (usize, u64)> = BTreeMap::new();
+    for line in layers {
+        let Some(picoseconds) = line.picoseconds else { continue };
+        let (count, time) = mixture.entry(&line.what).or_default();
+        (*count, *time) = (*count + 1, *time + picoseconds);
+    }
+    let total = (layers.len(), mixture.values().map(|(_, time)| time).sum());
+    let row = |(what, (count, time)): (&str, (usize, u64))| {
+        format!("  {:12.3} {count:10}  {what}\n", time as f64 / 1e6)
+    };
+    if mixture.is_empty() {
+        return String::new();
+    }
+    let head = "  predicted us     layers  at one token\n".to_string();
+    let rows: String = mixture.into_iter().map(row).collect();
+    head + &rows + &row(("in all", total))
+}
+
+/// What else was tried.
+fn tried_text(tried: &[LedgerTrial]) -> String {
+    let row = |trial: &LedgerTrial| {
+        let text = trial.model.text.map_or_else(String::new, |of| {
+            format!(", perplexity x {:.4}, divergence {:.3e}", of.perplexity / of.exact_perplexity, of.kl)
+        });
+        let (time, mse) = (trial.picoseconds as f64 / 1e6, trial.model.outputs.relative_mse);
+        let bound = if trial.within { "" } else { ", out of the bound" };
+        format!("  {time:12.3} {mse:10.3e}  {}{text}{bound}\n", trial.what)
+    };
+    let head = if tried.is_empty() { "" } else { "  predicted us  relative mse of what was tried\n" };
+    head.to_string() + &tried.iter().map(row).collect::<String>()
 }
 
 fn model_text(error: &ModelError) -> String {
@@ -51,6 +86,7 @@ pub fn ledger_json(entries: &[LedgerEntry]) -> Value {
     let line = |line: &LedgerLine| {
         json!({
             "layer": line.layer, "what": line.what, "error": error(&line.error), "backed_off": line.backed_off,
+            "picoseconds": line.picoseconds,
         })
     };
     let model = |model: &ModelError| {
@@ -59,12 +95,19 @@ pub fn ledger_json(entries: &[LedgerEntry]) -> Value {
         );
         json!({ "outputs": error(&model.outputs), "text": text })
     };
+    let trial = |trial: &LedgerTrial| {
+        json!({
+            "what": trial.what, "picoseconds": trial.picoseconds, "model": model(&trial.model),
+            "within": trial.within,
+        })
+    };
     let entry = |entry: &LedgerEntry| {
         json!({
             "pass": entry.pass,
             "data": entry.data,
             "layers": entry.layers.iter().map(line).collect::<Vec<_>>(),
             "model": entry.model.as_ref().map(model),
+            "tried": entry.tried.iter().map(trial).collect::<Vec<_>>(),
         })
     };
     Value::Array(entries.iter().map(entry).collect())

@@ -13,18 +13,46 @@ pub(crate) fn against(
     let graph = &exact.graph;
     let inputs = graph.inputs().iter().map(|id| Value { node: *id, slot: 0 });
     let taps: Vec<Value> = inputs.chain(graph.outputs().iter().copied()).collect();
-    let (count, ports, ready) = (graph.inputs().len(), measure.text(), measure.open(changed)?);
-    let (mut outputs, mut text) = (ErrorSum::default(), TextSum::default());
+    let (count, ready) = (graph.inputs().len(), measure.open(changed)?);
+    let mut difference = Difference::new(measure);
     measure.stream(exact, &taps, &mut |values| {
         let (inputs, expected) = values.split_at(count);
-        let found = ready.run(inputs)?;
-        expected.iter().zip(&found).for_each(|(expected, found)| outputs.add(expected, found));
-        if let Some(TextPorts { ids, logits }) = ports {
-            text.add(&inputs[ids], (&expected[logits], &found[logits]))?;
-        }
-        Ok(())
+        difference.add(inputs, expected, &ready.run(inputs)?)
     })?;
-    Ok(ModelError { outputs: outputs.error(), text: ports.and_then(|_| text.error()) })
+    Ok(difference.error())
+}
+
+/// How far outputs are from what they should be, summed up input by input.
+pub(crate) struct Difference {
+    ports: Option<TextPorts>,
+    outputs: ErrorSum,
+    text: TextSum,
+}
+
+impl Difference {
+    pub(crate) fn new(measure: &dyn Measure) -> Self {
+        Self { ports: measure.text(), outputs: ErrorSum::default(), text: TextSum::default() }
+    }
+
+    /// Takes in what came out of one input, and what should have.
+    pub(crate) fn add(
+        &mut self,
+        inputs: &[Tensor],
+        expected: &[Tensor],
+        found: &[Tensor],
+    ) -> Result<(), PassError> {
+        expected.iter().zip(found).for_each(|(expected, found)| self.outputs.add(expected, found));
+        match self.ports {
+            Some(TextPorts { ids, logits }) => {
+                self.text.add(&inputs[ids], (&expected[logits], &found[logits]))
+            }
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn error(&self) -> ModelError {
+        ModelError { outputs: self.outputs.error(), text: self.ports.and_then(|_| self.text.error()) }
+    }
 }
 
 /// Sums up a [`TextError`], input by input.

@@ -14,7 +14,8 @@ pub struct Applied<'a> {
     pub def: &'a OpDef,
     /// The node; its results need no names.
     pub node: &'a Node,
-    /// What is known of its operands.
+    /// What is known of its operands; in the place of a matrix that is read as codes, they and what
+    /// belongs to them.
     pub operands: &'a [Option<Fact>],
     /// What is known of its results.
     pub results: &'a [Fact],

@@ -44,6 +44,21 @@ pub struct LedgerLine {
     pub error: ValueError,
     /// Whether it was left exact after all, as the model's error was out of bounds with it.
     pub backed_off: bool,
+    /// What it takes at one token by the cost model, where the pass weighed that.
+    pub picoseconds: Option<u64>,
+}
+
+/// A choice for all layers that a pass tried before it settled on one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LedgerTrial {
+    /// What the layers were: `int8 in every layer`.
+    pub what: String,
+    /// What all of them take together by the cost model.
+    pub picoseconds: u64,
+    /// The whole model.
+    pub model: ModelError,
+    /// Whether that is within the bound.
+    pub within: bool,
 }
 
 /// What one run of a lossy pass did.
@@ -57,6 +72,8 @@ pub struct LedgerEntry {
     pub layers: Vec<LedgerLine>,
     /// The whole model, against the one before the first lossy pass.
     pub model: Option<ModelError>,
+    /// What else was tried, for passes that choose.
+    pub tried: Vec<LedgerTrial>,
 }
 
 /// The most error that a model may have.
@@ -71,6 +88,19 @@ pub enum ErrorBound {
 }
 
 impl ErrorBound {
+    /// How much of the bound an error takes up, 1 for all of it; `None` if the bound is about text and there
+    /// was none.
+    pub fn share(self, error: &ModelError) -> Option<f64> {
+        let (found, most) = match self {
+            ErrorBound::Mse(most) => (error.outputs.relative_mse, most),
+            ErrorBound::Kl(most) => (error.text?.kl, most),
+            ErrorBound::Ppl(most) => {
+                (error.text.map(|t| t.perplexity / t.exact_perplexity - 1.0)?, most - 1.0)
+            }
+        };
+        Some(if found <= 0.0 { 0.0 } else { found / most })
+    }
+
     /// Whether an error is within the bound; `None` if the bound is about text and there was none.
     pub fn holds(self, error: &ModelError) -> Option<bool> {
         match self {

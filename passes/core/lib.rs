@@ -7,6 +7,7 @@
 mod affine;
 mod against;
 mod analysis;
+mod append;
 mod captures;
 mod chosen;
 mod cost;
@@ -40,6 +41,7 @@ pub mod rule;
 mod scope;
 mod scoped;
 mod settle;
+mod trials;
 
 pub use affine::{Channels, absorb, per_channel};
 pub use analysis::{Analyses, Analysis};
@@ -50,7 +52,9 @@ pub use cut::{Cut, cuts};
 pub use editor::{Editor, GraphPath, graph_at, graph_paths};
 pub use facts::{AllFacts, facts_of, infer, node_facts};
 pub use formula::{Normalised, normalised};
-pub use ledger::{ErrorBound, ErrorSum, LedgerEntry, LedgerLine, ModelError, TextError, ValueError};
+pub use ledger::{
+    ErrorBound, ErrorSum, LedgerEntry, LedgerLine, LedgerTrial, ModelError, TextError, ValueError,
+};
 pub use linear::{Linear, linears};
 pub use manager::{Budget, Manager, RunError, VerifyEach};
 pub use measure::{Measure, Ready, TextPorts};
@@ -67,9 +71,10 @@ pub use perm::Perm;
 pub use pipeline::{Pipeline, PipelineError, Plan, PlanStep, Step};
 pub use plugin::{Added, Installed, Item, Kind, Plugin, PluginInfo, Registrar};
 pub use polynomial::Polynomial;
-pub use propose::Proposal;
+pub use propose::{Decision, Proposal, within};
 pub use registry::{PipelineInfo, RegisterError, Registry};
 pub use reshape::{Elided, Group, ShapeData, groups, reshaped, shape_data};
 pub use rewriter::{Rewriter, node};
 pub use scope::{Scope, own_scopes, scopes};
 pub use scoped::{Scoped, in_scopes};
+pub use trials::{Exchange, Look, Masks, Trials};

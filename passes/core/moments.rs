@@ -1,11 +1,10 @@
 //! Second moments of what flows through a module, summed up over calibration data.
-use crate::facts::node_facts;
+use crate::append::append;
 use crate::measure::Measure;
 use crate::pass::PassError;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use weft_ir::infer::Facts;
-use weft_ir::{Attr, Def, Fact, Graph, Module, Node, OpSet, Tensor, Value};
+use weft_ir::{Attr, Graph, Module, OpSet, Tensor, Value};
 
 /// `Xᵀ X` of values, their last axis that of the columns of `X` and all others its rows. The module
 /// itself computes them, beside everything else, so that no more than a matrix leaves each run.
@@ -53,26 +52,9 @@ fn product(graph: &mut Graph, value: Value, ops: &OpSet) -> Result<Value, PassEr
     let failed = |why: String| PassError::Failed(format!("moments of `%{}`: {why}", graph.name_of(value)));
     let columns = last.ok_or_else(|| failed("its last extent is not fixed".to_string()))?;
     let shape = Arc::new(Tensor::vector(&[-1i64, columns]));
-    let mut add = |op: &str, attr: Option<(&str, Attr)>, operands: &[Value]| {
-        let name = graph.fresh_name("moments");
-        let facts: Facts = operands.iter().map(|v| (*v, fact_of(graph, *v))).collect();
-        let mut node = Node::new(op, vec![Def { name, ty: graph.ty(value).clone() }]);
-        node.attrs.extend(attr.map(|(name, attr)| (name.to_string(), attr)));
-        let id = graph.add(node, &operands.iter().copied().map(Some).collect::<Vec<_>>());
-        let value = Value { node: id, slot: 0 };
-        let facts = node_facts(graph, id, &facts, ops).map_err(|why| PassError::Failed(why.to_string()))?;
-        facts.into_iter().next().into_iter().for_each(|fact| graph.set_ty(value, fact.ty));
-        Ok::<_, PassError>(value)
-    };
+    let mut add = |op, attr, operands: &[Value]| append(graph, ops, (op, attr), operands);
     let shape = add("Const", Some(("value", Attr::Tensor(shape))), &[])?;
     let rows = add("Reshape", None, &[value, shape])?;
     let columns = add("Transpose", Some(("perm", Attr::Ints(vec![1, 0]))), &[rows])?;
     add("MatMul", None, &[columns, rows])
-}
-
-fn fact_of(graph: &Graph, value: Value) -> Fact {
-    match graph.constant(value) {
-        Some(tensor) => Fact::constant(tensor),
-        None => Fact::of(graph.ty(value).clone()),
-    }
 }

@@ -4,7 +4,7 @@
 use crate::nearest::nearest;
 use crate::options::{OptionError, OptionInfo, Options, suggest};
 use crate::parse;
-use crate::pass::{Pass, PassInfo};
+use crate::pass::{Pass, PassInfo, PassKind};
 use crate::registry::Registry;
 use std::fmt;
 use std::str::FromStr;
@@ -79,19 +79,31 @@ impl Plan {
 
     /// The ways in which a pass is written in it, in order and each once.
     pub fn written(&self, pass: &str) -> Vec<&str> {
-        let (mut texts, mut open): (Vec<&str>, _) = (Vec::new(), vec![self.steps.iter()]);
+        let mut texts: Vec<&str> = Vec::new();
+        for (info, text) in self.passes() {
+            if info.name == pass && !texts.contains(&text) {
+                texts.push(text);
+            }
+        }
+        texts
+    }
+
+    /// Whether a pass of it may change numbers.
+    pub fn is_lossy(&self) -> bool {
+        self.passes().into_iter().any(|(info, _)| info.kind == PassKind::Lossy)
+    }
+
+    /// Every pass with how it is written, in order.
+    fn passes(&self) -> Vec<(&PassInfo, &str)> {
+        let (mut passes, mut open) = (Vec::new(), vec![self.steps.iter()]);
         while let Some(steps) = open.last_mut() {
             match steps.next() {
                 None => drop(open.pop()),
                 Some(PlanStep::Fixpoint(_, inner)) => open.push(inner.iter()),
-                Some(PlanStep::Pass(info, _, text)) => {
-                    if info.name == pass && !texts.contains(&text.as_str()) {
-                        texts.push(text);
-                    }
-                }
+                Some(PlanStep::Pass(info, _, text)) => passes.push((info, text.as_str())),
             }
         }
-        texts
+        passes
     }
 }
 

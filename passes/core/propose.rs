@@ -3,11 +3,13 @@ use crate::against::against;
 use crate::editor::Editor;
 use crate::facts::facts_of;
 use crate::ledger::{ErrorBound, LedgerEntry, LedgerLine, ModelError, ValueError};
+use crate::linear::Linear;
 use crate::manager::Budget;
 use crate::measure::Measure;
 use crate::observer::Silent;
 use crate::pass::{Declined, Outcome, PassContext, PassError};
 use crate::rewriter::Rewriter;
+use crate::trials::{Masks, Trials};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use weft_ir::{Module, NodeId, OpSet};
@@ -25,7 +27,56 @@ pub struct Proposal<'p> {
     pub apply: Box<dyn Fn(&mut Rewriter<'_>) -> Result<(), Declined> + 'p>,
 }
 
+/// One way to change many layers of the main graph together, in one transaction.
+pub struct Decision<'p> {
+    /// What is told of it.
+    pub entry: LedgerEntry,
+    /// Does it.
+    #[expect(clippy::type_complexity, reason = "a function with its data")]
+    pub apply: Box<dyn Fn(&mut Rewriter<'_>) -> Result<(), Declined> + 'p>,
+}
+
 impl Editor<'_> {
+    /// Makes a model ready for trials of other matrices in some of its layers, against the one before
+    /// the first lossy pass.
+    ///
+    /// # Errors
+    /// If a module cannot be run.
+    pub fn trials<'m>(
+        &self,
+        (measure, ops): (&'m dyn Measure, &OpSet),
+        (layers, masks): (&[Linear], Masks),
+    ) -> Result<Trials<'m>, PassError> {
+        Trials::new(measure, (self.exact().ok_or_else(not_lossy)?, self), ops, (layers, masks))
+    }
+
+    /// Makes the first of some changes that is within all bounds, as measured on the changed model against
+    /// the one before the first lossy pass, and enters it into the ledger; none if none is.
+    ///
+    /// # Errors
+    /// If a module cannot be run, or a bound is about text and there is none.
+    pub fn decide(
+        &mut self,
+        cx: &PassContext<'_>,
+        (measure, bounds): (&dyn Measure, &[ErrorBound]),
+        decisions: &[Decision<'_>],
+    ) -> Result<Outcome, PassError> {
+        let exact = self.exact().ok_or_else(not_lossy)?;
+        for decision in decisions {
+            let change = |g: &mut Rewriter<'_>| whole(g, &decision.apply);
+            let model = against(measure, &exact, &changed(self, cx.ops, &change)?)?;
+            if !within(bounds, &model)? {
+                continue;
+            }
+            self.main_graph(change)?;
+            self.left_exact(&decision.entry, bounds);
+            let data = Some(measure.describe());
+            self.enter(&LedgerEntry { data, model: Some(model), ..decision.entry.clone() });
+            break;
+        }
+        Ok(self.outcome())
+    }
+
     /// Makes the proposed changes. With calibration data, the whole model is then measured against
     /// the one before the first lossy pass; if its error is out of bounds, the fewest layers are left
     /// as they were, the worst first, that bring it back. All of it goes into the ledger.
@@ -43,7 +94,6 @@ impl Editor<'_> {
         if proposals.is_empty() {
             return Ok(self.outcome());
         }
-        let not_lossy = || PassError::Failed("only lossy passes propose changes".to_string());
         let exact = self.exact().ok_or_else(not_lossy)?;
         let trial = Trial { exact, base: self, ops: cx.ops, proposals };
         let (dropped, model) = match (cx.measure, cx.bound) {
@@ -56,13 +106,56 @@ impl Editor<'_> {
         };
         let entry = entry(self, cx, proposals, &dropped, model);
         self.main_graph(|g| apply(g, proposals, &dropped))?;
-        let bound = cx.bound.map_or_else(String::new, |bound| format!(" {bound}"));
-        for line in entry.layers.iter().filter(|line| line.backed_off) {
-            self.decline(&line.layer, &format!("the model's error would be out of the bound{bound}").into());
-        }
+        self.left_exact(&entry, cx.bound.as_slice());
         self.enter(&entry);
         Ok(self.outcome())
     }
+
+    /// Tells why layers were left exact.
+    fn left_exact(&mut self, entry: &LedgerEntry, bounds: &[ErrorBound]) {
+        let bounds: Vec<String> = bounds.iter().map(ToString::to_string).collect();
+        for line in entry.layers.iter().filter(|line| line.backed_off) {
+            let why = format!("the model's error would be out of the bound {}", bounds.join(" or "));
+            self.decline(&line.layer, &why.into());
+        }
+    }
+}
+
+fn not_lossy() -> PassError {
+    PassError::Failed("only lossy passes propose changes".to_string())
+}
+
+/// Whether an error is within all bounds.
+///
+/// # Errors
+/// If a bound is about text and there was none.
+pub fn within(bounds: &[ErrorBound], error: &ModelError) -> Result<bool, PassError> {
+    let about_text =
+        || PassError::Failed("the bound on the error needs a text as calibration data".to_string());
+    bounds.iter().try_fold(true, |all, bound| Ok(all && bound.holds(error).ok_or_else(about_text)?))
+}
+
+/// A change of a whole graph, in one transaction.
+fn whole(
+    g: &mut Rewriter<'_>,
+    apply: &dyn Fn(&mut Rewriter<'_>) -> Result<(), Declined>,
+) -> Result<(), PassError> {
+    let Some(last) = g.order().last().copied() else { return Ok(()) };
+    g.attempt(last, &mut |g, _| apply(g)).map(drop)
+}
+
+/// A copy of a module with a change of its main graph.
+fn changed(
+    base: &Module,
+    ops: &OpSet,
+    change: &dyn Fn(&mut Rewriter<'_>) -> Result<(), PassError>,
+) -> Result<Module, PassError> {
+    let mut module = base.clone();
+    let facts = Arc::new(facts_of(&module.graph, ops));
+    let (bound, mut silent, mut budget) = (BTreeSet::new(), Silent, Budget::default());
+    let log = crate::editor::Log { rule: "trial".into(), observer: &mut silent, budget: &mut budget };
+    change(&mut Rewriter::new(&mut module.graph, ops, (facts, &bound), log))?;
+    Ok(module)
 }
 
 fn entry(
@@ -77,9 +170,16 @@ fn entry(
         what: proposal.what.clone(),
         error: proposal.error,
         backed_off: dropped.contains(&proposal.at),
+        picoseconds: None,
     };
     let data = cx.measure.map(Measure::describe);
-    LedgerEntry { pass: String::new(), data, layers: proposals.iter().map(line).collect(), model }
+    LedgerEntry {
+        pass: String::new(),
+        data,
+        layers: proposals.iter().map(line).collect(),
+        model,
+        tried: Vec::new(),
+    }
 }
 
 /// Makes all changes but those of some layers.
@@ -110,12 +210,7 @@ impl Trial<'_> {
         bound: Option<ErrorBound>,
     ) -> Result<(BTreeSet<NodeId>, ModelError), PassError> {
         let error = self.without(measure, 0)?;
-        let about_text =
-            || PassError::Failed("the bound on the error needs a text as calibration data".into());
-        let holds = |error: &ModelError| match bound {
-            Some(bound) => bound.holds(error).ok_or_else(about_text),
-            None => Ok(true),
-        };
+        let holds = |error: &ModelError| within(bound.as_slice(), error);
         if holds(&error)? {
             return Ok((BTreeSet::new(), error));
         }
@@ -145,12 +240,8 @@ impl Trial<'_> {
 
     /// The error with all changes but the worst ones.
     fn without(&self, measure: &dyn Measure, count: usize) -> Result<ModelError, PassError> {
-        let mut module = self.base.clone();
-        let facts = Arc::new(facts_of(&module.graph, self.ops));
-        let (bound, mut silent, mut budget) = (BTreeSet::new(), Silent, Budget::default());
-        let log = crate::editor::Log { rule: "trial".into(), observer: &mut silent, budget: &mut budget };
-        let mut rewriter = Rewriter::new(&mut module.graph, self.ops, (facts, &bound), log);
-        apply(&mut rewriter, self.proposals, &self.worst(count))?;
+        let dropped = self.worst(count);
+        let module = changed(self.base, self.ops, &|g| apply(g, self.proposals, &dropped))?;
         against(measure, &self.exact, &module)
     }
 }

@@ -13,6 +13,7 @@ const MOST: u64 = 64 << 20;
 /// A scope with what flows into it on one calibration input.
 pub struct Scoped<'s> {
     ready: Arc<dyn Ready>,
+    values: &'s [Value],
     taps: Vec<&'s Tensor>,
 }
 
@@ -22,8 +23,27 @@ impl Scoped<'_> {
     /// # Errors
     /// If the matrices do not fit, or the run fails.
     pub fn run(&self, matrices: &[Tensor]) -> Result<Tensor, PassError> {
-        let inputs: Vec<Tensor> =
-            self.taps.iter().map(|tap| (*tap).clone()).chain(matrices.to_vec()).collect();
+        self.run_on(self.taps.iter().map(|tap| (*tap).clone()).collect(), matrices)
+    }
+
+    /// The same where something else flows in for one value.
+    ///
+    /// # Errors
+    /// As before, or if `instead` has one.
+    pub fn run_with(
+        &self,
+        value: Value,
+        instead: &dyn Fn(&Tensor) -> Result<Tensor, PassError>,
+        matrices: &[Tensor],
+    ) -> Result<Tensor, PassError> {
+        let tap = |(own, tap): (&Value, &&Tensor)| {
+            if *own == value { instead(tap) } else { Ok((*tap).clone()) }
+        };
+        self.run_on(self.values.iter().zip(&self.taps).map(tap).collect::<Result<_, _>>()?, matrices)
+    }
+
+    fn run_on(&self, mut inputs: Vec<Tensor>, matrices: &[Tensor]) -> Result<Tensor, PassError> {
+        inputs.extend_from_slice(matrices);
         let nothing = || PassError::Failed("a scope gives nothing".to_string());
         self.ready.run(&inputs)?.into_iter().next().ok_or_else(nothing)
     }
@@ -51,7 +71,8 @@ pub fn in_scopes(
             for (place, ready) in portion.clone().zip(&ready) {
                 let of = |value: &Value| taps.get(value).and_then(|at| tensors.get(*at));
                 let taps = scopes[place].taps.iter().filter_map(of).collect();
-                visit(place, &Scoped { ready: ready.clone(), taps })?;
+                let values = &scopes[place].taps;
+                visit(place, &Scoped { ready: ready.clone(), values, taps })?;
             }
             Ok(())
         })?;

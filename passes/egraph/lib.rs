@@ -10,6 +10,7 @@ mod apply;
 mod choices;
 mod extract;
 mod facts;
+mod held;
 mod improve;
 mod lang;
 mod lift;
@@ -20,5 +21,6 @@ mod saturate;
 mod scene;
 mod symmetry;
 
+pub use held::{Held, take_held};
 pub use pass::Saturate;
 pub use saturate::Limits;

@@ -38,12 +38,16 @@ impl Form<'_, '_> {
         }
         for (class, place) in &places {
             let Place::One(new) = place else { continue };
-            for old in self.originals.values.get(class).into_iter().flatten().filter(|old| *old != new) {
-                if !g.same_type(*old, *new) {
-                    let (found, expected) = (g.ty(*new), g.ty(*old));
-                    return Err(format!("found {found} for `%{}` of {expected}", g.name_of(*old)).into());
+            let values = self.originals.values.get(class).into_iter().flatten();
+            // What nobody uses, such as a form that was not taken, has no name to hand on.
+            let used = |old: &Value| g.use_count(*old) > 0;
+            let old: Vec<Value> = values.copied().filter(|old| old != new && used(old)).collect();
+            for old in old {
+                if !g.same_type(old, *new) {
+                    let (found, expected) = (g.ty(*new), g.ty(old));
+                    return Err(format!("found {found} for `%{}` of {expected}", g.name_of(old)).into());
                 }
-                g.replace(*old, *new);
+                g.replace(old, *new);
             }
         }
         Ok(())

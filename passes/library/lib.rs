@@ -5,6 +5,7 @@ mod cancel_transposes;
 mod canonicalize;
 mod capture_constants;
 mod channels_last;
+mod choose;
 mod common_subexpressions;
 mod dead_code;
 pub mod families;
@@ -13,6 +14,7 @@ mod fold_constants;
 mod fold_pads;
 mod fold_scale_and_bias;
 mod fold_weight_expressions;
+mod forms;
 mod identities;
 mod inline_constant_if;
 mod merge_experts;
@@ -45,6 +47,7 @@ weft_passes::passes! {
     canonicalize
     capture_constants
     channels_last
+    choose
     common_subexpressions
     dead_code
     fold_batch_norm

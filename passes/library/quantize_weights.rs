@@ -22,16 +22,13 @@
 //! Kim et al., "Rethinking Channel Dimensions to Isolate Outliers for Low-bit Weight Quantization of
 //! Large Language Models" (ICLR 2024); Frantar et al., "GPTQ" (ICLR 2023).
 mod along;
-mod coded;
-mod rounded;
-mod worth;
 
-use coded::Coded;
+use crate::forms::{Coded, Form, Method, Rounding, errors};
 use weft_ir::Stage;
-use weft_numerics::{Along, Blocks, Grid, Zero};
+use weft_numerics::{Along, Grid, Zero};
 use weft_passes::{
-    Chosen, Editor, Linear, Measure, OptionError, OptionInfo, Options, Outcome, Pass, PassContext, PassError,
-    PassInfo, PassKind, Proposal, facts_of,
+    Chosen, Editor, Linear, OptionError, OptionInfo, Options, Outcome, Pass, PassContext, PassError,
+    PassInfo, PassKind, Proposal, ValueError, facts_of,
 };
 
 pub(crate) const INFO: PassInfo = PassInfo {
@@ -80,18 +77,9 @@ enum Dim {
     Ada,
 }
 
-/// How numbers become codes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Method {
-    Rtn,
-    Gptq,
-}
-
 struct QuantizeWeights {
-    grid: Grid,
-    group: usize,
+    rounding: Rounding,
     dim: Dim,
-    method: Method,
     chosen: Chosen,
 }
 
@@ -101,32 +89,21 @@ impl QuantizeWeights {
         if !(2..=8).contains(&bits) {
             return Err(OptionError::Refused(format!("option `bits` cannot be {bits}: expected 2 to 8")));
         }
-        let refused = |name: &str, expected: &str| {
-            let found = options.text(name);
-            Err(OptionError::Refused(format!("option `{name}` cannot be `{found}`: expected {expected}")))
-        };
+        let grid = Grid { bits, zero: if options.flag("symmetric")? { Zero::Centre } else { Zero::Free } };
+        let rounding = Rounding { grid, group: options.number("group")?, method: Method::new(options)? };
         Ok(Self {
-            grid: Grid { bits, zero: if options.flag("symmetric")? { Zero::Centre } else { Zero::Free } },
-            group: options.number("group")?,
+            rounding,
             dim: match options.text("dim") {
                 "oc" => Dim::Fixed(Along::Inputs),
                 "ic" => Dim::Fixed(Along::Outputs),
                 "ada" => Dim::Ada,
-                _ => return refused("dim", "`oc`, `ic` or `ada`"),
-            },
-            method: match options.text("method") {
-                "rtn" => Method::Rtn,
-                "gptq" => Method::Gptq,
-                _ => return refused("method", "`rtn` or `gptq`"),
+                other => {
+                    let why = format!("option `dim` cannot be `{other}`: expected `oc`, `ic` or `ada`");
+                    return Err(OptionError::Refused(why));
+                }
             },
             chosen: Chosen::new(options)?,
         })
-    }
-
-    /// The blocks of a matrix that reach this way.
-    fn blocks(&self, layer: &Linear, along: Along) -> Blocks {
-        let extent = layer.dims[if along == Along::Inputs { 0 } else { 1 }];
-        Blocks { along, size: if self.group == 0 { extent.max(1) } else { self.group.min(extent.max(1)) } }
     }
 }
 
@@ -141,28 +118,20 @@ impl Pass for QuantizeWeights {
             Dim::Fixed(along) => vec![along; layers.len()],
             Dim::Ada => self.better_ways(cx.data_for("dim=ada")?, (edit, cx.ops), (&facts, &layers))?,
         };
-        let coded = match self.method {
-            Method::Rtn => self.rounded(&facts, &layers, &along)?,
-            Method::Gptq => {
-                self.compensated(cx.data_for("method=gptq")?, (edit, cx.ops), (&facts, &layers), &along)?
-            }
-        };
-        let errors = worth::errors(cx, edit, (&facts, &layers), &coded)?;
+        let coded = self.rounding.codes(cx, edit, (&facts, &layers), &along)?;
+        let forms: Vec<Vec<Form<'_>>> =
+            coded.iter().map(|coded| vec![Form { coded: Some(coded), masked: None }]).collect();
+        let errors = errors(cx, edit, (&facts, &layers), &forms)?;
         let proposal = |((layer, coded), error)| self.proposal(layer, coded, error);
+        let errors = errors.into_iter().flatten();
         let proposals: Vec<Proposal<'_>> = layers.iter().zip(&coded).zip(errors).map(proposal).collect();
         edit.propose(cx, &proposals)
     }
 }
 
 impl QuantizeWeights {
-    fn proposal<'p>(
-        &self,
-        layer: &'p Linear,
-        coded: &'p Coded,
-        error: weft_passes::ValueError,
-    ) -> Proposal<'p> {
-        let method = if self.method == Method::Rtn { "rtn" } else { "gptq" };
-        let what = format!("{coded}, {method}, {} bits", self.grid.bits);
+    fn proposal<'p>(&self, layer: &'p Linear, coded: &'p Coded, error: ValueError) -> Proposal<'p> {
+        let what = format!("{coded}, {}, {} bits", self.rounding.method.name(), self.rounding.grid.bits);
         Proposal { at: layer.node, what, error, apply: Box::new(move |g| coded.put(g, layer)) }
     }
 }

@@ -16,13 +16,10 @@
 //! Products whose right operand is not a constant matrix of `f32`, layers within control flow, inputs
 //! that are masked already and, unless `outputs=true`, layers that make outputs of the model (such as
 //! the logits) are left alone. Results change by what was dropped; the ledger says by how much.
-mod limits;
-mod mask;
-
-use limits::Channel;
+use crate::forms::{Form, Masked, errors, norms, not_masked, seen};
 use std::sync::Arc;
 use weft_ir::infer::Facts;
-use weft_ir::{Graph, Stage, Value};
+use weft_ir::{Graph, Stage};
 use weft_passes::{
     Chosen, Declined, Editor, Linear, OptionError, OptionInfo, Options, Outcome, Pass, PassContext,
     PassError, PassInfo, PassKind, Proposal, ValueError, facts_of,
@@ -106,17 +103,6 @@ fn second(options: &Options, name: &str, words: [&str; 2]) -> Result<bool, Optio
     Ok(place.ok_or_else(wrong)? == 1)
 }
 
-/// A layer, and how its inputs are to be masked.
-struct Masked {
-    layer: Linear,
-    /// What a channel counts for, if not all count the same.
-    channel: Channel,
-    /// The share of its inputs that become zero.
-    sparsity: f64,
-    /// What must be passed, once it is known from calibration data.
-    limit: Option<f32>,
-}
-
 impl Pass for Sparsify {
     fn run(&self, edit: &mut Editor<'_>, cx: &PassContext<'_>) -> Result<Outcome, PassError> {
         let facts = facts_of(&edit.graph, cx.ops);
@@ -127,13 +113,13 @@ impl Pass for Sparsify {
         }
         if !self.topk {
             let measure = cx.data_for("form=threshold")?;
-            let seen = limits::seen(measure, edit, &layers)?;
-            limits::set(&mut layers, &seen);
+            let seen = seen(measure, edit, &layers)?;
+            layers = layers.into_iter().map(|layer| layer.limited(&seen)).collect();
         }
-        let errors = match cx.measure {
-            Some(measure) => limits::errors(measure, (edit, cx.ops, &facts), &layers)?,
-            None => vec![ValueError { relative_mse: f64::NAN, max: f64::NAN }; layers.len()],
-        };
+        let linears: Vec<Linear> = layers.iter().map(|layer| layer.layer).collect();
+        let forms: Vec<Vec<Form<'_>>> =
+            layers.iter().map(|layer| vec![Form { coded: None, masked: Some(layer) }]).collect();
+        let errors = errors(cx, edit, (&facts, &linears), &forms)?.into_iter().flatten();
         let proposals: Vec<Proposal<'_>> =
             layers.iter().zip(errors).map(|(layer, error)| self.proposal(layer, error)).collect();
         edit.propose(cx, &proposals)
@@ -143,22 +129,15 @@ impl Pass for Sparsify {
 impl Sparsify {
     /// How a layer is to be masked.
     fn masked(&self, graph: &Graph, facts: &Facts, layer: Linear) -> Result<Masked, Declined> {
-        if is_masked(graph, layer.input) {
-            return Err("its inputs are masked already".into());
-        }
-        let channel = self.weighted.then(|| Arc::new(limits::norms(&layer.matrix(facts), layer.dims)));
-        Ok(Masked { layer, channel, sparsity: self.sparsity, limit: None })
+        not_masked(graph, &layer)?;
+        let channel = self.weighted.then(|| Arc::new(norms(&layer.matrix(facts), layer.dims)));
+        let dense_prompts = self.dense_prompts;
+        Ok(Masked { layer, channel, sparsity: self.sparsity, limit: None, dense_prompts })
     }
 
     fn proposal<'p>(&'p self, masked: &'p Masked, error: ValueError) -> Proposal<'p> {
         let criterion = if self.weighted { "wina" } else { "teal" };
         let what = format!("{:.1} % of its inputs zero, by {criterion}", masked.sparsity * 100.0);
-        Proposal { at: masked.layer.node, what, error, apply: Box::new(move |g| self.mask(g, masked)) }
+        Proposal { at: masked.layer.node, what, error, apply: Box::new(move |g| masked.put(g)) }
     }
-}
-
-/// Whether a value is zero where some condition does not hold.
-fn is_masked(graph: &Graph, value: Value) -> bool {
-    let zero = || graph.constant(graph.operand(value.node, 2)?)?.as_scalar();
-    graph.node(value.node).op == "Where" && zero() == Some(0.0)
 }

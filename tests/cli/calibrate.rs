@@ -26,11 +26,11 @@ graph @main(%x: f32[N, 8]) -> (f32[N, 5]) {
 }
 ";
 
-fn bytes(numbers: &[f32]) -> Vec<u8> {
+pub(crate) fn bytes(numbers: &[f32]) -> Vec<u8> {
     numbers.iter().flat_map(|x| x.to_le_bytes()).collect()
 }
 
-fn npy(dtype: &str, dims: &[usize], data: &[u8]) -> Vec<u8> {
+pub(crate) fn npy(dtype: &str, dims: &[usize], data: &[u8]) -> Vec<u8> {
     let dims: String = dims.iter().map(|d| format!("{d},")).collect();
     let mut head = format!("{{'descr': '{dtype}', 'fortran_order': False, 'shape': ({dims}), }}");
     while (head.len() + 11) % 64 != 0 {

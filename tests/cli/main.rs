@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod calibrate;
+mod choose;
 mod compile;
 mod describe;
 mod errors;

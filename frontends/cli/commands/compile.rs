@@ -12,7 +12,7 @@ pub(crate) fn run(args: &CompileArgs, talk: Talk) -> Result<(), Failure> {
     let driver = args.compiling.extensions.driver()?;
     let mut teller = Teller::new(talk);
     let output = output(args)?;
-    let mut options = options(args);
+    let mut options = options(&driver, args)?;
     driver.plan(&options.pipeline)?;
     let model = driver.read(&args.model, &args.dims.dims()?, &mut teller)?;
     args.compiling.calibrating.lend(&model.module, &teller, &mut options.passes)?;
@@ -63,12 +63,12 @@ fn artifact(emit: EmitKind) -> Option<Emit> {
 }
 
 /// How the model is compiled; layouts are not chosen for what others will run.
-fn options(args: &CompileArgs) -> CompileOptions {
+fn options(driver: &Driver, args: &CompileArgs) -> Result<CompileOptions, Failure> {
     let mut compiling = args.compiling.clone();
     if args.emit == EmitKind::Onnx && compiling.pipeline.is_none() && compiling.level >= 2 {
         compiling.pipeline = Some("simplify".to_string());
     }
-    compiling.options()
+    compiling.options(driver)
 }
 
 /// Where the artifact goes: as said, or under the model's name in the current folder.

@@ -53,7 +53,7 @@ fn runner(args: &RunArgs, kind: FileKind, teller: &mut Teller) -> Result<Runner,
     Ok(match args.backend {
         BackendKind::Interp => driver.interpret(model.module),
         BackendKind::Cpu => {
-            let compiling = args.compiling.options_for(&model.module, teller)?;
+            let compiling = args.compiling.options_for((&driver, &model.module), teller)?;
             driver.prepare(model, &compiling, options, teller)?
         }
     })

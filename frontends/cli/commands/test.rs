@@ -26,7 +26,7 @@ pub(crate) fn run(args: &TestArgs, talk: Talk) -> Result<(), Failure> {
         BackendKind::Interp => driver.interpret(model.module),
         BackendKind::Cpu => {
             let load = Options { threads: args.threads.unwrap_or(0), profile: false };
-            let options = args.compiling.options_for(&model.module, &teller)?;
+            let options = args.compiling.options_for((&driver, &model.module), &teller)?;
             driver.prepare(model, &options, load, &mut teller)?
         }
     };
@@ -70,7 +70,7 @@ fn random(args: &TestArgs, seed: u64, talk: Talk) -> Result<(), Failure> {
     let sources = InputSources { random: Some(seed), dims: args.dims.dims()?, ..InputSources::default() };
     let inputs = sources.gather(&ports.inputs)?.tensors;
     let tolerance = Tolerance { rtol: args.rtol, atol: args.atol };
-    let options = args.compiling.options_for(&model.module, &teller)?;
+    let options = args.compiling.options_for((&driver, &model.module), &teller)?;
     let mut wrong = Vec::new();
     if args.layers {
         let plan = driver.plan(&options.pipeline)?;

@@ -1,10 +1,10 @@
 //! Which way the blocks of each layer reach, by what errs less on the calibration data.
-use super::rounded::spread;
-use super::{Measure, QuantizeWeights};
+use super::QuantizeWeights;
+use crate::forms::{exact, spread};
 use weft_ir::infer::Facts;
 use weft_ir::{Module, OpSet, Tensor};
 use weft_numerics::Along;
-use weft_passes::{ErrorSum, Linear, PassError, Scope, Scoped, in_scopes, linears, scopes};
+use weft_passes::{ErrorSum, Linear, Measure, PassError, Scope, Scoped, in_scopes, linears, scopes};
 
 const WAYS: [Along; 2] = [Along::Inputs, Along::Outputs];
 
@@ -56,7 +56,7 @@ impl QuantizeWeights {
         let places: Vec<usize> = (0..trials.len()).collect();
         let rounded = spread(&places, &|place| {
             let layer = &layers[trials[place].layer];
-            let numbers = self.nearest(facts, layer, WAYS[trials[place].way]).numbers();
+            let numbers = self.rounding.nearest(facts, layer, WAYS[trials[place].way]).numbers();
             let dims = layer.dims.map(|n| n as u64);
             Tensor::from_slice(&dims, &numbers).map_err(|error| PassError::Failed(error.to_string()))
         })?;
@@ -76,10 +76,4 @@ fn trials(scope: &Scope, all: &[Linear], layers: &[Linear]) -> Vec<Trial> {
         layers.iter().position(|layer| layer.node == all[*place].node).map(|layer| (slot, layer))
     });
     asked.flat_map(|(slot, layer)| (0..WAYS.len()).map(move |way| Trial { slot, layer, way })).collect()
-}
-
-/// The matrices of some layers as they are.
-pub(super) fn exact(facts: &Facts, layers: &[Linear], places: &[usize]) -> Result<Vec<Tensor>, PassError> {
-    let gone = || PassError::Failed("a matrix is not there any more".to_string());
-    places.iter().map(|place| layers[*place].tensor(facts).ok_or_else(gone)).collect()
 }

@@ -1,12 +1,12 @@
 //! A rounded matrix as tensors, and its place in the graph.
 use std::fmt;
-use weft_ir::{Attr, DType, Tensor};
+use weft_ir::{Attr, DType, Tensor, TensorType, Value};
 use weft_numerics::{Along, Quantised, Zero};
 use weft_passes::{Declined, Linear, Rewriter, node};
 
 /// The operands of the `DequantizeLinear` that gives a matrix back.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Coded {
+pub(crate) struct Coded {
     codes: Tensor,
     scales: Tensor,
     zeros: Option<Tensor>,
@@ -23,7 +23,7 @@ impl fmt::Display for Coded {
 
 impl Coded {
     /// The tensors of a rounded matrix; `None` if it is larger than tensors may be.
-    pub(super) fn new(matrix: &Quantised) -> Option<Self> {
+    pub(crate) fn new(matrix: &Quantised) -> Option<Self> {
         let dtype = match (matrix.grid.bits, matrix.grid.zero) {
             (..=4, Zero::Free) => DType::U4,
             (_, Zero::Free) => DType::U8,
@@ -52,7 +52,7 @@ impl Coded {
     }
 
     /// The matrix that the codes stand for, inputs by outputs.
-    pub(super) fn matrix(&self) -> Option<Tensor> {
+    pub(crate) fn matrix(&self) -> Option<Tensor> {
         let [_, outputs] = self.codes.dims() else { return None };
         let (outputs, columns) = (*outputs as usize, *self.scales.dims().last()? as usize);
         let scales = self.scales.to_vec::<f32>()?;
@@ -72,14 +72,26 @@ impl Coded {
         Tensor::from_slice(self.codes.dims(), &numbers).ok()
     }
 
-    /// Gives the layer the matrix.
-    pub(super) fn put(&self, g: &mut Rewriter<'_>, layer: &Linear) -> Result<(), Declined> {
+    /// The types of all that is read for the matrix.
+    pub(crate) fn types(&self) -> Vec<TensorType> {
+        let tensors = [Some(&self.codes), Some(&self.scales), self.zeros.as_ref()];
+        let ty = |tensor: &Tensor| TensorType::fixed(tensor.dtype(), tensor.dims());
+        tensors.into_iter().flatten().map(ty).collect()
+    }
+
+    /// Adds what gives the matrix back.
+    pub(crate) fn add(&self, g: &mut Rewriter<'_>) -> Result<Value, Declined> {
         let codes = g.constant(self.codes.clone())?;
         let scales = g.constant(self.scales.clone())?;
         let zeros = self.zeros.clone().map(|zeros| g.constant(zeros)).transpose()?;
         let axis = if self.along == Along::Inputs { 0 } else { 1 };
         let attrs = [("axis", Attr::Int(axis)), ("block_size", Attr::Int(self.block as i64))];
-        let matrix = g.add(node("DequantizeLinear", attrs), &[Some(codes), Some(scales), zeros])?;
+        g.add(node("DequantizeLinear", attrs), &[Some(codes), Some(scales), zeros])
+    }
+
+    /// Gives the layer the matrix.
+    pub(crate) fn put(&self, g: &mut Rewriter<'_>, layer: &Linear) -> Result<(), Declined> {
+        let matrix = self.add(g)?;
         let mut operands = g.operands(layer.node);
         operands[1] = Some(matrix);
         g.set_operands(layer.node, operands);

@@ -1,14 +1,12 @@
-//! How inputs are distributed, the limits that follow, and the errors that those make.
-use super::Masked;
+//! How inputs are distributed, and the limits that follow.
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use weft_ir::infer::Facts;
-use weft_ir::{Module, OpSet, Tensor, Value};
+use weft_ir::{Module, Tensor, Value};
 use weft_numerics::Quantiles;
-use weft_passes::{ErrorSum, Linear, Measure, PassError, ValueError, own_scopes};
+use weft_passes::{Linear, Measure, PassError};
 
 /// What each input channel counts for: the norm of its weights. Without, all count the same.
-pub(super) type Channel = Option<Arc<Vec<f64>>>;
+pub(crate) type Channel = Option<Arc<Vec<f64>>>;
 
 /// Values that are asked for in one run of the module, so that not all are in memory at once.
 const TAPS: usize = 16;
@@ -17,22 +15,42 @@ const TAPS: usize = 16;
 type Key = (Value, Option<Value>);
 
 /// The distribution of what inputs count for.
-pub(super) type Seen = BTreeMap<Key, Quantiles>;
+pub(crate) type Seen = BTreeMap<Key, Quantiles>;
+
+/// A layer, and how its inputs are to be masked.
+#[derive(Debug, Clone)]
+pub(crate) struct Masked {
+    pub(crate) layer: Linear,
+    /// What a channel counts for, if not all count the same.
+    pub(crate) channel: Channel,
+    /// The share of its inputs that become zero.
+    pub(crate) sparsity: f64,
+    /// What must be passed, once it is known from calibration data.
+    pub(crate) limit: Option<f32>,
+    /// Whether runs of many tokens stay as they are.
+    pub(crate) dense_prompts: bool,
+}
 
 impl Masked {
+    /// The same, with the limit that its share of what was seen does not pass.
+    pub(crate) fn limited(self, seen: &Seen) -> Self {
+        let limit = seen.get(&self.key()).map_or(0.0, |all| all.at(self.sparsity));
+        Self { limit: Some(limit), ..self }
+    }
+
     fn key(&self) -> Key {
         (self.layer.input, self.channel.is_some().then(|| self.layer.output()))
     }
 
     /// The limit of each channel, if they differ; weights of norm 0 make no difference.
-    pub(super) fn limits(&self, limit: f32) -> Option<Vec<f32>> {
+    pub(crate) fn limits(&self, limit: f32) -> Option<Vec<f32>> {
         let each = |norm: &f64| if *norm == 0.0 { f32::MAX } else { (f64::from(limit) / norm) as f32 };
         Some(self.channel.as_ref()?.iter().map(each).collect())
     }
 
     /// Inputs with zeros where they do not pass the limit or, without one, are not among those of
     /// their token that count most.
-    fn applied(&self, input: &Tensor) -> Result<Tensor, PassError> {
+    pub(super) fn applied(&self, input: &Tensor) -> Result<Tensor, PassError> {
         let (mut numbers, limits) = (numbers(input)?, self.limit.and_then(|limit| self.limits(limit)));
         for token in numbers.chunks_exact_mut(self.layer.dims[0]) {
             match self.limit {
@@ -67,7 +85,7 @@ impl Masked {
 }
 
 /// The norm of the weights of each input.
-pub(super) fn norms(matrix: &[f32], dims: [usize; 2]) -> Vec<f64> {
+pub(crate) fn norms(matrix: &[f32], dims: [usize; 2]) -> Vec<f64> {
     let square = |x: &f32| f64::from(*x) * f64::from(*x);
     matrix.chunks_exact(dims[1].max(1)).map(|row| row.iter().map(square).sum::<f64>().sqrt()).collect()
 }
@@ -78,7 +96,7 @@ fn numbers(values: &Tensor) -> Result<Vec<f32>, PassError> {
 }
 
 /// Streams the calibration data and counts what all inputs of all layers amount to.
-pub(super) fn seen(measure: &dyn Measure, module: &Module, layers: &[Masked]) -> Result<Seen, PassError> {
+pub(crate) fn seen(measure: &dyn Measure, module: &Module, layers: &[Masked]) -> Result<Seen, PassError> {
     let mut seen = Seen::new();
     let layers: BTreeMap<Key, &Masked> = layers.iter().map(|layer| (layer.key(), layer)).collect();
     let layers: Vec<&Masked> = layers.into_values().collect();
@@ -102,7 +120,7 @@ pub(super) fn seen(measure: &dyn Measure, module: &Module, layers: &[Masked]) ->
 }
 
 /// Lends `visit` the inputs of each layer, by its place, once a calibration input.
-pub(super) fn each_input(
+fn each_input(
     measure: &dyn Measure,
     module: &Module,
     layers: &[&Masked],
@@ -121,40 +139,4 @@ pub(super) fn each_input(
         })?;
     }
     Ok(())
-}
-
-/// The limit that a share of what was seen does not pass.
-pub(super) fn limit(seen: &Seen, layer: &Masked, sparsity: f64) -> f32 {
-    seen.get(&layer.key()).map_or(0.0, |all| all.at(sparsity))
-}
-
-/// The limits of all layers, from their sparsity.
-pub(super) fn set(layers: &mut [Masked], seen: &Seen) {
-    layers.iter_mut().for_each(|layer| layer.limit = Some(limit(seen, layer, layer.sparsity)));
-}
-
-/// How far the outputs of each layer are off on the calibration data, its inputs exact but for the
-/// mask.
-pub(super) fn errors(
-    measure: &dyn Measure,
-    (module, ops, facts): (&Module, &OpSet, &Facts),
-    layers: &[Masked],
-) -> Result<Vec<ValueError>, PassError> {
-    let linears: Vec<Linear> = layers.iter().map(|layer| layer.layer).collect();
-    let scopes = own_scopes(&module.graph, facts, ops, &linears);
-    let ready = scopes.iter().map(|scope| measure.open(&scope.module)).collect::<Result<Vec<_>, _>>()?;
-    let at: BTreeMap<usize, usize> =
-        scopes.iter().enumerate().map(|(n, scope)| (scope.layers[0], n)).collect();
-    let mut sums = vec![ErrorSum::default(); layers.len()];
-    let each: Vec<&Masked> = layers.iter().collect();
-    each_input(measure, module, &each, &mut |place, input| {
-        let Some(ready) = at.get(&place).map(|n| &ready[*n]) else { return Ok(()) };
-        let matrix =
-            linears[place].tensor(facts).ok_or_else(|| PassError::Failed("a matrix is gone".to_string()))?;
-        let exact = ready.run(&[input.clone(), matrix.clone()])?;
-        let found = ready.run(&[layers[place].applied(input)?, matrix])?;
-        exact.iter().zip(&found).for_each(|(exact, found)| sums[place].add(exact, found));
-        Ok(())
-    })?;
-    Ok(sums.iter().map(ErrorSum::error).collect())
 }

@@ -1,31 +1,36 @@
 //! The mask before a layer.
-use super::{Masked, Sparsify};
-use weft_ir::{Attr, DType, Tensor, Value};
-use weft_passes::{Declined, Rewriter, floats, node};
+use super::Masked;
+use weft_ir::{Attr, DType, Graph, Tensor, Value};
+use weft_passes::{Declined, Linear, Rewriter, floats, node};
 
-impl Sparsify {
-    /// Puts the mask before one layer.
-    pub(super) fn mask(&self, g: &mut Rewriter<'_>, masked: &Masked) -> Result<(), Declined> {
-        let input = masked.layer.input;
+impl Masked {
+    /// Adds the mask; gives the inputs that are left.
+    pub(crate) fn add(&self, g: &mut Rewriter<'_>) -> Result<Value, Declined> {
+        let input = self.layer.input;
         let size = g.add(node("Abs", []), &[Some(input)])?;
-        let passes = match masked.limit {
-            None => self.among_largest(g, size, masked)?,
+        let passes = match self.limit {
+            None => self.among_largest(g, size)?,
             Some(limit) => {
-                let limit = self.limit(g, limit, masked)?;
+                let limit = self.limit_of_runs(g, limit)?;
                 g.add(node("Greater", []), &[Some(size), Some(limit)])?
             }
         };
         let zero = g.constant(Tensor::scalar(0.0f32))?;
-        let some = g.add(node("Where", []), &[Some(passes), Some(input), Some(zero)])?;
-        let mut operands = g.operands(masked.layer.node);
+        g.add(node("Where", []), &[Some(passes), Some(input), Some(zero)])
+    }
+
+    /// Puts the mask before the layer.
+    pub(crate) fn put(&self, g: &mut Rewriter<'_>) -> Result<(), Declined> {
+        let some = self.add(g)?;
+        let mut operands = g.operands(self.layer.node);
         operands[0] = Some(some);
-        g.set_operands(masked.layer.node, operands);
+        g.set_operands(self.layer.node, operands);
         Ok(())
     }
 
     /// What a size must pass, by channel.
-    fn limit(&self, g: &mut Rewriter<'_>, limit: f32, masked: &Masked) -> Result<Value, Declined> {
-        let limits = match masked.limits(limit) {
+    fn limit_of_runs(&self, g: &mut Rewriter<'_>, limit: f32) -> Result<Value, Declined> {
+        let limits = match self.limits(limit) {
             Some(limits) => Tensor::vector(&limits),
             None => Tensor::scalar(limit),
         };
@@ -34,7 +39,7 @@ impl Sparsify {
             return Ok(limit);
         }
         // With more than one token, every size passes.
-        let input = masked.layer.input;
+        let input = self.layer.input;
         let rank = g.rank(input).ok_or("the rank of its inputs is not known")? as i64;
         let attrs = [("start", Attr::Int(rank - 2)), ("end", Attr::Int(rank - 1))];
         let tokens = g.add(node("Shape", attrs), &[Some(input)])?;
@@ -44,9 +49,9 @@ impl Sparsify {
     }
 
     /// Whether an input is among those of its token that count most; of equals at the end all are.
-    fn among_largest(&self, g: &mut Rewriter<'_>, size: Value, masked: &Masked) -> Result<Value, Declined> {
-        let channels = masked.layer.dims[0];
-        let counts = match &masked.channel {
+    fn among_largest(&self, g: &mut Rewriter<'_>, size: Value) -> Result<Value, Declined> {
+        let channels = self.layer.dims[0];
+        let counts = match &self.channel {
             None => size,
             Some(norms) => {
                 let norms = floats(DType::F32, &[channels as u64], norms).ok_or("too many channels")?;
@@ -54,10 +59,19 @@ impl Sparsify {
                 g.add(node("Mul", []), &[Some(size), Some(norms)])?
             }
         };
-        let kept = g.constant(Tensor::vector(&[masked.kept() as i64]))?;
+        let kept = g.constant(Tensor::vector(&[self.kept() as i64]))?;
         let top = g.add_many(node("TopK", []), 2, &[Some(counts), Some(kept)])?;
         let last = g.constant(Tensor::vector(&[-1i64]))?;
         let least = g.add(node("ReduceMin", []), &[Some(Value { node: top, slot: 0 }), Some(last)])?;
         g.add(node("GreaterOrEqual", []), &[Some(counts), Some(least)])
+    }
+}
+
+/// Declines a layer whose input is zero where some condition does not hold.
+pub(crate) fn not_masked(graph: &Graph, layer: &Linear) -> Result<(), Declined> {
+    let zero = || graph.constant(graph.operand(layer.input.node, 2)?)?.as_scalar();
+    match graph.node(layer.input.node).op == "Where" && zero() == Some(0.0) {
+        true => Err("its inputs are masked already".into()),
+        false => Ok(()),
     }
 }

@@ -1,35 +1,88 @@
 //! The codes of layers, by either method.
-use super::{Coded, Measure, QuantizeWeights};
+use super::Coded;
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::ops::Range;
 use weft_ir::infer::Facts;
 use weft_ir::{Module, OpSet, Value};
-use weft_numerics::{Along, Dampening, Quantised, gptq, rtn};
-use weft_passes::{Linear, Moments, PassError};
+use weft_numerics::{Along, Blocks, Dampening, Grid, Quantised, gptq, rtn};
+use weft_passes::{Linear, Measure, Moments, OptionError, Options, PassContext, PassError};
 
 /// The most bytes of second moments that are summed up in one go.
 const MOST: usize = 128 << 20;
 
-impl QuantizeWeights {
+/// How numbers become codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Method {
+    Rtn,
+    Gptq,
+}
+
+impl Method {
+    /// Reads the option `method`.
+    pub(crate) fn new(options: &Options) -> Result<Self, OptionError> {
+        match options.text("method") {
+            "rtn" => Ok(Method::Rtn),
+            "gptq" => Ok(Method::Gptq),
+            other => {
+                let why = format!("option `method` cannot be `{other}`: expected `rtn` or `gptq`");
+                Err(OptionError::Refused(why))
+            }
+        }
+    }
+
+    /// The name in options and in ledgers.
+    pub(crate) fn name(self) -> &'static str {
+        if self == Method::Rtn { "rtn" } else { "gptq" }
+    }
+}
+
+/// How a matrix is rounded, but for the way of its blocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Rounding {
+    pub(crate) grid: Grid,
+    /// How many weights share a scale; 0 for all along an axis.
+    pub(crate) group: usize,
+    pub(crate) method: Method,
+}
+
+impl Rounding {
+    /// The blocks of a matrix that reach this way.
+    fn blocks(&self, layer: &Linear, along: Along) -> Blocks {
+        let extent = layer.dims[if along == Along::Inputs { 0 } else { 1 }].max(1);
+        Blocks { along, size: if self.group == 0 { extent } else { self.group.min(extent) } }
+    }
+
+    /// The codes of all layers.
+    pub(crate) fn codes(
+        &self,
+        cx: &PassContext<'_>,
+        module: &Module,
+        (facts, layers): (&Facts, &[Linear]),
+        along: &[Along],
+    ) -> Result<Vec<Coded>, PassError> {
+        match self.method {
+            Method::Rtn => self.rounded(facts, layers, along),
+            Method::Gptq => {
+                let measure = cx.data_for("method=gptq")?;
+                self.compensated(measure, (module, cx.ops), (facts, layers), along)
+            }
+        }
+    }
+
     /// The matrix of a layer, rounded to nearest in blocks that reach this way.
-    pub(super) fn nearest(&self, facts: &Facts, layer: &Linear, along: Along) -> Quantised {
+    pub(crate) fn nearest(&self, facts: &Facts, layer: &Linear, along: Along) -> Quantised {
         rtn(&layer.matrix(facts), layer.dims, self.blocks(layer, along), self.grid)
     }
 
     /// All layers rounded to nearest.
-    pub(super) fn rounded(
-        &self,
-        facts: &Facts,
-        layers: &[Linear],
-        along: &[Along],
-    ) -> Result<Vec<Coded>, PassError> {
+    fn rounded(&self, facts: &Facts, layers: &[Linear], along: &[Along]) -> Result<Vec<Coded>, PassError> {
         let places: Vec<usize> = (0..layers.len()).collect();
         spread(&places, &|place| coded(&self.nearest(facts, &layers[place], along[place])))
     }
 
     /// All layers rounded by GPTQ.
-    pub(super) fn compensated(
+    fn compensated(
         &self,
         measure: &dyn Measure,
         (module, ops): (&Module, &OpSet),
@@ -75,7 +128,7 @@ fn portions(layers: &[Linear]) -> Vec<Range<usize>> {
 }
 
 /// Does work on several threads; results are in the order of the places.
-pub(super) fn spread<T: Send>(
+pub(crate) fn spread<T: Send>(
     places: &[usize],
     work: &(dyn Fn(usize) -> Result<T, PassError> + Sync),
 ) -> Result<Vec<T>, PassError> {

@@ -1,0 +1,32 @@
+//! More nodes for a copy of a graph that is only run, never kept.
+use crate::facts::node_facts;
+use crate::pass::PassError;
+use weft_ir::infer::Facts;
+use weft_ir::{Attr, Def, Fact, Graph, Node, OpSet, Value};
+
+/// Adds a node with one result, whose type is inferred.
+pub(crate) fn append(
+    graph: &mut Graph,
+    ops: &OpSet,
+    (op, attr): (&str, Option<(&str, Attr)>),
+    operands: &[Value],
+) -> Result<Value, PassError> {
+    let name = graph.fresh_name("added");
+    let facts: Facts = operands.iter().map(|v| (*v, fact_of(graph, *v))).collect();
+    // Only until it is inferred.
+    let ty = weft_ir::TensorType::unranked(weft_ir::DType::F32);
+    let mut node = Node::new(op, vec![Def { name, ty }]);
+    node.attrs.extend(attr.map(|(name, attr)| (name.to_string(), attr)));
+    let id = graph.add(node, &operands.iter().copied().map(Some).collect::<Vec<_>>());
+    let value = Value { node: id, slot: 0 };
+    let facts = node_facts(graph, id, &facts, ops).map_err(|why| PassError::Failed(why.to_string()))?;
+    facts.into_iter().next().into_iter().for_each(|fact| graph.set_ty(value, fact.ty));
+    Ok(value)
+}
+
+fn fact_of(graph: &Graph, value: Value) -> Fact {
+    match graph.constant(value) {
+        Some(tensor) => Fact::constant(tensor),
+        None => Fact::of(graph.ty(value).clone()),
+    }
+}

@@ -1,0 +1,158 @@
+//! Gives each linear layer the form that makes the whole model fastest within a bound on its error.
+//!
+//! Before: `%y = MatMul(%x, %w)`. After, in a layer that may be off: `%b = DequantizeLinear(%codes,
+//! %scale, %zero)`, `%y = MatMul(%x, %b)`, or `%y = MatMul(%some, %w)` where inputs that matter least are
+//! zero, as `quantize-weights` and `sparsify-activations` have them; in others what there was.
+//!
+//! `menu` names the ways of rounding to choose from, `int4-oc` for 4 bits with scales shared along the
+//! inputs of an output channel, `int4-ic` along the outputs of an input channel; `sparsity` the shares of
+//! inputs that may be zero. Every form takes what the cost model of the target says for one token, and is
+//! off by what its own output is on the calibration data. How much that moves the whole model is measured,
+//! in as many runs as `trials` says: layers of one size that follow each other are tried together, all
+//! others exact, and weighed by the divergence of the next tokens or else the relative error of the
+//! outputs. A knapsack over all layers then takes the least time within a budget of such errors.
+//!
+//! The bound itself is about the whole model: `--max-error`, or the option `budget`, and if there are both
+//! both. Choices for ever closer budgets are measured, and the same form in every layer as well; the
+//! fastest of all that are within the bound is taken, so that no uniform setting that holds is faster by
+//! the cost model. What is taken is measured once more on the model as it will be compiled; the ledger
+//! tells of it and of all that was tried. The forms of a layer are equal nodes of one e-graph in the end, of
+//! which one is taken.
+//!
+//! Products whose right operand is not a constant matrix of `f32`, inputs that are masked already and layers
+//! within control flow are left alone. Unlike passes that do as they are told, this one takes layers that make outputs of the model,
+//! too, unless `outputs=false`.
+mod candidates;
+mod menu;
+mod search;
+mod take;
+mod time;
+
+use crate::forms::{Method, not_masked};
+use menu::Menu;
+use search::Search;
+use weft_ir::Stage;
+use weft_passes::{
+    Chosen, Editor, ErrorBound, OptionError, OptionInfo, Options, Outcome, Pass, PassContext, PassError,
+    PassInfo, PassKind, facts_of,
+};
+
+pub(crate) const INFO: PassInfo = PassInfo {
+    name: "choose",
+    summary: "gives each linear layer the form that makes the model fastest within a bound on its error",
+    options: &[
+        OptionInfo {
+            name: "menu",
+            default: "f32|int8|int4-oc|int4-ic",
+            help: "ways of rounding, with `|` between; exact layers are always among them",
+        },
+        OptionInfo {
+            name: "sparsity",
+            default: "0|0.25|0.5",
+            help: "shares of inputs that may be zero, with `|` between",
+        },
+        OptionInfo {
+            name: "group",
+            default: "128",
+            help: "how many weights share a scale, a multiple of 16; 0 for all along an axis",
+        },
+        OptionInfo {
+            name: "method",
+            default: "rtn",
+            help: "`rtn` rounds to nearest, `gptq` makes up for it in later inputs, which takes longer",
+        },
+        OptionInfo {
+            name: "budget",
+            default: "",
+            help: "the most error of the whole model, `mse:X`, `kl:X` or `ppl:X`, besides `--max-error`",
+        },
+        OptionInfo { name: "trials", default: "48", help: "runs, about, to find out what layers matter" },
+        OptionInfo {
+            name: "only",
+            default: "*",
+            help: "which layers: names of their results or matrices, with `*` for anything and `|` between",
+        },
+        OptionInfo { name: "skip", default: "", help: "which of them not" },
+        OptionInfo {
+            name: "outputs",
+            default: "true",
+            help: "whether layers that make outputs of the model are chosen for, too",
+        },
+    ],
+    kind: PassKind::Lossy,
+    accepts: (Stage::Canonical, Stage::Lowered),
+    build: &|options| Ok(Box::new(Choose::new(options)?)),
+};
+
+struct Choose {
+    menu: Menu,
+    group: usize,
+    method: Method,
+    budget: Option<ErrorBound>,
+    trials: usize,
+    chosen: Chosen,
+}
+
+/// Kernels read codes as they are where so many share a scale, or a multiple.
+const WHOLE: usize = 16;
+
+impl Choose {
+    fn new(options: &Options) -> Result<Self, OptionError> {
+        let group: usize = options.number("group")?;
+        if !group.is_multiple_of(WHOLE) {
+            let why = format!("option `group` cannot be {group}: expected a multiple of {WHOLE}, or 0");
+            return Err(OptionError::Refused(why));
+        }
+        let budget = match options.text("budget") {
+            "" => None,
+            text => {
+                Some(text.parse().map_err(|why| OptionError::Refused(format!("option `budget`: {why}")))?)
+            }
+        };
+        Ok(Self {
+            menu: Menu::new(options)?,
+            group,
+            method: Method::new(options)?,
+            budget,
+            trials: options.number("trials")?,
+            chosen: Chosen::new(options)?,
+        })
+    }
+
+    /// What the error of the model must be within.
+    fn bounds(&self, cx: &PassContext<'_>) -> Result<Vec<ErrorBound>, PassError> {
+        let bounds: Vec<ErrorBound> = cx.bound.into_iter().chain(self.budget).collect();
+        if bounds.is_empty() {
+            let why = "`choose` needs a bound on the error of the model: give `--max-error mse:X`, `kl:X` or \
+                       `ppl:X`, or the option `budget`";
+            return Err(PassError::Failed(why.to_string()));
+        }
+        Ok(bounds)
+    }
+}
+
+impl Pass for Choose {
+    fn run(&self, edit: &mut Editor<'_>, cx: &PassContext<'_>) -> Result<Outcome, PassError> {
+        let (measure, bounds) = (cx.data_for("choose")?, self.bounds(cx)?);
+        let facts = facts_of(&edit.graph, cx.ops);
+        let linears = self
+            .chosen
+            .layers(edit, (&facts, cx.ops), &|graph, layer| not_masked(graph, &layer).map(|()| layer));
+        if linears.is_empty() || !edit.may_rewrite() {
+            return Ok(edit.outcome());
+        }
+        let layers = self.candidates(cx, edit, (&facts, linears))?;
+        let open = |masks| edit.trials((measure, cx.ops), (&layers.linears, masks));
+        let mut search = Search::new((measure, &bounds), (&facts, &layers), &open)?;
+        for rounded in 0..=self.menu.rounded.len() {
+            for sparsity in 0..=self.menu.sparsity.len() {
+                let item = [rounded, sparsity];
+                search.uniform(&self.named(item), item)?;
+            }
+        }
+        search.mixtures(self.trials)?;
+        let decisions = take::decisions(&edit.graph, &layers, &search);
+        drop(search);
+        edit.decide(cx, (measure, &bounds), &decisions)
+    }
+}

@@ -1,0 +1,163 @@
+//! All the forms on the menu that a layer may have, with what each takes and how far it is off.
+use super::Choose;
+use super::time::picoseconds;
+use crate::forms::{Coded, Form, Masked, Rounding, errors, norms, seen};
+use std::sync::Arc;
+use weft_ir::Module;
+use weft_ir::infer::Facts;
+use weft_passes::{Linear, PassContext, PassError, PlainCost, ValueError};
+
+/// One form of a layer.
+pub(super) struct Candidate {
+    /// Its name on the menu.
+    pub(super) what: String,
+    /// Which way of rounding and which share of zeros, by their places on the menu; 0 for none.
+    pub(super) item: [usize; 2],
+    pub(super) coded: Option<Arc<Coded>>,
+    pub(super) masked: Option<Masked>,
+    pub(super) picoseconds: u64,
+    pub(super) error: ValueError,
+}
+
+impl Candidate {
+    pub(super) fn form(&self) -> Form<'_> {
+        Form { coded: self.coded.as_deref(), masked: self.masked.as_ref() }
+    }
+
+    /// Whether it is as fast as another one, and off by less.
+    fn is_better(&self, other: &Self) -> bool {
+        self.picoseconds <= other.picoseconds && self.error.relative_mse < other.error.relative_mse
+    }
+}
+
+/// The layers that are chosen for, each with its candidates, the exact one first.
+pub(super) struct Layers {
+    pub(super) linears: Vec<Linear>,
+    pub(super) candidates: Vec<Vec<Candidate>>,
+}
+
+impl Choose {
+    /// The candidates of some layers; those that save no time are left out.
+    pub(super) fn candidates(
+        &self,
+        cx: &PassContext<'_>,
+        module: &Module,
+        (facts, linears): (&Facts, Vec<Linear>),
+    ) -> Result<Layers, PassError> {
+        let codes = self.codes(cx, module, (facts, &linears))?;
+        let masks = self.masks(cx, module, (facts, &linears))?;
+        let mut candidates: Vec<Vec<Candidate>> = linears.iter().map(|_| Vec::new()).collect();
+        for (place, (layer, all)) in linears.iter().zip(&mut candidates).enumerate() {
+            for (item, coded) in std::iter::once(None).chain(codes.iter().map(Some)).enumerate() {
+                let coded = coded.map(|codes| codes[place].clone());
+                let without = all.len();
+                all.push(self.candidate(cx, layer, ([item, 0], coded.clone(), None)));
+                for (level, masks) in masks.iter().enumerate() {
+                    let masked = Some(masks[place].clone());
+                    let made = self.candidate(cx, layer, ([item, level + 1], coded.clone(), masked));
+                    if made.picoseconds < all[without].picoseconds {
+                        all.push(made);
+                    }
+                }
+            }
+        }
+        let mut layers = Layers { linears, candidates };
+        layers.judge(cx, module, facts)?;
+        Ok(layers)
+    }
+
+    fn codes(
+        &self,
+        cx: &PassContext<'_>,
+        module: &Module,
+        (facts, linears): (&Facts, &[Linear]),
+    ) -> Result<Vec<Vec<Arc<Coded>>>, PassError> {
+        let one = |(_, grid, along): &(String, _, _)| {
+            let rounding = Rounding { grid: *grid, group: self.group, method: self.method };
+            let codes = rounding.codes(cx, module, (facts, linears), &vec![*along; linears.len()])?;
+            Ok(codes.into_iter().map(Arc::new).collect())
+        };
+        self.menu.rounded.iter().map(one).collect()
+    }
+
+    /// The masks of all layers, by their share of zeros.
+    fn masks(
+        &self,
+        cx: &PassContext<'_>,
+        module: &Module,
+        (facts, linears): (&Facts, &[Linear]),
+    ) -> Result<Vec<Vec<Masked>>, PassError> {
+        if self.menu.sparsity.is_empty() {
+            return Ok(Vec::new());
+        }
+        let masked = |layer: &Linear| Masked {
+            layer: *layer,
+            channel: Some(Arc::new(norms(&layer.matrix(facts), layer.dims))),
+            sparsity: 0.0,
+            limit: None,
+            dense_prompts: false,
+        };
+        let masks: Vec<Masked> = linears.iter().map(masked).collect();
+        let seen = seen(cx.data_for("choose")?, module, &masks)?;
+        let level = |sparsity: &f64| {
+            let set = |masked: &Masked| Masked { sparsity: *sparsity, ..masked.clone() }.limited(&seen);
+            masks.iter().map(set).collect()
+        };
+        Ok(self.menu.sparsity.iter().map(level).collect())
+    }
+
+    /// A candidate whose error is yet to be known.
+    fn candidate(
+        &self,
+        cx: &PassContext<'_>,
+        layer: &Linear,
+        (item, coded, masked): ([usize; 2], Option<Arc<Coded>>, Option<Masked>),
+    ) -> Candidate {
+        let error = ValueError { relative_mse: 0.0, max: 0.0 };
+        let mut made = Candidate { what: self.named(item), item, coded, masked, picoseconds: 0, error };
+        made.picoseconds = picoseconds(cx.cost.unwrap_or(&PlainCost), cx.ops, layer, made.form());
+        made
+    }
+
+    /// What an item of the menu is called.
+    pub(super) fn named(&self, [rounded, sparsity]: [usize; 2]) -> String {
+        let name = match rounded.checked_sub(1) {
+            Some(at) => self.menu.rounded[at].0.as_str(),
+            None => "f32",
+        };
+        match sparsity.checked_sub(1) {
+            Some(at) => format!("{name}, {:.0} % of its inputs zero", self.menu.sparsity[at] * 100.0),
+            None => name.to_string(),
+        }
+    }
+}
+
+impl Layers {
+    /// Finds out how far all candidates but the exact ones are off.
+    fn judge(&mut self, cx: &PassContext<'_>, module: &Module, facts: &Facts) -> Result<(), PassError> {
+        let forms: Vec<Vec<Form<'_>>> =
+            self.candidates.iter().map(|all| all[1..].iter().map(Candidate::form).collect()).collect();
+        let errors = errors(cx, module, (facts, &self.linears), &forms)?;
+        for (all, errors) in self.candidates.iter_mut().zip(errors) {
+            all[1..].iter_mut().zip(errors).for_each(|(candidate, error)| candidate.error = error);
+            // A mask costs time in every trial, so that it has to be of use.
+            let better: Vec<bool> = all.iter().map(|a| all.iter().any(|b| b.is_better(a))).collect();
+            let mut better = better.into_iter();
+            all.retain(|candidate| !better.next().unwrap_or_default() || candidate.masked.is_none());
+        }
+        Ok(())
+    }
+
+    /// What some candidates, one a layer, take together.
+    pub(super) fn picoseconds(&self, picks: &[usize]) -> u64 {
+        self.candidates.iter().zip(picks).map(|(all, pick)| all[*pick].picoseconds).sum()
+    }
+
+    /// The candidate of each layer that is this item of the menu; without its zeros where the layer has
+    /// none with them.
+    pub(super) fn everywhere(&self, item: [usize; 2]) -> Vec<usize> {
+        let place = |all: &Vec<Candidate>, item| all.iter().position(|candidate| candidate.item == item);
+        let pick = |all| place(all, item).or_else(|| place(all, [item[0], 0])).unwrap_or_default();
+        self.candidates.iter().map(pick).collect()
+    }
+}

@@ -1,0 +1,65 @@
+//! The chosen candidates, in the graph and in the ledger.
+use super::candidates::{Candidate, Layers};
+use super::search::{Search, Tried};
+use weft_egraph::{Held, take_held};
+use weft_ir::{Graph, Node, Value};
+use weft_passes::{Decision, Declined, LedgerEntry, LedgerLine, LedgerTrial, Linear, Rewriter};
+
+/// The choices that were measured to be within the bounds, the fastest first, and behind them none at all.
+pub(super) fn decisions<'l>(graph: &Graph, layers: &'l Layers, search: &Search<'_>) -> Vec<Decision<'l>> {
+    let mut good: Vec<&Tried> = search.tried.iter().filter(|tried| tried.trial.within).collect();
+    let mse = |tried: &Tried| tried.trial.model.outputs.relative_mse;
+    good.sort_by(|a, b| a.trial.picoseconds.cmp(&b.trial.picoseconds).then(mse(a).total_cmp(&mse(b))));
+    let tried: Vec<LedgerTrial> = search.tried.iter().map(|tried| tried.trial.clone()).collect();
+    let exact = vec![0; layers.linears.len()];
+    let picks = good.into_iter().map(|tried| tried.picks.clone()).chain([exact]);
+    let decision = |picks: Vec<usize>| {
+        let lines = layers.linears.iter().zip(&layers.candidates).zip(&picks);
+        let lines = lines.map(|((layer, all), pick)| line(graph, layer, (&all[*pick], *pick == 0))).collect();
+        let entry =
+            LedgerEntry { pass: String::new(), data: None, layers: lines, model: None, tried: tried.clone() };
+        Decision { entry, apply: Box::new(move |g| put(g, layers, &picks)) }
+    };
+    picks.map(decision).collect()
+}
+
+fn line(graph: &Graph, layer: &Linear, (taken, exact): (&Candidate, bool)) -> LedgerLine {
+    LedgerLine {
+        layer: graph.name_of(layer.output()).to_string(),
+        what: taken.what.clone(),
+        error: taken.error,
+        backed_off: exact,
+        picoseconds: Some(taken.picoseconds),
+    }
+}
+
+/// Lets all candidates of every layer be equal, and takes those.
+fn put(g: &mut Rewriter<'_>, layers: &Layers, picks: &[usize]) -> Result<(), Declined> {
+    if picks.iter().all(|pick| *pick == 0) {
+        return Ok(());
+    }
+    let mut held = Vec::new();
+    for ((layer, all), pick) in layers.linears.iter().zip(&layers.candidates).zip(picks) {
+        let name = g.name_of(layer.output()).to_string();
+        g.name_after(&name);
+        let forms = all[1..].iter().map(|candidate| form(g, layer, candidate)).collect::<Result<_, _>>()?;
+        held.push(Held { value: layer.output(), forms, taken: pick.checked_sub(1) });
+    }
+    take_held(g, &held)
+}
+
+/// The layer once more, as a candidate.
+fn form(g: &mut Rewriter<'_>, layer: &Linear, candidate: &Candidate) -> Result<Value, Declined> {
+    let original: &Node = g.node(layer.node);
+    let mut node = Node::new(original.op.as_str(), Vec::new());
+    node.attrs = original.attrs.clone();
+    let mut operands = g.operands(layer.node);
+    if let Some(coded) = &candidate.coded {
+        node.attrs = layer.attrs(g).collect();
+        operands[1] = Some(coded.add(g)?);
+    }
+    if let Some(masked) = &candidate.masked {
+        operands[0] = Some(masked.add(g)?);
+    }
+    g.add(node, &operands)
+}
