@@ -67,7 +67,7 @@ pub use perm::Perm;
 pub use pipeline::{Pipeline, PipelineError, Plan, PlanStep, Step};
 pub use plugin::{Added, Installed, Item, Kind, Plugin, PluginInfo, Registrar};
 pub use polynomial::Polynomial;
-pub use propose::Proposal;
+pub use propose::{Proposal, changed_by};
 pub use registry::{PipelineInfo, RegisterError, Registry};
 pub use reshape::{Elided, Group, ShapeData, groups, reshaped, shape_data};
 pub use rewriter::{Rewriter, node};

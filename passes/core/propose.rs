@@ -55,7 +55,8 @@ impl Editor<'_> {
             }
         };
         let entry = entry(self, cx, proposals, &dropped, model);
-        self.main_graph(|g| apply(g, proposals, &dropped))?;
+        let kept: Vec<_> = proposals.iter().filter(|proposal| !dropped.contains(&proposal.at)).collect();
+        self.main_graph(|g| apply(g, &kept))?;
         let bound = cx.bound.map_or_else(String::new, |bound| format!(" {bound}"));
         for line in entry.layers.iter().filter(|line| line.backed_off) {
             self.decline(&line.layer, &format!("the model's error would be out of the bound{bound}").into());
@@ -82,13 +83,9 @@ fn entry(
     LedgerEntry { pass: String::new(), data, layers: proposals.iter().map(line).collect(), model }
 }
 
-/// Makes all changes but those of some layers.
-fn apply(
-    g: &mut Rewriter<'_>,
-    proposals: &[Proposal<'_>],
-    dropped: &BTreeSet<NodeId>,
-) -> Result<(), PassError> {
-    for proposal in proposals.iter().filter(|proposal| !dropped.contains(&proposal.at)) {
+/// Makes the changes.
+fn apply(g: &mut Rewriter<'_>, proposals: &[&Proposal<'_>]) -> Result<(), PassError> {
+    for proposal in proposals {
         g.attempt(proposal.at, &mut |g, _| (proposal.apply)(g))?;
     }
     Ok(())
@@ -145,12 +142,22 @@ impl Trial<'_> {
 
     /// The error with all changes but the worst ones.
     fn without(&self, measure: &dyn Measure, count: usize) -> Result<ModelError, PassError> {
-        let mut module = self.base.clone();
-        let facts = Arc::new(facts_of(&module.graph, self.ops));
-        let (bound, mut silent, mut budget) = (BTreeSet::new(), Silent, Budget::default());
-        let log = crate::editor::Log { rule: "trial".into(), observer: &mut silent, budget: &mut budget };
-        let mut rewriter = Rewriter::new(&mut module.graph, self.ops, (facts, &bound), log);
-        apply(&mut rewriter, self.proposals, &self.worst(count))?;
-        against(measure, &self.exact, &module)
+        let dropped = self.worst(count);
+        let kept = self.proposals.iter().filter(|proposal| !dropped.contains(&proposal.at));
+        let changed = changed_by(self.base, self.ops, &kept.collect::<Vec<_>>())?;
+        against(measure, &self.exact, &changed)
     }
+}
+
+/// The module with these changes made, for looking at what they would do.
+///
+/// # Errors
+/// If one of them breaks the graph.
+pub fn changed_by(module: &Module, ops: &OpSet, proposals: &[&Proposal<'_>]) -> Result<Module, PassError> {
+    let mut module = module.clone();
+    let facts = Arc::new(facts_of(&module.graph, ops));
+    let (bound, mut silent, mut budget) = (BTreeSet::new(), Silent, Budget::default());
+    let log = crate::editor::Log { rule: "trial".into(), observer: &mut silent, budget: &mut budget };
+    apply(&mut Rewriter::new(&mut module.graph, ops, (facts, &bound), log), proposals)?;
+    Ok(module)
 }
