@@ -16,7 +16,8 @@
 //! It is done for dense gates and for experts that run on the tokens they were chosen for, on request alone:
 //! `routed=uniform` averages them evenly, `routed=frequency` by how much the router gives each on calibration
 //! data, `routed=cluster:K` likewise within K groups of stacked experts that are close to each other, which the
-//! router then weighs by the sums of their gates. The gates are taken to add up to one; `spread` does not bind, but is told.
+//! router then weighs by the sums of their gates. Weights of few bits become averages in floats, for
+//! `quantize-weights` to round again. The gates are taken to add up to one; `spread` does not bind, but is told.
 //!
 //! The ledger has a line for each network that is made. Its error is that of the output on the calibration data,
 //! of one draw of the order; without data, that of the experts' weights: 0 where all experts are the same, or stay.
@@ -25,6 +26,7 @@
 //! Left alone are experts of other shapes or operators, parts of different sizes, operators that do not work
 //! token by token, and experts within control flow. Experts that are averaged by the model itself are constants:
 //! `fold-weight-expressions` folds them.
+mod codes;
 mod errors;
 mod groups;
 mod linear;

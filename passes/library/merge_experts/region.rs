@@ -4,6 +4,7 @@
 //! axis of one value are one lane; experts on slices are one lane each, and all lanes must be made by the same
 //! operators. Every operator must work token by token, along the last axis, so that neither the order
 //! of the tokens nor how they are divided among experts shows in the result.
+use super::codes::is_known;
 use super::groups::{Distances, Groups};
 use super::linear::{Linear, alongside, constants, linear};
 use super::weights::Weights;
@@ -339,5 +340,5 @@ fn operands(g: &Rewriter<'_>, nodes: &[NodeId], at: usize) -> Option<Lanes> {
         return None;
     }
     let lanes: Lanes = nodes.iter().map(|id| g.operand(*id, at)).collect::<Option<_>>()?;
-    lanes.iter().any(|lane| g.data(*lane).is_none()).then_some(lanes)
+    lanes.iter().any(|lane| !is_known(g, *lane)).then_some(lanes)
 }
