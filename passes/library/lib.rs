@@ -15,6 +15,7 @@ mod fold_scale_and_bias;
 mod fold_weight_expressions;
 mod identities;
 mod inline_constant_if;
+mod merge_adapters;
 mod merge_experts;
 mod merge_reshapes;
 mod merge_slices;
@@ -54,6 +55,7 @@ weft_passes::passes! {
     fold_weight_expressions
     identities
     inline_constant_if
+    merge_adapters
     merge_experts
     merge_reshapes
     merge_slices
