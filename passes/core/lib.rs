@@ -71,7 +71,7 @@ pub use perm::Perm;
 pub use pipeline::{Pipeline, PipelineError, Plan, PlanStep, Step};
 pub use plugin::{Added, Installed, Item, Kind, Plugin, PluginInfo, Registrar};
 pub use polynomial::Polynomial;
-pub use propose::{Decision, Proposal, within};
+pub use propose::{Decision, Proposal, changed_by, within};
 pub use registry::{PipelineInfo, RegisterError, Registry};
 pub use reshape::{Elided, Group, ShapeData, groups, reshaped, shape_data};
 pub use rewriter::{Rewriter, node};

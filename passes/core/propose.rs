@@ -105,7 +105,8 @@ impl Editor<'_> {
             }
         };
         let entry = entry(self, cx, proposals, &dropped, model);
-        self.main_graph(|g| apply(g, proposals, &dropped))?;
+        let kept: Vec<_> = proposals.iter().filter(|proposal| !dropped.contains(&proposal.at)).collect();
+        self.main_graph(|g| apply(g, &kept))?;
         self.left_exact(&entry, cx.bound.as_slice());
         self.enter(&entry);
         Ok(self.outcome())
@@ -182,13 +183,9 @@ fn entry(
     }
 }
 
-/// Makes all changes but those of some layers.
-fn apply(
-    g: &mut Rewriter<'_>,
-    proposals: &[Proposal<'_>],
-    dropped: &BTreeSet<NodeId>,
-) -> Result<(), PassError> {
-    for proposal in proposals.iter().filter(|proposal| !dropped.contains(&proposal.at)) {
+/// Makes the changes.
+fn apply(g: &mut Rewriter<'_>, proposals: &[&Proposal<'_>]) -> Result<(), PassError> {
+    for proposal in proposals {
         g.attempt(proposal.at, &mut |g, _| (proposal.apply)(g))?;
     }
     Ok(())
@@ -241,7 +238,16 @@ impl Trial<'_> {
     /// The error with all changes but the worst ones.
     fn without(&self, measure: &dyn Measure, count: usize) -> Result<ModelError, PassError> {
         let dropped = self.worst(count);
-        let module = changed(self.base, self.ops, &|g| apply(g, self.proposals, &dropped))?;
-        against(measure, &self.exact, &module)
+        let kept = self.proposals.iter().filter(|proposal| !dropped.contains(&proposal.at));
+        let changed = changed_by(self.base, self.ops, &kept.collect::<Vec<_>>())?;
+        against(measure, &self.exact, &changed)
     }
+}
+
+/// The module with these changes made, for looking at what they would do.
+///
+/// # Errors
+/// If one of them breaks the graph.
+pub fn changed_by(module: &Module, ops: &OpSet, proposals: &[&Proposal<'_>]) -> Result<Module, PassError> {
+    changed(module, ops, &|g| apply(g, proposals))
 }

@@ -17,6 +17,7 @@ mod fold_weight_expressions;
 mod forms;
 mod identities;
 mod inline_constant_if;
+mod merge_adapters;
 mod merge_experts;
 mod merge_reshapes;
 mod merge_slices;
@@ -57,6 +58,7 @@ weft_passes::passes! {
     fold_weight_expressions
     identities
     inline_constant_if
+    merge_adapters
     merge_experts
     merge_reshapes
     merge_slices

@@ -16,11 +16,18 @@
 //! It is done for dense gates and for experts that run on the tokens they were chosen for, on request alone:
 //! `routed=uniform` averages them evenly, `routed=frequency` by how much the router gives each on calibration
 //! data, `routed=cluster:K` likewise within K groups of stacked experts that are close to each other, which the
-//! router then weighs by the sums of their gates. The gates are taken to add up to one; `spread` does not bind, but is told.
+//! router then weighs by the sums of their gates. Weights of few bits become averages in floats, for
+//! `quantize-weights` to round again. The gates are taken to add up to one; `spread` does not bind, but is told.
 //!
-//! Left alone are experts of other shapes or operators, parts of different sizes, and operators that
-//! do not work token by token. Experts that are averaged by the model itself are constants:
+//! The ledger has a line for each network that is made. Its error is that of the output on the calibration data,
+//! of one draw of the order; without data, that of the experts' weights: 0 where all experts are the same, or stay.
+//! With `--max-error` those that err most are given back.
+//!
+//! Left alone are experts of other shapes or operators, parts of different sizes, operators that do not work
+//! token by token, and experts within control flow. Experts that are averaged by the model itself are constants:
 //! `fold-weight-expressions` folds them.
+mod codes;
+mod errors;
 mod groups;
 mod linear;
 mod order;
@@ -29,15 +36,15 @@ mod region;
 mod routed;
 mod weights;
 
-use groups::Distances;
-use order::{Inputs, is_random};
+use groups::{Distances, Groups};
+use order::is_random;
 use parts::{Partition, begin, end, partition};
 use region::Region;
 use routed::{Routed, Shares};
 use weft_ir::{NodeId, Stage, Value};
 use weft_passes::{
-    Declined, Editor, OptionError, OptionInfo, Options, Outcome, Pass, PassContext, PassError, PassInfo,
-    PassKind, Rewriter, graph_paths,
+    Declined, Editor, ErrorSum, OptionError, OptionInfo, Options, Outcome, Pass, PassContext, PassError,
+    PassInfo, PassKind, Proposal, Rewriter, graph_paths,
 };
 
 pub(crate) const INFO: PassInfo = PassInfo {
@@ -127,134 +134,180 @@ struct MergeExperts {
     routed: Router,
 }
 
+/// One network in the place of experts, before it is put there.
+struct Merged {
+    /// What it gives.
+    value: Value,
+    /// What it takes.
+    tokens: Value,
+    /// How it was made.
+    what: String,
+    /// How far the experts' weights are from its own.
+    weights: ErrorSum,
+}
+
+/// Where experts can be merged.
+struct Place {
+    at: NodeId,
+    tokens: Value,
+    what: String,
+    weights: ErrorSum,
+}
+
 impl Pass for MergeExperts {
     fn run(&self, edit: &mut Editor<'_>, cx: &PassContext<'_>) -> Result<Outcome, PassError> {
         let shares = match self.routed {
-            Router::Frequency | Router::Groups(_) => {
-                routed::measured(edit, cx.measure.ok_or(PassError::Missing("calibration data"))?)?
-            }
-            _ => Shares::new(),
+            Router::Frequency => routed::measured(edit, cx.data_for("routed=frequency")?)?,
+            Router::Groups(_) => routed::measured(edit, cx.data_for("routed=cluster:K")?)?,
+            Router::Stays | Router::Uniform => Shares::new(),
         };
-        // The main graph comes last.
-        let mut left = graph_paths(&edit.graph).len();
-        edit.each_graph(|g| {
-            left = left.saturating_sub(1);
-            let inputs = if left == 0 { Inputs::OfModel } else { Inputs::OfRegion };
-            g.each_node(&mut |g: &mut Rewriter<'_>, id| match partition(g, id) {
-                Some(found) => self.merge(g, id, &found, inputs),
-                None => match routed::routed(g, id) {
-                    Some(found) => self.average(g, id, &found, shares.get(&id).filter(|_| left == 0)),
-                    None => Ok(()),
-                },
-            })
-        })
+        let places = self.places(edit, &shares)?;
+        let mut proposals: Vec<Proposal<'_>> =
+            places.iter().map(|place| self.proposal(place, &shares)).collect();
+        if let Some(measure) = cx.measure {
+            let tokens: Vec<Value> = places.iter().map(|place| place.tokens).collect();
+            errors::of_outputs(measure, (edit, cx.ops), &mut proposals, &tokens)?;
+        }
+        edit.propose(cx, &proposals)
     }
 }
 
 impl MergeExperts {
-    fn merge(
-        &self,
-        g: &mut Rewriter<'_>,
-        id: NodeId,
-        found: &Partition,
-        inputs: Inputs,
-    ) -> Result<(), Declined> {
-        is_random(g, found.order, inputs)?;
+    /// The places where experts can be merged; nothing is changed yet.
+    fn places(&self, edit: &mut Editor<'_>, shares: &Shares) -> Result<Vec<Place>, PassError> {
+        // The main graph comes last.
+        let (mut places, mut left) = (Vec::new(), graph_paths(&edit.graph).len());
+        edit.each_graph(|g| {
+            left = left.saturating_sub(1);
+            g.each_node(&mut |g: &mut Rewriter<'_>, id| {
+                let Some(Merged { tokens, what, weights, .. }) = self.merged(g, id, shares)? else {
+                    return Ok(());
+                };
+                if left > 0 {
+                    return Err("the experts are within control flow".into());
+                }
+                places.push(Place { at: id, tokens, what, weights });
+                Ok(())
+            })
+        })?;
+        Ok(places)
+    }
+
+    fn proposal<'p>(&'p self, place: &'p Place, shares: &'p Shares) -> Proposal<'p> {
+        Proposal {
+            at: place.at,
+            what: place.what.clone(),
+            error: place.weights.error(),
+            apply: Box::new(|g| self.put(g, place.at, shares)),
+        }
+    }
+
+    fn put(&self, g: &mut Rewriter<'_>, id: NodeId, shares: &Shares) -> Result<(), Declined> {
+        let merged = self.merged(g, id, shares)?.ok_or("the experts are gone")?;
+        g.replace(g.result(id), merged.value);
+        Ok(())
+    }
+
+    /// The network of the experts whose results come together at a node, if there are any.
+    fn merged(&self, g: &mut Rewriter<'_>, id: NodeId, shares: &Shares) -> Result<Option<Merged>, Declined> {
+        let merged = match partition(g, id) {
+            Some(found) => Some(self.dealt(g, &found)?),
+            None => match routed::routed(g, id) {
+                Some(found) => self.averaged(g, &found, shares.get(&id))?,
+                None => None,
+            },
+        };
+        if merged.as_ref().is_some_and(|merged| !g.same_type(merged.value, g.result(id))) {
+            return Err("the tokens come back in another shape".into());
+        }
+        Ok(merged)
+    }
+
+    /// Merges experts that tokens are dealt out to at random.
+    fn dealt(&self, g: &mut Rewriter<'_>, found: &Partition) -> Result<Merged, Declined> {
+        is_random(g, found.order)?;
         let begin = |g: &Rewriter<'_>, lanes: &[Value]| begin(g, lanes, found);
         let mut region = Region::new(self.form, &begin);
         let end = end(g, found.dealt);
-        let merged = region.rewrite(g, &end)?;
+        let value = region.rewrite(g, &end)?;
         let (count, _) = region.experts.ok_or("no weight differs from expert to expert")?;
-        let (spread, at) = region.spread;
-        if self.form == Form::Average && (spread.is_nan() || spread > self.spread) {
+        let (spread, at) = &region.spread;
+        if self.form == Form::Average && (spread.is_nan() || *spread > self.spread) {
             return Err(format!(
                 "at `%{at}` an expert is {spread:.3} from the average, more than {}",
                 self.spread
             )
             .into());
         }
-        if !g.same_type(merged, g.result(id)) {
-            return Err("the tokens come back in another shape".into());
-        }
-        g.replace(g.result(id), merged);
-        match self.form {
-            Form::Average => {
-                g.note(&format!("{count} experts averaged, at most {spread:.3} from the average"))
-            }
-            Form::Concat => g.note(&format!("{count} experts side by side")),
-        }
-        Ok(())
+        let what = match self.form {
+            Form::Average => format!("{count} experts averaged, at most {spread:.3} from the average"),
+            Form::Concat => format!("{count} experts side by side"),
+        };
+        region.done(value, what)
     }
-}
 
-impl MergeExperts {
     /// Averages experts that are routed, if that is asked for.
-    fn average(
+    fn averaged(
         &self,
         g: &mut Rewriter<'_>,
-        id: NodeId,
         found: &Routed,
         shares: Option<&Vec<f64>>,
-    ) -> Result<(), Declined> {
+    ) -> Result<Option<Merged>, Declined> {
         let begin = |g: &Rewriter<'_>, lanes: &[Value]| Ok(found.begin(g, lanes));
         let mut region = Region::new(Form::Average, &begin);
         region.broadcasts = true;
         region.shares = shares.cloned().unwrap_or_default();
         region.distances = matches!(self.routed, Router::Groups(_)).then(Distances::default);
-        let merged = match region.rewrite(g, &found.experts) {
-            Ok(merged) => merged,
+        let value = match region.rewrite(g, &found.experts) {
+            Ok(value) => value,
             // Not every weighted sum is one of experts.
-            Err(_) if self.routed == Router::Stays => return Ok(()),
+            Err(_) if self.routed == Router::Stays => return Ok(None),
             Err(why) => return Err(why),
         };
-        let Some((count, place)) = region.experts else { return Ok(()) };
-        if self.routed == Router::Stays {
-            return Err(
-                "the experts are routed; `routed=uniform` or `routed=frequency` merges them all the same"
-                    .into(),
-            );
-        }
+        let Some((count, place)) = region.experts else { return Ok(None) };
+        self.admits(count, shares)?;
         found.adds_up(count, place)?;
-        let wanted = if let Router::Groups(wanted) = self.routed { wanted } else { 1 };
-        if count <= wanted {
-            return Err(format!("there are no more than {count} experts").into());
+        if let (Some(distances), Some(shares), Router::Groups(wanted)) =
+            (&region.distances, shares, self.routed)
+        {
+            return grouped(g, found, Groups::of(distances.groups(wanted), shares)).map(Some);
         }
-        if self.routed != Router::Uniform && shares.is_none_or(|shares| shares.len() != count) {
-            return Err("what the router gives these experts was not measured, or is nothing".into());
-        }
-        if let (Some(distances), Some(shares)) = (region.distances, shares) {
-            return group(g, id, found, (&distances.groups(wanted), shares));
-        }
-        if !g.same_type(merged, g.result(id)) {
-            return Err("the tokens come back in another shape".into());
-        }
-        g.replace(g.result(id), merged);
-        let (spread, _) = region.spread;
-        let even = vec![1.0 / count as f64; count];
+        let (spread, even) = (region.spread.0, vec![1.0 / count as f64; count]);
         let shares: Vec<_> = shares.unwrap_or(&even).iter().map(|share| format!("{share:.3}")).collect();
         let shares = shares.join(", ");
-        g.note(&format!("{count} routed experts averaged by {shares}, at most {spread:.3} from the average"));
-        Ok(())
+        let what =
+            format!("{count} routed experts averaged by {shares}, at most {spread:.3} from the average");
+        region.done(value, what).map(Some)
+    }
+
+    /// Whether so many routed experts are to be merged.
+    fn admits(&self, count: usize, shares: Option<&Vec<f64>>) -> Result<(), Declined> {
+        let wanted = if let Router::Groups(wanted) = self.routed { wanted } else { 1 };
+        let unknown = shares.is_none_or(|shares| shares.len() != count);
+        match self.routed {
+            Router::Stays => {
+                Err("the experts are routed; `routed=uniform` or `routed=frequency` merges them all the same"
+                    .into())
+            }
+            _ if count <= wanted => Err(format!("there are no more than {count} experts").into()),
+            Router::Frequency | Router::Groups(_) if unknown => {
+                Err("what the router gives these experts was not measured, or is nothing".into())
+            }
+            _ => Ok(()),
+        }
     }
 }
 
 /// One network for each group of routed experts, weighed by what the router gives the group.
-fn group(
-    g: &mut Rewriter<'_>,
-    id: NodeId,
-    found: &Routed,
-    (groups, shares): (&[Vec<usize>], &[f64]),
-) -> Result<(), Declined> {
+fn grouped(g: &mut Rewriter<'_>, found: &Routed, groups: Groups) -> Result<Merged, Declined> {
     let begin = |g: &Rewriter<'_>, lanes: &[Value]| Ok(found.begin(g, lanes));
     let mut region = Region::new(Form::Average, &begin);
     region.broadcasts = true;
-    region.groups = groups::shares_within(groups, shares);
+    region.groups = groups;
     let given = region.rewrite(g, &found.experts)?;
-    let merged = groups::weighed(g, found, groups, given)?;
-    if !g.same_type(merged, g.result(id)) {
-        return Err("the tokens come back in another shape".into());
-    }
-    g.replace(g.result(id), merged);
-    g.note(&format!("{} routed experts in {} groups: {groups:?}", shares.len(), groups.len()));
-    Ok(())
+    let groups = &region.groups.members;
+    let value = groups::weighed(g, found, groups, given)?;
+    let count = groups.iter().map(Vec::len).sum::<usize>();
+    let what = format!("{count} routed experts in {} groups: {groups:?}", groups.len());
+    region.done(value, what)
 }

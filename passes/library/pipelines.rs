@@ -32,6 +32,8 @@ pub const ALL: &[PipelineInfo] = &[
             // that draws something into weights, and quantisation, needs them to be there.
             "fixpoint(capture-constants,fold-weight-expressions)",
             "clean",
+            // Constant weights are there now, and nothing is drawn into one of several products yet.
+            "merge-adapters",
             // Batch normalisations first: what is left of them is scales and biases.
             "fold-batch-norm",
             "fold-scale-and-bias",

@@ -250,6 +250,46 @@ def weights() -> Iterator[Pattern]:
         yield Pattern(f"mixture, {form}", lambda f=form: linear(lambda g: mixture(g, f)), note, gone)
 
 
+def dense(g: Graph, x: str, weight: str, form: str, bias: str = "") -> str:
+    """`x W`, and a bias if there is one."""
+    if form == "Gemm":
+        return g.op("Gemm", x, g.op("Transpose", weight, perm=[1, 0]), *([bias] if bias else []), transB=1)
+    product = g.op("MatMul", x, weight)
+    return g.op("Add", product, bias) if bias else product
+
+
+def adapted(form: str, scale: str, method: str) -> onnx.ModelProto:
+    """A layer with an adapter that nobody merged; `method` is how the two come together."""
+    g = Graph()
+    x = g.input("x", ["N", WIDTH])
+    base, down, up = g.random(WIDTH, HIDDEN), g.random(WIDTH, 2), g.random(2, HIDDEN)
+    bias = "" if method == "no bias" else g.random(HIDDEN)
+    y, factor = dense(g, x, base, form, bias), g.input("alpha", []) if scale == "fixed" else g.weight(2.0)
+    low = dense(g, x, down, form)
+    if scale == "in between":
+        low = g.op("Mul", low, factor)
+    adapter = dense(g, low, up, form)
+    if scale != "in between":
+        adapter = g.op("Mul", adapter, factor)
+    if method == "subtracted":
+        return g.model(g.op("Sub", y, adapter))
+    if not method.startswith("dora"):
+        return g.model(g.op("Add", adapter, y))
+    whole = g.op("Add", base, g.op("Mul", g.op("MatMul", down, up), factor))
+    gain = g.op("Div", g.random(1, HIDDEN), g.op("ReduceL2", whole, g.ints(0)))
+    plain = g.op("Sub", y, bias) if method == "dora, less its bias" else dense(g, x, base, form)
+    more = g.op("Mul", g.op("Sub", gain, g.weight(1.0)), plain)
+    return g.model(g.op("Add", y, g.op("Add", more, g.op("Mul", gain, adapter))))
+
+
+ADAPTERS = [
+    (form, scale, method)
+    for form in ("MatMul", "Gemm")
+    for scale in ("behind", "in between", "fixed")
+    for method in ("with bias", "no bias", "subtracted", "dora", "dora, less its bias")
+]
+
+
 @dataclass(frozen=True)
 class Experts:
     """The weights of N feed-forward networks, stacked."""

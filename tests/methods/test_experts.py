@@ -17,12 +17,12 @@ CLOSE = patterns.Experts.drawn(0.02)
 
 
 def merged(model: onnx.ModelProto, folder: Path, options: str = "") -> tuple[Path, list[str], list[str]]:
-    """The model after the pass, the notes and the reasons of what declined."""
+    """The model after the pass, what the ledger says was done, and the reasons of what declined."""
     before, after = folder / "before.onnx", folder / "after.onnx"
     onnx.save(model, before)
     told = optimised(before, after, "--pipeline", f"O1,merge-experts{options},clean")
     reasons = [row["reason"] for row in told["declined"] if row["pass"] == "merge-experts"]
-    return after, [note["note"] for note in told["notes"] if note["pass"] == "merge-experts"], reasons
+    return after, [line["what"] for entry in told["ledger"] for line in entry["layers"]], reasons
 
 
 def tokens(*shape: int) -> np.ndarray:
@@ -110,4 +110,4 @@ def test_shares_need_calibration_data(tmp_path: Path) -> None:
     """Without it there is a clear error."""
     ended = weft_cli.run("opt", ROUTED[0], "--pipeline", "O1,merge-experts{routed=frequency}", "-o", tmp_path / "y.weft")
     assert ended.code == 1
-    assert "no calibration data was lent to the pass" in ended.err
+    assert "`routed=frequency` needs calibration data: give `--calibrate DATA`" in ended.err

@@ -111,8 +111,20 @@ def test_export_is_folded(model: Path, tmp_path: Path) -> None:
 def test_adapter_is_merged(model: Path, tmp_path: Path) -> None:
     """LoRA beside its base, as two exporters leave it: one product."""
     after = tmp_path / "after.onnx"
-    rules = "add-of-adapter|add-of-adapter-and-bias"
-    told = optimised(model, after, "--pipeline", f"O1,rewrite{{rules={rules}}},fold-weight-expressions")
-    assert [note["note"] for note in told["notes"]][-1] == "LoRA merged"
-    assert kinds(onnx.load(after)).count("MatMul") == 1
+    told = optimised(model, after, "--pipeline", "O1")
+    assert [note["note"] for note in told["notes"]][-1] == "3 products of `%x` are one"
+    assert sum(kinds(onnx.load(after)).count(op) for op in ("MatMul", "Gemm")) == 1
     agree(model, after, {})
+
+
+@pytest.mark.parametrize("adapted", patterns.ADAPTERS, ids=", ".join)
+def test_adapter_is_merged_however_it_is_spelled(adapted: tuple[str, str, str], tmp_path: Path) -> None:
+    """LoRA and DoRA on activations, with the scale in several places: one product."""
+    before, after = tmp_path / "before.onnx", tmp_path / "after.onnx"
+    onnx.save(patterns.adapted(*adapted), before)
+    fixed = {"alpha": "2.0"} if "fixed" in adapted else {}
+    told = optimised(before, after, "--pipeline", "O1", *(f"--fix={name}={n}" for name, n in fixed.items()))
+    assert any("products of `%x` are one" in note["note"] for note in told["notes"]), told["declined"]
+    assert sum(kinds(onnx.load(after)).count(op) for op in ("MatMul", "Gemm")) == 1
+    assert "ReduceL2" not in kinds(onnx.load(after))
+    agree(before, after, fixed)

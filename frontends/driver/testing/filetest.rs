@@ -13,7 +13,7 @@ use std::sync::Arc;
 use weft_interp::Interpreter;
 use weft_ir::text::{NoWeights, Style, print, weights_by_digest};
 use weft_ir::{Module, OpSet, verify};
-use weft_passes::{Declined, Observer, Outcome, VerifyEach, graph_at, graph_paths};
+use weft_passes::{Declined, LedgerEntry, Observer, Outcome, VerifyEach, graph_at, graph_paths};
 
 /// Lines around a change that a diff shows.
 const CONTEXT: usize = 100;
@@ -46,6 +46,10 @@ impl Observer for Reasons {
 
     fn noted(&mut self, _pass: &str, at: &str, note: &str) {
         self.notes.push(format!("%{at}: {note}"));
+    }
+
+    fn lossy(&mut self, entry: &LedgerEntry) {
+        self.notes.extend(entry.layers.iter().map(|line| format!("%{}: {}", line.layer, line.what)));
     }
 
     fn limited(&mut self, _graph: &str, limit: &str) {

@@ -5,6 +5,7 @@
 mod control;
 mod convolution;
 mod elementwise;
+mod experts;
 mod index;
 mod normalization;
 mod quantization;
@@ -74,6 +75,7 @@ const FAMILIES: &[&[Row]] = &[
     control::ROWS,
     convolution::ROWS,
     elementwise::ROWS,
+    experts::ROWS,
     index::ROWS,
     normalization::ROWS,
     quantization::ROWS,
@@ -98,7 +100,9 @@ pub(crate) fn find(node: &NodeProto, version: Option<i64>, ops: &OpSet) -> Resul
     let op = node.op_type();
     let domain = domain(node.domain());
     if !domain.is_empty() {
-        let known = ops.get(&canonical_name(node)).map(|_| How::Same);
+        let name = canonical_name(node);
+        let own = ROWS.get(name.as_str()).and_then(|rows| rows.last()).map(|row| row.how);
+        let known = own.or_else(|| ops.get(&name).map(|_| How::Same));
         return known.ok_or_else(|| Cause::unsupported("this operator, which is none of ONNX's own"));
     }
     let version = version.ok_or_else(|| Cause::invalid("the model does not say which opset it means"))?;

@@ -206,3 +206,32 @@ fn sequences_leave_no_trace() {
     let given = graph(&["x"], vec![node("SequenceConstruct", &["x"], &["y"])], &["y"]);
     assert!(refusal(&model(13, given)).contains("`y`, a sequence, in this place"));
 }
+
+#[test]
+fn experts_run_on_the_rows_that_chose_them() {
+    let experts = |op: &str, k| {
+        let inputs = ["tokens", "router", "w1", "", "w2"];
+        let node = with(node(op, &inputs, &["y"]), int("k", k));
+        let node = with(
+            NodeProto { domain: Some("com.microsoft".to_string()), ..node },
+            text("activation_type", "silu"),
+        );
+        let initializer = vec![weight("w1", &[2, 1, 3], &[0.5; 6]), weight("w2", &[2, 3, 1], &[0.5; 6])];
+        let inputs = ["tokens:f32[N, 3]", "router:f32[N, 2]"];
+        let mut model = model(18, GraphProto { initializer, ..graph(&inputs, vec![node], &["y"]) });
+        model.opset_import.push(opset("com.microsoft", 1));
+        model
+    };
+    let found = lines(&experts("MoE", 1));
+    for line in [
+        "Softmax(router) -> y/chances : f32[N, 2]",
+        "NonZero(y/1/chose) -> y/1/at : i64[2, \"?y/1/at.1\"]",
+        "Gather(tokens, y/1/row) -> y/1/given : f32[\"?y/1/at.1\", 3]",
+        "Gemm(y/1/given, y/1/fc1/weights) {transB = 1} -> y/1/fc1 : f32[\"?y/1/at.1\", 1]",
+        "ScatterND(y/0/sum, y/1/rows, y/1/weighed) {reduction = add} -> y/1/sum : f32[N, 3]",
+    ] {
+        assert!(found.iter().any(|found| found == line), "{line}: {found:#?}");
+    }
+    assert!(refusal(&experts("MoE", 3)).contains("`k` = 3 of 2 experts"));
+    assert!(refusal(&experts("QMoE", 1)).contains("codes that are no constant bytes"));
+}

@@ -45,18 +45,34 @@ impl Distances {
     }
 }
 
-/// How much each expert counts in its group.
-pub(super) fn shares_within(groups: &[Vec<usize>], shares: &[f64]) -> Vec<Vec<f64>> {
-    let row = |group: &Vec<usize>| {
-        let whole: f64 = group.iter().map(|expert| shares[*expert]).sum();
-        let share = |expert: usize| match (group.contains(&expert), whole > 0.0) {
-            (false, _) => 0.0,
-            (true, true) => shares[expert] / whole,
-            (true, false) => 1.0 / group.len() as f64,
+/// Groups of experts; none if all become one network.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Groups {
+    /// The experts of each.
+    pub(super) members: Vec<Vec<usize>>,
+    /// How much every expert counts in each.
+    pub(super) shares: Vec<Vec<f64>>,
+}
+
+impl Groups {
+    /// These groups, of experts that count so much.
+    pub(super) fn of(members: Vec<Vec<usize>>, shares: &[f64]) -> Self {
+        let row = |group: &Vec<usize>| {
+            let whole: f64 = group.iter().map(|expert| shares[*expert]).sum();
+            let share = |expert: usize| match (group.contains(&expert), whole > 0.0) {
+                (false, _) => 0.0,
+                (true, true) => shares[expert] / whole,
+                (true, false) => 1.0 / group.len() as f64,
+            };
+            (0..shares.len()).map(share).collect()
         };
-        (0..shares.len()).map(share).collect()
-    };
-    groups.iter().map(row).collect()
+        Self { shares: members.iter().map(row).collect(), members }
+    }
+
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
 }
 
 /// What the groups give, weighed by the sums of their experts' gates: `[groups, tokens, features]` becomes

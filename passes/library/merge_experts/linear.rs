@@ -1,4 +1,5 @@
 //! What an operator does to every token: weights of the experts taken out of it.
+use super::codes::numbers;
 use super::weights::Weights;
 use std::sync::Arc;
 use weft_ir::{NodeId, Tensor, Value};
@@ -17,7 +18,7 @@ pub(super) struct Linear {
 /// The constants at an operand of the nodes that do the same for each expert, or of the one that
 /// does it for all.
 pub(super) fn constants(g: &Rewriter<'_>, nodes: &[NodeId], operand: usize) -> Option<Vec<Arc<Tensor>>> {
-    nodes.iter().map(|id| g.data(g.operand(*id, operand)?).cloned()).collect()
+    nodes.iter().map(|id| numbers(g, g.operand(*id, operand)?)).collect()
 }
 
 fn listed(tensors: &[Arc<Tensor>]) -> Result<Weights, Declined> {

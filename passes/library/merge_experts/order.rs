@@ -71,15 +71,8 @@ pub(super) fn undone(g: &Rewriter<'_>, inverse: Value) -> Option<Value> {
     (counts && sorted(g, order).is_some()).then_some(order)
 }
 
-/// Whether numbers that come into a graph come from outside of the model, or from the graph around.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Inputs {
-    OfModel,
-    OfRegion,
-}
-
 /// Checks that a value orders all tokens, and that chance alone decides how.
-pub(super) fn is_random(g: &Rewriter<'_>, order: Value, inputs: Inputs) -> Result<(), Declined> {
+pub(super) fn is_random(g: &Rewriter<'_>, order: Value) -> Result<(), Declined> {
     let scores = sorted(g, order).ok_or("the indices are no permutation of all tokens")?;
     let (mut open, mut seen, mut drawn, mut shared) = (vec![scores], 0, false, false);
     let mut given = false;
@@ -100,9 +93,7 @@ pub(super) fn is_random(g: &Rewriter<'_>, order: Value, inputs: Inputs) -> Resul
         }
     }
     match (given, drawn) {
-        (true, _) if shared || inputs == Inputs::OfRegion => {
-            Err("the order depends on the tokens: the experts are routed".into())
-        }
+        (true, _) if shared => Err("the order depends on the tokens: the experts are routed".into()),
         // Numbers from outside that nothing but the sort sees may as well be drawn.
         (true, _) | (_, true) => Ok(()),
         _ => Err("the order is always the same".into()),

@@ -4,13 +4,14 @@
 //! axis of one value are one lane; experts on slices are one lane each, and all lanes must be made by the same
 //! operators. Every operator must work token by token, along the last axis, so that neither the order
 //! of the tokens nor how they are divided among experts shows in the result.
-use super::Form;
-use super::groups::Distances;
+use super::codes::is_known;
+use super::groups::{Distances, Groups};
 use super::linear::{Linear, alongside, constants, linear};
 use super::weights::Weights;
+use super::{Form, Merged};
 use std::collections::BTreeMap;
 use weft_ir::{Dim, NodeId, Tensor, Value};
-use weft_passes::{Declined, Rewriter, node};
+use weft_passes::{Declined, ErrorSum, Rewriter, node};
 
 /// The same value of every lane.
 type Lanes = Vec<Value>;
@@ -48,20 +49,39 @@ pub(super) struct Region<'b> {
     pub(super) experts: Option<(usize, Option<usize>)>,
     /// The largest distance of an expert from their average, and the value where it is.
     pub(super) spread: (f64, String),
-    /// How much each expert counts in each group, if there is to be one network for each group.
-    pub(super) groups: Vec<Vec<f64>>,
+    /// The groups, if there is to be one network for each group.
+    pub(super) groups: Groups,
     /// How far experts are from each other, squared and relative, summed over their weights; if asked for.
     pub(super) distances: Option<Distances>,
+    /// How far the experts' weights are from those they become.
+    weights: ErrorSum,
+    /// What goes into the experts.
+    tokens: Option<Value>,
     parts: BTreeMap<Lanes, Part>,
 }
 
 impl<'b> Region<'b> {
     /// A region that begins where `begin` says.
     pub(super) fn new(form: Form, begin: &'b Begin<'b>) -> Self {
-        let spread = (0.0, String::new());
-        let parts = BTreeMap::new();
-        let (shares, groups, distances) = (Vec::new(), Vec::new(), None);
-        Self { form, shares, begin, broadcasts: false, experts: None, spread, groups, distances, parts }
+        Self {
+            form,
+            shares: Vec::new(),
+            begin,
+            broadcasts: false,
+            experts: None,
+            spread: (0.0, String::new()),
+            groups: Groups::default(),
+            distances: None,
+            weights: ErrorSum::default(),
+            tokens: None,
+            parts: BTreeMap::new(),
+        }
+    }
+
+    /// What became of the region, with a value for its end.
+    pub(super) fn done(&self, value: Value, what: String) -> Result<Merged, Declined> {
+        let tokens = self.tokens.ok_or("the experts do not begin with tokens")?;
+        Ok(Merged { value, tokens, what, weights: self.weights })
     }
 
     /// Writes the region again; gives what takes the place of its end.
@@ -73,6 +93,7 @@ impl<'b> Region<'b> {
             }
             if let Some(tokens) = (self.begin)(g, &lanes)? {
                 let value = self.start(g, tokens)?;
+                self.tokens = Some(tokens);
                 self.parts.insert(lanes, Part { value, features: Features::One });
                 continue;
             }
@@ -250,7 +271,7 @@ impl<'b> Region<'b> {
     fn merged(&self, weights: &Weights, shares: &[f64]) -> Option<Tensor> {
         match self.groups.is_empty() || !weights.differ() {
             true => weights.averaged(shares),
-            false => weights.grouped(&self.groups),
+            false => weights.grouped(&self.groups.shares),
         }
     }
 
@@ -283,7 +304,11 @@ impl<'b> Region<'b> {
         if let Some(distances) = &mut self.distances {
             distances.add(weights);
         }
-        let spread = weights.spread(&weights.average(&self.shares(found.0)));
+        let average = weights.average(&self.shares(found.0));
+        if self.form == Form::Average {
+            weights.apart(&average, &self.groups, &mut self.weights);
+        }
+        let spread = weights.spread(&average);
         if spread > self.spread.0 {
             self.spread = (spread, at.to_string());
         }
@@ -315,5 +340,5 @@ fn operands(g: &Rewriter<'_>, nodes: &[NodeId], at: usize) -> Option<Lanes> {
         return None;
     }
     let lanes: Lanes = nodes.iter().map(|id| g.operand(*id, at)).collect::<Option<_>>()?;
-    lanes.iter().any(|lane| g.data(*lane).is_none()).then_some(lanes)
+    lanes.iter().any(|lane| !is_known(g, *lane)).then_some(lanes)
 }

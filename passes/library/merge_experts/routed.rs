@@ -5,7 +5,7 @@
 //! were. What makes gates of them is a softmax of a product of the tokens with constant weights.
 use super::order::unshaped;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use weft_ir::{NodeId, Tensor, Value};
+use weft_ir::{Attr, NodeId, Tensor, Value};
 use weft_passes::{Declined, Editor, Measure, PassError, Rewriter, graph_paths};
 
 /// How many values are looked at between gates and their softmax, and how many experts there may be.
@@ -108,7 +108,7 @@ fn added(g: &Rewriter<'_>, id: NodeId) -> Option<Routed> {
         if terms.len() > WIDEST {
             return None;
         }
-        if g.data(value).and_then(|data| data.as_uniform()) == Some(0.0) {
+        if is_nothing(g, value) {
             continue;
         }
         let id = value.node;
@@ -129,6 +129,17 @@ fn added(g: &Rewriter<'_>, id: NodeId) -> Option<Routed> {
     (experts.len() > 1 && same).then_some(Routed { experts, gates, axis: 0, summed: None, places, tokens })
 }
 
+/// Whether a value is zeros, of whatever shape.
+fn is_nothing(g: &Rewriter<'_>, value: Value) -> bool {
+    let zeros = |value: Value| g.data(value).and_then(|data| data.as_uniform()) == Some(0.0);
+    let spread = || g.made_by(value, "Expand").and_then(|id| g.operand(id, 0)).is_some_and(zeros);
+    let filled = || match g.node(g.made_by(value, "ConstantOfShape")?).attrs.get("value") {
+        Some(Attr::Tensor(number)) => number.as_uniform(),
+        _ => Some(0.0),
+    };
+    zeros(value) || spread() || filled() == Some(0.0)
+}
+
 fn adds(g: &Rewriter<'_>, id: NodeId) -> bool {
     g.applies(id, "Add") || g.applies(id, "Sum")
 }
@@ -138,10 +149,7 @@ fn is_sum(g: &Rewriter<'_>, id: NodeId) -> bool {
     if !g.applies(id, "ScatterElements") && !g.applies(id, "ScatterND") {
         return adds(g, id);
     }
-    let empty = || {
-        let base = g.operand(id, 0).and_then(|base| g.data(base));
-        base.and_then(|base| base.as_uniform()) == Some(0.0)
-    };
+    let empty = || g.operand(id, 0).is_some_and(|base| is_nothing(g, base));
     if g.applies(id, "ScatterElements") && g.attrs(id).is_none_or(|attrs| attrs.int("axis") != 0) {
         return false;
     }
@@ -169,9 +177,12 @@ fn router(g: &Rewriter<'_>, gates: Value) -> Option<Value> {
     None
 }
 
-/// The tokens that are scored by a product with constant weights.
+/// The tokens that are scored by a product with constant weights, the best scores of each perhaps picked.
 fn scored(g: &Rewriter<'_>, scores: Value) -> Option<Value> {
     let mut value = unshaped(g, scores);
+    if let Some(all) = g.made_by(value, "TopK").and_then(|id| g.operand(id, 0)) {
+        value = unshaped(g, all);
+    }
     while matches!(g.node(value.node).op.as_str(), "Add" | "Mul" | "Div") {
         value = unshaped(g, g.with_constant(value.node)?.0);
     }
@@ -189,20 +200,26 @@ impl Routed {
 
     /// The tokens, if the lanes are what every expert is given of them.
     pub(super) fn begin(&self, g: &Rewriter<'_>, lanes: &[Value]) -> Option<Value> {
-        let source = unshaped(g, self.tokens);
+        if lanes.len() != self.places.len() {
+            return None;
+        }
+        let given = |(lane, place): (&Value, &Option<Value>)| self.given(g, *lane, *place);
+        let mut all = lanes.iter().zip(&self.places).map(given);
+        let first = all.next()??;
+        all.all(|tokens| tokens == Some(first)).then_some(first)
+    }
+
+    /// The tokens that a value picks those of one expert from, or all of which it is; the router sees the same.
+    fn given(&self, g: &Rewriter<'_>, lane: Value, place: Option<Value>) -> Option<Value> {
+        let (source, value) = (unshaped(g, self.tokens), unshaped(g, lane));
         let last = |value: Value| g.dims(value).and_then(|dims| dims.last());
-        let given = |(lane, place): (&Value, &Option<Value>)| {
-            let value = unshaped(g, *lane);
-            let kept = last(*lane).zip(last(self.tokens)).is_some_and(|(a, b)| a.same(b));
-            let chosen = || {
-                let picks = matches!(g.node(value.node).op.as_str(), "Gather" | "GatherND");
-                let (data, rows) = g.pair(value.node).filter(|_| picks)?;
-                Some((unshaped(g, data), unshaped(g, rows)))
-            };
-            let whole = place.is_none() && value == source;
-            kept && (whole || place.is_some_and(|place| chosen() == Some((source, place))))
-        };
-        (lanes.len() == self.places.len() && lanes.iter().zip(&self.places).all(given)).then_some(self.tokens)
+        if !last(lane).zip(last(self.tokens)).is_some_and(|(a, b)| a.same(b)) {
+            return None;
+        }
+        let Some(place) = place else { return (value == source).then_some(self.tokens) };
+        let picks = matches!(g.node(value.node).op.as_str(), "Gather" | "GatherND");
+        let (data, rows) = g.pair(value.node).filter(|_| picks)?;
+        (unshaped(g, data) == source && unshaped(g, rows) == place).then_some(data)
     }
 
     /// Checks that the sum runs over the experts, and nothing else.

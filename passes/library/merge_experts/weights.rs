@@ -1,6 +1,7 @@
 //! The same weight of all experts, as numbers.
+use super::groups::Groups;
 use weft_ir::{DType, Tensor};
-use weft_passes::floats;
+use weft_passes::{ErrorSum, floats};
 
 /// One weight of every expert; of one, if all share it.
 #[derive(Debug, Clone)]
@@ -79,6 +80,20 @@ impl Weights {
         let far = self.each.iter().map(|one| norm(&mut one.iter().zip(average).map(|(a, b)| a - b)));
         let far = far.fold(0.0, f64::max);
         if far == 0.0 { 0.0 } else { far / whole }
+    }
+
+    /// Adds up how far the experts are from their average, or each from that of its group.
+    pub(super) fn apart(&self, average: &[f64], groups: &Groups, sum: &mut ErrorSum) {
+        let mut add = |expert: &Vec<f64>, average: &[f64]| {
+            sum.add_numbers(expert.iter().copied().zip(average.iter().copied()));
+        };
+        if groups.is_empty() {
+            self.each.iter().for_each(|expert| add(expert, average));
+        }
+        for (members, shares) in groups.members.iter().zip(&groups.shares) {
+            let average = self.average(shares);
+            members.iter().for_each(|expert| add(&self.each[*expert], &average));
+        }
     }
 
     /// The average as a tensor.

@@ -5,8 +5,8 @@ use weft_interp::Interpreter;
 use weft_ir::text::{NoWeights, Style, print};
 use weft_ir::{Module, OpSet, Tensor, Value};
 use weft_passes::{
-    Budget, Manager, Measure, PassContext, PassError, Pipeline, Ready, Registry, Silent, TextPorts,
-    VerifyEach,
+    Budget, ErrorBound, ErrorSum, LedgerEntry, Manager, Measure, Observer, PassContext, PassError, Pipeline,
+    Ready, Registry, TextPorts, VerifyEach,
 };
 
 const MODULE: &str = "weft 1 canonical
@@ -26,6 +26,16 @@ graph @main(%x: f32[4, 1]) -> (f32[4, 1]) {
 /// Calibration data on which the gates are these, row by row and input by input.
 struct Gates(usize, &'static [&'static [f32]]);
 
+struct Opened(Module);
+
+impl Ready for Opened {
+    fn run(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>, PassError> {
+        let inputs: Vec<_> = inputs.iter().cloned().map(Arc::new).collect();
+        let ran = Interpreter::with_ops(OpSet::builtin()).run(&self.0, &inputs);
+        ran.map_err(|error| PassError::Failed(error.to_string()))
+    }
+}
+
 impl Measure for Gates {
     fn describe(&self) -> String {
         format!("{} inputs", self.1.len())
@@ -37,11 +47,15 @@ impl Measure for Gates {
         taps: &[Value],
         visit: &mut dyn FnMut(&[Tensor]) -> Result<(), PassError>,
     ) -> Result<(), PassError> {
-        let names: Vec<&str> = taps.iter().map(|tap| module.graph.name_of(*tap)).collect();
-        assert_eq!(names, ["gates"]);
+        let mut tapped = module.clone();
+        tapped.graph.set_outputs(taps.to_vec());
+        tapped.graph.set_output_names((0..taps.len()).map(|n| format!("tap{n}")).collect());
         for gates in self.1 {
-            let rows = gates.len() / self.0;
-            visit(&[Tensor::from_slice(&[rows as u64, self.0 as u64], gates).unwrap()])?;
+            let mut values = Opened(tapped.clone()).run(&[tokens()])?;
+            for (value, _) in values.iter_mut().zip(taps).filter(|(_, tap)| is_gates(module, **tap)) {
+                *value = Tensor::from_slice(&[(gates.len() / self.0) as u64, self.0 as u64], gates).unwrap();
+            }
+            visit(&values)?;
         }
         Ok(())
     }
@@ -50,8 +64,8 @@ impl Measure for Gates {
         0
     }
 
-    fn open(&self, _: &Module) -> Result<Arc<dyn Ready>, PassError> {
-        Err(PassError::Failed("these data are gates alone".to_string()))
+    fn open(&self, module: &Module) -> Result<Arc<dyn Ready>, PassError> {
+        Ok(Arc::new(Opened(module.clone())))
     }
 
     fn text(&self) -> Option<TextPorts> {
@@ -59,17 +73,45 @@ impl Measure for Gates {
     }
 }
 
+fn is_gates(module: &Module, tap: Value) -> bool {
+    module.graph.name_of(tap) == "gates"
+}
+
+fn tokens() -> Tensor {
+    Tensor::from_slice(&[4, 1], &[0.5f32, -1.0, 2.0, 0.25]).unwrap()
+}
+
+/// Keeps the ledger.
+#[derive(Default)]
+struct Ledger(Vec<LedgerEntry>);
+
+impl Observer for Ledger {
+    fn lossy(&mut self, entry: &LedgerEntry) {
+        self.0.push(entry.clone());
+    }
+}
+
 fn run(text: &str, routed: &str, measure: Option<&dyn Measure>) -> Result<Module, String> {
+    told(text, routed, measure, None).map(|(module, _)| module)
+}
+
+/// The module after the pass, and the ledger.
+fn told(
+    text: &str,
+    routed: &str,
+    measure: Option<&dyn Measure>,
+    bound: Option<ErrorBound>,
+) -> Result<(Module, Vec<LedgerEntry>), String> {
     let mut registry = Registry::new(weft_rules::read);
     registry.install(&weft_library::Library).unwrap();
     let pipeline: Pipeline = format!("merge-experts{{routed={routed}}}").parse().unwrap();
     let plan = pipeline.resolve(&registry).map_err(|errors| format!("{errors:?}"))?;
     let mut module = Module::parse(text, OpSet::builtin(), &NoWeights).unwrap();
-    let context = PassContext { measure, ..PassContext::of(OpSet::builtin()) };
-    let (observer, budget) = (&mut Silent, Budget::default());
-    let mut manager = Manager { context, observer, budget, verify_each: VerifyEach::Yes };
+    let context = PassContext { measure, bound, ..PassContext::of(OpSet::builtin()) };
+    let (mut ledger, budget) = (Ledger::default(), Budget::default());
+    let mut manager = Manager { context, observer: &mut ledger, budget, verify_each: VerifyEach::Yes };
     manager.run(&mut module, &plan).map_err(|error| error.to_string())?;
-    Ok(module)
+    Ok((module, ledger.0))
 }
 
 fn written(module: &Module) -> String {
@@ -85,9 +127,7 @@ fn three(second: &str) -> String {
 }
 
 fn computed(module: &Module) -> Vec<f64> {
-    let x = Tensor::from_slice(&[4, 1], &[0.5f32, -1.0, 2.0, 0.25]).unwrap();
-    let results = Interpreter::with_ops(OpSet::builtin()).run(module, &[Arc::new(x)]).unwrap();
-    results[0].to_f64s().unwrap()
+    Opened(module.clone()).run(&[tokens()]).unwrap()[0].to_f64s().unwrap()
 }
 
 #[test]
@@ -120,9 +160,38 @@ fn groups_of_equal_experts_are_exact() {
 }
 
 #[test]
+fn the_ledger_tells_the_error() {
+    let gates = Gates(2, &[&[0.5, 0.5]]);
+    let of_weights = told(MODULE, "uniform", None, None).unwrap().1;
+    // Weights of 1 and 5 that become 3.
+    let (entry, line) = (&of_weights[0], &of_weights[0].layers[0]);
+    assert_eq!((entry.pass.as_str(), line.layer.as_str(), entry.data.as_ref()), ("merge-experts", "y", None));
+    assert_eq!(line.what, "2 routed experts averaged by 0.500, 0.500, at most 0.667 from the average");
+    assert_eq!((line.error.relative_mse, line.error.max), (8.0 / 26.0, 2.0));
+    let (module, of_outputs) = told(MODULE, "uniform", Some(&gates), None).unwrap();
+    let expected = computed(&Module::parse(MODULE, OpSet::builtin(), &NoWeights).unwrap());
+    let found = computed(&module);
+    let mut sum = ErrorSum::default();
+    sum.add_numbers(expected.into_iter().zip(found));
+    let (layer, model) = (of_outputs[0].layers[0].error, of_outputs[0].model.unwrap().outputs);
+    assert_eq!((layer, model), (sum.error(), sum.error()));
+    assert!(layer.relative_mse > 0.01, "{layer:?}");
+}
+
+#[test]
+fn a_bound_gives_experts_back() {
+    let gates = Gates(2, &[&[0.5, 0.5]]);
+    for (bound, kept) in [("mse:0.001", true), ("mse:10", false)] {
+        let (module, ledger) = told(MODULE, "uniform", Some(&gates), bound.parse().ok()).unwrap();
+        assert_eq!(written(&module).contains("Softmax"), kept);
+        assert_eq!(ledger[0].layers[0].backed_off, kept);
+    }
+}
+
+#[test]
 fn shares_without_calibration_data_are_an_error() {
     for routed in ["frequency", "cluster:2"] {
         let error = run(MODULE, routed, None).unwrap_err();
-        assert_eq!(error, "pass `merge-experts`: no calibration data was lent to the pass");
+        assert!(error.contains("needs calibration data: give `--calibrate DATA`"), "{error}");
     }
 }
