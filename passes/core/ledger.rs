@@ -210,6 +210,10 @@ mod tests {
             [Some(true), Some(true), Some(false), Some(true), Some(false)]
         );
         assert_eq!(ErrorBound::Kl(1.0).holds(&ModelError { text: None, ..error }), None);
+        let share = |bound: ErrorBound| bound.share(&error).unwrap();
+        assert_eq!([share(ErrorBound::Mse(0.0)), share(ErrorBound::Kl(0.02))], [0.0, 0.5]);
+        assert!((share(ErrorBound::Ppl(1.04)) - 0.5).abs() < 1e-9);
+        assert_eq!(share(ErrorBound::Ppl(1.0)), f64::INFINITY);
         for wrong in ["1.02", "ppl:0.9", "mse:-1", "kl:nan", "acc:1"] {
             assert!(wrong.parse::<ErrorBound>().is_err(), "{wrong}");
         }

@@ -31,10 +31,10 @@ mod time;
 use crate::forms::{Method, not_masked};
 use menu::Menu;
 use search::Search;
-use weft_ir::Stage;
+use weft_ir::{Graph, Stage};
 use weft_passes::{
-    Chosen, Editor, ErrorBound, OptionError, OptionInfo, Options, Outcome, Pass, PassContext, PassError,
-    PassInfo, PassKind, facts_of,
+    Chosen, Declined, Editor, ErrorBound, Linear, OptionError, OptionInfo, Options, Outcome, Pass,
+    PassContext, PassError, PassInfo, PassKind, facts_of,
 };
 
 pub(crate) const INFO: PassInfo = PassInfo {
@@ -58,8 +58,8 @@ pub(crate) const INFO: PassInfo = PassInfo {
         },
         OptionInfo {
             name: "method",
-            default: "rtn",
-            help: "`rtn` rounds to nearest, `gptq` makes up for it in later inputs, which takes longer",
+            default: "gptq",
+            help: "`gptq` makes up for the rounding of earlier inputs in later ones, `rtn` rounds to nearest",
         },
         OptionInfo {
             name: "budget",
@@ -119,6 +119,16 @@ impl Choose {
         })
     }
 
+    /// Whether a layer can be chosen for.
+    fn take(&self, graph: &Graph, layer: Linear) -> Result<Linear, Declined> {
+        not_masked(graph, &layer)?;
+        let inputs = graph.ty(layer.input).dims.as_ref().and_then(|dims| dims.last()?.as_fixed());
+        match inputs.is_some() || self.method == Method::Rtn {
+            true => Ok(layer),
+            false => Err("how many inputs it has is not fixed, as `method=gptq` needs".into()),
+        }
+    }
+
     /// What the error of the model must be within.
     fn bounds(&self, cx: &PassContext<'_>) -> Result<Vec<ErrorBound>, PassError> {
         let bounds: Vec<ErrorBound> = cx.bound.into_iter().chain(self.budget).collect();
@@ -135,9 +145,7 @@ impl Pass for Choose {
     fn run(&self, edit: &mut Editor<'_>, cx: &PassContext<'_>) -> Result<Outcome, PassError> {
         let (measure, bounds) = (cx.data_for("choose")?, self.bounds(cx)?);
         let facts = facts_of(&edit.graph, cx.ops);
-        let linears = self
-            .chosen
-            .layers(edit, (&facts, cx.ops), &|graph, layer| not_masked(graph, &layer).map(|()| layer));
+        let linears = self.chosen.layers(edit, (&facts, cx.ops), &|graph, layer| self.take(graph, layer));
         if linears.is_empty() || !edit.may_rewrite() {
             return Ok(edit.outcome());
         }

@@ -103,7 +103,7 @@ impl<'s> Search<'s> {
     /// bounds. Errors of layers count by how much they move the whole model.
     pub(super) fn mixtures(&mut self, groups: usize) -> Result<(), PassError> {
         let places = self.places(groups)?;
-        let fastest: Vec<usize> = self.layers.candidates.iter().map(|all| fastest(all)).collect();
+        let Some(fastest) = knapsack(&places, f64::INFINITY) else { return Ok(()) };
         let (mut low, mut high) = (0.0, total(&places, &fastest));
         let mut budget = high;
         for round in 0..ROUNDS {
@@ -166,7 +166,9 @@ impl<'s> Search<'s> {
                 let error = self.error(&picks, Look::Glance)?;
                 let whole =
                     error.text.filter(|_| self.is_text).map_or(error.outputs.relative_mse, |text| text.kl);
-                group.iter().for_each(|place| weights[*place] = whole.max(0.0) / own);
+                // What makes no numbers any more may not be taken at all.
+                let whole = if whole.is_nan() { f64::INFINITY } else { whole.max(0.0) };
+                group.iter().for_each(|place| weights[*place] = whole / own);
             }
         }
         Ok(weights)

@@ -1,0 +1,146 @@
+#!/usr/bin/env python3
+"""SmolLM2 as `choose` makes it, beside the same form in every layer: tokens a second at no larger error.
+
+    choose.py [--settings int8,int4-oc,...] [--options TEXT] [--windows N] [--threads T] [--seconds S] [--json FILE]
+
+Every uniform setting is compiled first, layers that make outputs included. Its perplexity on the calibration data,
+as a factor of the exact model's, is then the bound for `choose`. Both are judged by onnxruntime on text that neither
+has seen, from the model that `--emit onnx` writes, and decode single tokens behind 64 others, taking turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+sys.path[:0] = [str(HERE), str(ROOT / "benches"), str(ROOT / "tests/python"), str(ROOT / "tests/models")]
+
+import peers_measure as measure  # noqa: E402
+import quantize  # noqa: E402
+import smollm2  # noqa: E402
+import texts  # noqa: E402
+import weft_cli  # noqa: E402
+from weft_artifact import Artifact  # noqa: E402
+
+SETTINGS = {
+    "int8": "quantize-weights{bits=8,outputs=true}",
+    "int4-oc": "quantize-weights{bits=4,outputs=true}",
+    "int4-ic": "quantize-weights{bits=4,dim=ic,outputs=true}",
+    "int4-gptq": "quantize-weights{bits=4,method=gptq,outputs=true}",
+    "sparse25": "sparsify-activations{sparsity=0.25,outputs=true}",
+    "sparse50": "sparsify-activations{sparsity=0.5,outputs=true}",
+}
+CONTEXT = 64
+BURST = 0.2
+
+
+class Made:
+    """One form of the model: its artifact, its errors, and what making it took."""
+
+    def __init__(self, passes: str, more: list[str | Path], data: Path, stem: Path) -> None:
+        self.lib, onnx, ledger = stem.with_suffix(".so"), stem.with_suffix(".onnx"), stem.with_suffix(".json")
+        calibrated = ["--calibrate", data, "--ledger", ledger, *more]
+        ended = weft_cli.run(
+            "opt", smollm2.model(), "--pipeline", f"O1,{passes}", *calibrated, "--emit", "onnx", "-o", onnx, timeout=7200
+        )
+        if ended.code:
+            raise SystemExit(f"{passes}: {ended.summary()}")
+        self.seconds, self.peak_mib = ended.seconds, ended.peak_mib
+        self.ledger = json.loads(ledger.read_text())[0]
+        made = weft_cli.compile_lib(onnx, self.lib, timeout=600)
+        if made.code:
+            raise SystemExit(f"{passes}: {made.summary()}")
+        self.held_out = quantize.perplexity(onnx, texts.windows(2, quantize.LENGTH, quantize.HELD_OUT))["perplexity"]
+        onnx.unlink()
+
+    @property
+    def factor(self) -> float:
+        """The perplexity on the calibration data as a factor of the exact model's."""
+        text = self.ledger["model"]["text"]
+        return text["perplexity"] / text["exact_perplexity"]
+
+    def mixture(self) -> str:
+        """How many layers are what."""
+        whats = [line["what"] for line in self.ledger["layers"]]
+        return ", ".join(f"{whats.count(what)} {what}" for what in sorted(set(whats)))
+
+
+def decoder(lib: Path, threads: int):
+    """Runs one token behind some others."""
+    session, ports = Artifact(lib).open(threads), quantize.session(smollm2.model()).get_inputs()
+    random = np.random.default_rng(1)
+    inputs = [np.array([[7]], np.int64)]
+    inputs += [random.standard_normal((1, p.shape[1], CONTEXT, p.shape[3]), dtype=np.float32) for p in ports[1:]]
+    prepared = session.prepare(inputs)
+    return lambda: session.run_prepared(prepared)
+
+
+def rates(libs: list[Path], threads: int, seconds: float) -> list[float]:
+    """Tokens a second of some artifacts that take turns: medians over the rounds."""
+    clock = measure.clock_for(threads)
+    sides = [(run, measure.runs_per_burst(run, BURST)) for run in (decoder(lib, threads) for lib in libs)]
+    taken: list[list[float]] = [[] for _ in sides]
+    end = time.perf_counter() + seconds
+    while len(taken[0]) < measure.MIN_ROUNDS or time.perf_counter() < end:
+        first = len(taken[0]) % len(sides)
+        for side in [*range(first, len(sides)), *range(first)]:
+            time.sleep(measure.PAUSE)
+            taken[side].append(measure.burst(*sides[side], clock))
+    return [1000 / statistics.median(times) for times in taken]
+
+
+def main() -> None:
+    """Prints a row for each uniform setting."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--settings", default=",".join(SETTINGS))
+    parser.add_argument("--options", default="", help="of `choose`, as `method=gptq`")
+    parser.add_argument("--windows", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    onnxruntime.set_default_logger_severity(3)
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="weft-choose-") as name:
+        folder = Path(name)
+        data = folder / "ids.npy"
+        np.save(data, texts.windows(args.windows, quantize.LENGTH))
+        for setting in args.settings.split(","):
+            uniform = Made(SETTINGS[setting], [], data, folder / setting)
+            bound = ["--max-error", f"ppl:{max(1.0, uniform.factor):.6f}"]
+            chosen = Made(f"choose{{{args.options}}}" if args.options else "choose", bound, data, folder / f"{setting}-chosen")
+            one, other = rates([uniform.lib, chosen.lib], args.threads, args.seconds)
+            row = {
+                "setting": setting, "uniform_tokens": one, "chosen_tokens": other, "ratio": other / one,
+                "uniform_factor": uniform.factor, "chosen_factor": chosen.factor, "uniform_held_out": uniform.held_out,
+                "chosen_held_out": chosen.held_out, "seconds": chosen.seconds, "peak_mib": chosen.peak_mib,
+                "mixture": chosen.mixture(),
+            }  # fmt: skip
+            rows.append(row)
+            print(
+                f"{setting:10} {one:6.1f} tokens/s, perplexity x {uniform.factor:.4f} (held out {uniform.held_out:.3f}); "
+                f"choose {other:6.1f} (x {other / one:.2f}), x {chosen.factor:.4f} ({chosen.held_out:.3f}), "
+                f"{chosen.seconds:.0f} s, {chosen.peak_mib:.0f} MiB: {row['mixture']}",
+                flush=True,
+            )
+            for made in (uniform, chosen):
+                made.lib.unlink()
+            if args.json:
+                args.json.write_text(json.dumps(rows, indent=1))
+    faster = sum(row["ratio"] > 1.02 for row in rows)
+    slower = sum(row["ratio"] < 0.98 for row in rows)
+    print(f"choose: faster than {faster} of {len(rows)} uniform settings at no larger error, slower than {slower}")
+
+
+if __name__ == "__main__":
+    main()
