@@ -1,5 +1,5 @@
 //! Lossy changes: proposed layer by layer, measured as a whole, taken back where they cost too much.
-use crate::against::against;
+use crate::against::Exact;
 use crate::editor::Editor;
 use crate::facts::facts_of;
 use crate::ledger::{ErrorBound, LedgerEntry, LedgerLine, ModelError, ValueError};
@@ -45,12 +45,12 @@ impl Editor<'_> {
         }
         let not_lossy = || PassError::Failed("only lossy passes propose changes".to_string());
         let exact = self.exact().ok_or_else(not_lossy)?;
-        let trial = Trial { exact, base: self, ops: cx.ops, proposals };
+        let trial = Trial { base: self, ops: cx.ops, proposals };
         let (dropped, model) = match (cx.measure, cx.bound) {
             (None, Some(_)) => return Err(PassError::Missing("calibration data for the bound on the error")),
             (None, None) => (BTreeSet::new(), None),
             (Some(measure), bound) => {
-                let (dropped, model) = trial.within(measure, bound)?;
+                let (dropped, model) = trial.within(&mut Exact::new(measure, &exact)?, bound)?;
                 (dropped, Some(model))
             }
         };
@@ -96,7 +96,6 @@ fn apply(
 
 /// A module, and what may be done to it.
 struct Trial<'t> {
-    exact: Arc<Module>,
     base: &'t Module,
     ops: &'t OpSet,
     proposals: &'t [Proposal<'t>],
@@ -106,10 +105,10 @@ impl Trial<'_> {
     /// The fewest layers to drop for a model within the bound, and its error.
     fn within(
         &self,
-        measure: &dyn Measure,
+        exact: &mut Exact<'_>,
         bound: Option<ErrorBound>,
     ) -> Result<(BTreeSet<NodeId>, ModelError), PassError> {
-        let error = self.without(measure, 0)?;
+        let error = self.without(exact, 0)?;
         let about_text =
             || PassError::Failed("the bound on the error needs a text as calibration data".into());
         let holds = |error: &ModelError| match bound {
@@ -123,7 +122,7 @@ impl Trial<'_> {
         let (mut too_few, mut enough) = (0, (self.proposals.len(), None));
         while enough.0 - too_few > 1 {
             let count = too_few + (enough.0 - too_few) / 2;
-            let error = self.without(measure, count)?;
+            let error = self.without(exact, count)?;
             match holds(&error)? {
                 true => enough = (count, Some(error)),
                 false => too_few = count,
@@ -131,7 +130,7 @@ impl Trial<'_> {
         }
         let error = match enough.1 {
             Some(error) => error,
-            None => self.without(measure, enough.0)?,
+            None => self.without(exact, enough.0)?,
         };
         Ok((self.worst(enough.0), error))
     }
@@ -144,13 +143,13 @@ impl Trial<'_> {
     }
 
     /// The error with all changes but the worst ones.
-    fn without(&self, measure: &dyn Measure, count: usize) -> Result<ModelError, PassError> {
+    fn without(&self, exact: &mut Exact<'_>, count: usize) -> Result<ModelError, PassError> {
         let mut module = self.base.clone();
         let facts = Arc::new(facts_of(&module.graph, self.ops));
         let (bound, mut silent, mut budget) = (BTreeSet::new(), Silent, Budget::default());
         let log = crate::editor::Log { rule: "trial".into(), observer: &mut silent, budget: &mut budget };
         let mut rewriter = Rewriter::new(&mut module.graph, self.ops, (facts, &bound), log);
         apply(&mut rewriter, self.proposals, &self.worst(count))?;
-        against(measure, &self.exact, &module)
+        exact.against(&module)
     }
 }

@@ -1,19 +1,14 @@
 //! Running scopes on calibration data.
-use crate::measure::{Measure, Ready};
+use crate::measure::{Measure, Ready, Tapped};
 use crate::pass::PassError;
 use crate::scope::Scope;
-use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
 use std::sync::Arc;
 use weft_ir::{Module, Tensor, Value};
-
-/// The most bytes of values that leave one run of a module; with more, it runs again for the rest.
-const MOST: u64 = 64 << 20;
 
 /// A scope with what flows into it on one calibration input.
 pub struct Scoped<'s> {
     ready: Arc<dyn Ready>,
-    taps: Vec<&'s Tensor>,
+    taps: &'s [Tensor],
 }
 
 impl Scoped<'_> {
@@ -22,8 +17,7 @@ impl Scoped<'_> {
     /// # Errors
     /// If the matrices do not fit, or the run fails.
     pub fn run(&self, matrices: &[Tensor]) -> Result<Tensor, PassError> {
-        let inputs: Vec<Tensor> =
-            self.taps.iter().map(|tap| (*tap).clone()).chain(matrices.to_vec()).collect();
+        let inputs: Vec<Tensor> = self.taps.iter().chain(matrices).cloned().collect();
         let nothing = || PassError::Failed("a scope gives nothing".to_string());
         self.ready.run(&inputs)?.into_iter().next().ok_or_else(nothing)
     }
@@ -40,50 +34,14 @@ pub fn in_scopes(
     scopes: &[Scope],
     visit: &mut dyn FnMut(usize, &Scoped<'_>) -> Result<(), PassError>,
 ) -> Result<(), PassError> {
-    for portion in portions(measure, module, scopes) {
-        let ready: Vec<Arc<dyn Ready>> = scopes[portion.clone()]
-            .iter()
-            .map(|scope| measure.open(&scope.module))
-            .collect::<Result<_, _>>()?;
-        let taps = taps(&scopes[portion.clone()]);
-        let values: Vec<Value> = taps.keys().copied().collect();
-        measure.stream(module, &values, &mut |tensors| {
-            for (place, ready) in portion.clone().zip(&ready) {
-                let of = |value: &Value| taps.get(value).and_then(|at| tensors.get(*at));
-                let taps = scopes[place].taps.iter().filter_map(of).collect();
-                visit(place, &Scoped { ready: ready.clone(), taps })?;
-            }
-            Ok(())
-        })?;
-    }
-    Ok(())
-}
-
-/// All taps of some scopes, numbered in order.
-fn taps(scopes: &[Scope]) -> BTreeMap<Value, usize> {
-    let mut taps: BTreeMap<Value, usize> =
-        scopes.iter().flat_map(|scope| &scope.taps).map(|value| (*value, 0)).collect();
-    taps.values_mut().enumerate().for_each(|(number, at)| *at = number);
-    taps
-}
-
-/// Runs of scopes whose taps are not too large together.
-fn portions(measure: &dyn Measure, module: &Module, scopes: &[Scope]) -> Vec<Range<usize>> {
-    let (mut portions, mut first, mut known, mut bytes) = (Vec::new(), 0, BTreeSet::new(), 0);
-    for (place, scope) in scopes.iter().enumerate() {
-        let new = |known: &BTreeSet<Value>| -> u64 {
-            let new = scope.taps.iter().filter(|value| !known.contains(*value));
-            new.map(|value| measure.bytes(module, *value)).sum()
+    let groups: Vec<Vec<Value>> = scopes.iter().map(|scope| scope.taps.clone()).collect();
+    let mut ready: Vec<Option<Arc<dyn Ready>>> = vec![None; scopes.len()];
+    measure.stream(module, &groups, &mut |Tapped { group, last, .. }, taps| {
+        let opened = match ready[group].take() {
+            Some(opened) => opened,
+            None => measure.open(&scopes[group].module)?,
         };
-        if place > first && bytes + new(&known) > MOST {
-            portions.push(first..place);
-            (first, bytes) = (place, 0);
-            known.clear();
-        }
-        bytes += new(&known);
-        known.extend(scope.taps.iter().copied());
-    }
-    portions.push(first..scopes.len());
-    portions.retain(|portion| !portion.is_empty());
-    portions
+        ready[group] = (!last).then(|| opened.clone());
+        visit(group, &Scoped { ready: opened, taps })
+    })
 }

@@ -5,13 +5,10 @@ use std::sync::Arc;
 use weft_ir::infer::Facts;
 use weft_ir::{Module, OpSet, Tensor, Value};
 use weft_numerics::Quantiles;
-use weft_passes::{ErrorSum, Linear, Measure, PassError, ValueError, own_scopes};
+use weft_passes::{ErrorSum, Linear, Measure, PassError, Tapped, ValueError, own_scopes};
 
 /// What each input channel counts for: the norm of its weights. Without, all count the same.
 pub(super) type Channel = Option<Arc<Vec<f64>>>;
-
-/// Values that are asked for in one run of the module, so that not all are in memory at once.
-const TAPS: usize = 16;
 
 /// What distinguishes distributions: the input and, where it counts by weights, the layer.
 type Key = (Value, Option<Value>);
@@ -109,18 +106,11 @@ pub(super) fn each_input(
     visit: &mut dyn FnMut(usize, &Tensor) -> Result<(), PassError>,
 ) -> Result<(), PassError> {
     let taps: BTreeSet<Value> = layers.iter().map(|layer| layer.layer.input).collect();
-    let taps: Vec<Value> = taps.into_iter().collect();
-    for taps in taps.chunks(TAPS) {
-        measure.stream(module, taps, &mut |values| {
-            for (place, layer) in layers.iter().enumerate() {
-                if let Ok(tap) = taps.binary_search(&layer.layer.input) {
-                    visit(place, &values[tap])?;
-                }
-            }
-            Ok(())
-        })?;
-    }
-    Ok(())
+    let taps: Vec<Vec<Value>> = taps.into_iter().map(|tap| vec![tap]).collect();
+    measure.stream(module, &taps, &mut |Tapped { group, .. }, values| {
+        let of = layers.iter().enumerate().filter(|(_, layer)| layer.layer.input == taps[group][0]);
+        of.map(|(place, _)| place).try_for_each(|place| visit(place, &values[0]))
+    })
 }
 
 /// The limit that a share of what was seen does not pass.

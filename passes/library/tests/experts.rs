@@ -5,8 +5,8 @@ use weft_interp::Interpreter;
 use weft_ir::text::{NoWeights, Style, print};
 use weft_ir::{Module, OpSet, Tensor, Value};
 use weft_passes::{
-    Budget, Manager, Measure, PassContext, PassError, Pipeline, Ready, Registry, Silent, TextPorts,
-    VerifyEach,
+    Budget, Manager, Measure, PassContext, PassError, Pipeline, Ready, Registry, Silent, Store, Tapped,
+    TextPorts, VerifyEach, Visit,
 };
 
 const MODULE: &str = "weft 1 canonical
@@ -31,26 +31,22 @@ impl Measure for Gates {
         format!("{} inputs", self.1.len())
     }
 
-    fn stream(
-        &self,
-        module: &Module,
-        taps: &[Value],
-        visit: &mut dyn FnMut(&[Tensor]) -> Result<(), PassError>,
-    ) -> Result<(), PassError> {
-        let names: Vec<&str> = taps.iter().map(|tap| module.graph.name_of(*tap)).collect();
+    fn stream(&self, module: &Module, groups: &[Vec<Value>], visit: &mut Visit<'_>) -> Result<(), PassError> {
+        let names: Vec<&str> = groups.iter().flatten().map(|tap| module.graph.name_of(*tap)).collect();
         assert_eq!(names, ["gates"]);
-        for gates in self.1 {
+        for (input, gates) in self.1.iter().enumerate() {
             let rows = gates.len() / self.0;
-            visit(&[Tensor::from_slice(&[rows as u64, self.0 as u64], gates).unwrap()])?;
+            let tapped = Tapped { group: 0, input, last: input + 1 == self.1.len() };
+            visit(tapped, &[Tensor::from_slice(&[rows as u64, self.0 as u64], gates).unwrap()])?;
         }
         Ok(())
     }
 
-    fn bytes(&self, _: &Module, _: Value) -> u64 {
-        0
+    fn open(&self, _: &Module) -> Result<Arc<dyn Ready>, PassError> {
+        Err(PassError::Failed("these data are gates alone".to_string()))
     }
 
-    fn open(&self, _: &Module) -> Result<Arc<dyn Ready>, PassError> {
+    fn store(&self) -> Result<Box<dyn Store>, PassError> {
         Err(PassError::Failed("these data are gates alone".to_string()))
     }
 
