@@ -6,13 +6,14 @@ use std::sync::Arc;
 use weft_ir::{Module, Tensor, Value};
 
 /// A scope with what flows into it on one calibration input.
-pub struct Scoped<'s> {
+#[derive(Clone)]
+pub struct Scoped {
     ready: Arc<dyn Ready>,
-    taps: &'s [Tensor],
+    taps: Vec<Tensor>,
 }
 
-impl Scoped<'_> {
-    /// What comes out of it with these matrices for its layers.
+impl Scoped {
+    /// What comes out of it with these matrices for its layers, and whatever else its module takes.
     ///
     /// # Errors
     /// If the matrices do not fit, or the run fails.
@@ -23,8 +24,8 @@ impl Scoped<'_> {
     }
 }
 
-/// Lends `visit` each scope of a module, by its place in the list, with what flows into it, once a
-/// calibration input.
+/// Lends `visit` each scope of a module, its place in the list being the group, with what flows into
+/// it, once a calibration input.
 ///
 /// # Errors
 /// If the module or a scope cannot be run, or `visit` gives up.
@@ -32,16 +33,17 @@ pub fn in_scopes(
     measure: &dyn Measure,
     module: &Module,
     scopes: &[Scope],
-    visit: &mut dyn FnMut(usize, &Scoped<'_>) -> Result<(), PassError>,
+    visit: &mut dyn FnMut(Tapped, &Scoped) -> Result<(), PassError>,
 ) -> Result<(), PassError> {
     let groups: Vec<Vec<Value>> = scopes.iter().map(|scope| scope.taps.clone()).collect();
     let mut ready: Vec<Option<Arc<dyn Ready>>> = vec![None; scopes.len()];
-    measure.stream(module, &groups, &mut |Tapped { group, last, .. }, taps| {
+    measure.stream(module, &groups, &mut |tapped, taps| {
+        let Tapped { group, last, .. } = tapped;
         let opened = match ready[group].take() {
             Some(opened) => opened,
             None => measure.open(&scopes[group].module)?,
         };
         ready[group] = (!last).then(|| opened.clone());
-        visit(group, &Scoped { ready: opened, taps })
+        visit(tapped, &Scoped { ready: opened, taps: taps.to_vec() })
     })
 }

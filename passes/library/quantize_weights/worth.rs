@@ -3,7 +3,9 @@ use super::Coded;
 use super::along::exact;
 use weft_ir::Module;
 use weft_ir::infer::Facts;
-use weft_passes::{ErrorSum, Linear, Measure, PassContext, PassError, ValueError, in_scopes, own_scopes};
+use weft_passes::{
+    ErrorSum, Linear, Measure, PassContext, PassError, Tapped, ValueError, in_scopes, own_scopes,
+};
 
 /// The error of each layer: of its output on the calibration data, or else of its weights.
 pub(super) fn errors(
@@ -36,8 +38,8 @@ fn of_outputs(
 ) -> Result<Vec<ErrorSum>, PassError> {
     let mut sums = vec![ErrorSum::default(); layers.len()];
     let scopes = own_scopes(&module.graph, facts, cx.ops, layers);
-    in_scopes(measure, module, &scopes, &mut |place, scoped| {
-        let place = scopes[place].layers[0];
+    in_scopes(measure, module, &scopes, &mut |Tapped { group, .. }, scoped| {
+        let place = scopes[group].layers[0];
         let expected = scoped.run(&exact(facts, layers, &[place])?)?;
         let found = scoped.run(&[coded[place].matrix().ok_or_else(broken)?])?;
         sums[place].add(&expected, &found);
