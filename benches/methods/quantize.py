@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """What `quantize-weights` costs: SmolLM2's perplexity, MiniLM's output error; by setting, way and method.
 
-    quantize.py [--models smollm2,minilm] [--settings w4g128,w3g128,w4g32] [--ways rtn-oc,...] [--windows N] [--json FILE]
+    quantize.py [--full] [--models smollm2,minilm] [--settings w4g128,w3g128,w4g32] [--ways rtn-oc,...] [--windows N]
+                [--json FILE]
 
 Each model is calibrated on some inputs and judged on others, by onnxruntime on the exported ONNX file. SmolLM2's
-inputs are windows of 512 tokens of Python's manual; its weights were 4-bit numbers already when it was fetched, so
-that below 8 bits methods can be compared, not models. MiniLM's are random words.
+inputs are windows of 512 tokens of Python's manual, two of them for calibration and two held out, eight with `--full`;
+its weights were 4-bit numbers already when it was fetched, so that below 8 bits methods can be compared, not models.
+MiniLM's are random words, four inputs for each window. Ends in a table for each model.
 """
 
 from __future__ import annotations
@@ -55,14 +57,16 @@ def perplexity(model: Path, ids: np.ndarray) -> dict[str, float]:
 
 
 def output_error(model: Path, exact: Path, sets: list[dict[str, np.ndarray]]) -> dict[str, float]:
-    """The relative mean squared error of all outputs."""
-    off = total = 0.0
+    """The relative mean squared error of the outputs of floats, each counting as much as the others."""
     now, then = session(model), session(exact)
+    sums: dict[str, np.ndarray] = {}
     for values in sets:
-        for found, expected in zip(now.run(None, values), then.run(None, values), strict=True):
-            off += float(np.square(found - expected, dtype=np.float64).sum())
-            total += float(np.square(expected, dtype=np.float64).sum())
-    return {"relative_mse": off / total}
+        outputs = zip(then.get_outputs(), now.run(None, values), then.run(None, values), strict=True)
+        for port, found, expected in outputs:
+            if port.type == "tensor(float)":
+                squares = [np.square(part, dtype=np.float64).sum() for part in (found - expected, expected)]
+                sums[port.name] = sums.get(port.name, 0) + np.array(squares)
+    return {"relative_mse": float(np.mean([off / total for off, total in sums.values()]))}
 
 
 def smollm2_data(folder: Path, windows: int) -> tuple[Path, Path, Judge]:
@@ -114,20 +118,32 @@ def quantised(model: Path, data: Path, setting: str, way: str, out: Path) -> dic
     }
 
 
+def table(title: str, rows: list[dict[str, object]], across: str) -> None:
+    """Prints what the rows say of the held-out inputs: a line for each way, a column for each value of `across`."""
+    columns, ways = list(dict.fromkeys(row[across] for row in rows)), dict.fromkeys(row["way"] for row in rows)
+    cells = {(row["way"], row[across]): next(iter(row["held_out"].values())) for row in rows}
+    print(f"\n{title:24}" + "".join(f"{column!s:>12}" for column in columns))
+    for way in ways:
+        found = (cells.get((way, column)) for column in columns)
+        print(f"{way:24}" + "".join(f"{'-' if cell is None else f'{cell:.5g}':>12}" for cell in found))
+
+
 def main() -> None:
-    """Prints a table, a row for each setting and way."""
+    """Prints a row for each setting and way, then a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", default=",".join(MODELS))
     parser.add_argument("--settings", default="w4g128,w3g128,w4g32")
     parser.add_argument("--ways", default=",".join(WAYS))
-    parser.add_argument("--windows", type=int, default=4)
+    parser.add_argument("--windows", type=int)
+    parser.add_argument("--full", action="store_true")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
+    windows = args.windows or (8 if args.full else 2)
     onnxruntime.set_default_logger_severity(3)
     rows = []
     for name in args.models.split(","):
         with tempfile.TemporaryDirectory() as folder:
-            model, data, judge = MODELS[name](Path(folder), args.windows)
+            model, data, judge = MODELS[name](Path(folder), windows)
             print(f"{name} exact: {judge(model)}", flush=True)
             for setting in args.settings.split(","):
                 for way in args.ways.split(","):
@@ -142,6 +158,9 @@ def main() -> None:
                     )
                     if args.json:
                         args.json.write_text(json.dumps(rows, indent=1))
+    for name in args.models.split(","):
+        own = [row for row in rows if row["model"] == name]
+        table(f"{name}, {next(iter(own[0]['held_out']))}", own, "setting")
 
 
 if __name__ == "__main__":

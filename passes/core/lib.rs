@@ -13,6 +13,7 @@ mod chosen;
 mod cost;
 mod cut;
 mod editor;
+mod ends;
 mod facts;
 mod formula;
 mod ledger;
@@ -57,8 +58,8 @@ pub use ledger::{
 };
 pub use linear::{Linear, linears};
 pub use manager::{Budget, Manager, RunError, VerifyEach};
-pub use measure::{Measure, Ready, TextPorts};
-pub use moments::Moments;
+pub use measure::{Measure, Ready, Store, Tapped, TextPorts, Visit};
+pub use moments::moments;
 pub use nearest::nearest;
 pub use numbers::{filled, floats, integers, permuted, scaled};
 pub use observer::{Observer, Silent};

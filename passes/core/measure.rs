@@ -8,30 +8,59 @@ pub trait Measure: Send + Sync {
     /// What the data are, for reports: `text.npz: 12 inputs`.
     fn describe(&self) -> String;
 
-    /// Runs `module` on every calibration input in order, and lends `visit` the values of `taps`,
-    /// in the order of `taps`, once an input. Taps are values of the main graph, inputs among them.
+    /// Runs `module` on every calibration input, and lends `visit` the values of each of `groups`, in
+    /// the order of the group, once an input; those of one group in the order of the inputs. Groups
+    /// are visited as soon as their values are known, so that few are in memory at a time. Values are
+    /// of the main graph, inputs among them.
     ///
     /// # Errors
     /// If the module cannot be run, or `visit` gives up.
-    fn stream(
-        &self,
-        module: &Module,
-        taps: &[Value],
-        visit: &mut dyn FnMut(&[Tensor]) -> Result<(), PassError>,
-    ) -> Result<(), PassError>;
+    fn stream(&self, module: &Module, groups: &[Vec<Value>], visit: &mut Visit<'_>) -> Result<(), PassError>;
 
-    /// How many bytes a value of the module has at most, over all inputs; 0 where that is decided at
-    /// run time.
-    fn bytes(&self, module: &Module, value: Value) -> u64;
-
-    /// Makes a module ready to be run on inputs of the pass's own choice.
+    /// Makes a module ready to be run on inputs of the pass's own choice; the same again for a module
+    /// with the same text.
     ///
     /// # Errors
     /// If it cannot be run.
     fn open(&self, module: &Module) -> Result<Arc<dyn Ready>, PassError>;
 
+    /// A place for tensors outside of memory.
+    ///
+    /// # Errors
+    /// If there is none.
+    fn store(&self) -> Result<Box<dyn Store>, PassError>;
+
     /// Where token ids go in and logits come out, if the data are a text for a language model.
     fn text(&self) -> Option<TextPorts>;
+}
+
+/// Is lent values.
+pub type Visit<'v> = dyn FnMut(Tapped, &[Tensor]) -> Result<(), PassError> + 'v;
+
+/// Which values are lent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tapped {
+    /// Those of this group.
+    pub group: usize,
+    /// On this calibration input.
+    pub input: usize,
+    /// Which is the last one.
+    pub last: bool,
+}
+
+/// A place for tensors outside of memory.
+pub trait Store {
+    /// Puts a tensor there; gives its number.
+    ///
+    /// # Errors
+    /// If there is no room.
+    fn put(&mut self, tensor: &Tensor) -> Result<usize, PassError>;
+
+    /// The tensor of a number that [`Store::put`] gave.
+    ///
+    /// # Errors
+    /// If it cannot be read any more.
+    fn get(&mut self, number: usize) -> Result<Tensor, PassError>;
 }
 
 /// A module that is ready to run.

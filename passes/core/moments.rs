@@ -1,49 +1,40 @@
 //! Second moments of what flows through a module, summed up over calibration data.
 use crate::append::append;
-use crate::measure::Measure;
+use crate::measure::{Measure, Tapped};
 use crate::pass::PassError;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use weft_ir::{Attr, Graph, Module, OpSet, Tensor, Value};
 
-/// `Xᵀ X` of values, their last axis that of the columns of `X` and all others its rows. The module
-/// itself computes them, beside everything else, so that no more than a matrix leaves each run.
-pub struct Moments {
-    sums: BTreeMap<Value, Vec<f32>>,
-}
-
-impl Moments {
-    /// Those of some values of the main graph, whose last extents must be fixed.
-    ///
-    /// # Errors
-    /// If one of them has no fixed last extent, or the module cannot be run.
-    pub fn of(
-        measure: &dyn Measure,
-        module: &Module,
-        ops: &OpSet,
-        values: &[Value],
-    ) -> Result<Self, PassError> {
-        let mut instrumented = module.clone();
-        let mut taps = Vec::new();
-        for value in values {
-            taps.push(product(&mut instrumented.graph, *value, ops)?);
+/// Lends `visit` `Xᵀ X` of some values of the main graph, row-major, as soon as it is summed up over
+/// all calibration inputs; the last axis of a value is that of the columns of `X` and all others its
+/// rows. The module itself computes them, beside everything else, so that no more than a matrix
+/// leaves each run.
+///
+/// # Errors
+/// If a value has no fixed last extent, the module cannot be run, or `visit` gives up.
+pub fn moments(
+    measure: &dyn Measure,
+    (module, ops): (&Module, &OpSet),
+    values: &[Value],
+    visit: &mut dyn FnMut(Value, Vec<f32>) -> Result<(), PassError>,
+) -> Result<(), PassError> {
+    let mut instrumented = module.clone();
+    let mut products = Vec::new();
+    for value in values {
+        products.push(vec![product(&mut instrumented.graph, *value, ops)?]);
+    }
+    let mut sums: BTreeMap<usize, Vec<f32>> = BTreeMap::new();
+    measure.stream(&instrumented, &products, &mut |Tapped { group, last, .. }, found| {
+        let found = found.first().and_then(|product| product.to_vec::<f32>()).unwrap_or_default();
+        let mut sum = sums.remove(&group).unwrap_or_else(|| vec![0.0; found.len()]);
+        sum.iter_mut().zip(found).for_each(|(sum, x)| *sum += x);
+        if last {
+            return visit(values[group], sum);
         }
-        let mut sums: BTreeMap<Value, Vec<f32>> = BTreeMap::new();
-        measure.stream(&instrumented, &taps, &mut |products| {
-            for (value, product) in values.iter().zip(products) {
-                let product = product.to_vec::<f32>().unwrap_or_default();
-                let sum = sums.entry(*value).or_insert_with(|| vec![0.0; product.len()]);
-                sum.iter_mut().zip(product).for_each(|(sum, x)| *sum += x);
-            }
-            Ok(())
-        })?;
-        Ok(Self { sums })
-    }
-
-    /// The moments of a value, row-major; empty if nobody asked for them.
-    pub fn get(&self, value: Value) -> &[f32] {
-        self.sums.get(&value).map_or(&[], Vec::as_slice)
-    }
+        sums.insert(group, sum);
+        Ok(())
+    })
 }
 
 /// Adds `Xᵀ X` of a value to a graph.

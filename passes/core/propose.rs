@@ -1,5 +1,5 @@
 //! Lossy changes: proposed layer by layer, measured as a whole, taken back where they cost too much.
-use crate::against::against;
+use crate::against::Exact;
 use crate::editor::Editor;
 use crate::facts::facts_of;
 use crate::ledger::{ErrorBound, LedgerEntry, LedgerLine, ModelError, ValueError};
@@ -62,9 +62,10 @@ impl Editor<'_> {
         decisions: &[Decision<'_>],
     ) -> Result<Outcome, PassError> {
         let exact = self.exact().ok_or_else(not_lossy)?;
+        let mut exact = Exact::new(measure, &exact)?;
         for decision in decisions {
             let change = |g: &mut Rewriter<'_>| whole(g, &decision.apply);
-            let model = against(measure, &exact, &changed(self, cx.ops, &change)?)?;
+            let model = exact.against(&changed(self, cx.ops, &change)?)?;
             if !within(bounds, &model)? {
                 continue;
             }
@@ -95,12 +96,12 @@ impl Editor<'_> {
             return Ok(self.outcome());
         }
         let exact = self.exact().ok_or_else(not_lossy)?;
-        let trial = Trial { exact, base: self, ops: cx.ops, proposals };
+        let trial = Trial { base: self, ops: cx.ops, proposals };
         let (dropped, model) = match (cx.measure, cx.bound) {
             (None, Some(_)) => return Err(PassError::Missing("calibration data for the bound on the error")),
             (None, None) => (BTreeSet::new(), None),
             (Some(measure), bound) => {
-                let (dropped, model) = trial.within(measure, bound)?;
+                let (dropped, model) = trial.within(&mut Exact::new(measure, &exact)?, bound)?;
                 (dropped, Some(model))
             }
         };
@@ -193,7 +194,6 @@ fn apply(g: &mut Rewriter<'_>, proposals: &[&Proposal<'_>]) -> Result<(), PassEr
 
 /// A module, and what may be done to it.
 struct Trial<'t> {
-    exact: Arc<Module>,
     base: &'t Module,
     ops: &'t OpSet,
     proposals: &'t [Proposal<'t>],
@@ -203,10 +203,10 @@ impl Trial<'_> {
     /// The fewest layers to drop for a model within the bound, and its error.
     fn within(
         &self,
-        measure: &dyn Measure,
+        exact: &mut Exact<'_>,
         bound: Option<ErrorBound>,
     ) -> Result<(BTreeSet<NodeId>, ModelError), PassError> {
-        let error = self.without(measure, 0)?;
+        let error = self.without(exact, 0)?;
         let holds = |error: &ModelError| within(bound.as_slice(), error);
         if holds(&error)? {
             return Ok((BTreeSet::new(), error));
@@ -215,7 +215,7 @@ impl Trial<'_> {
         let (mut too_few, mut enough) = (0, (self.proposals.len(), None));
         while enough.0 - too_few > 1 {
             let count = too_few + (enough.0 - too_few) / 2;
-            let error = self.without(measure, count)?;
+            let error = self.without(exact, count)?;
             match holds(&error)? {
                 true => enough = (count, Some(error)),
                 false => too_few = count,
@@ -223,7 +223,7 @@ impl Trial<'_> {
         }
         let error = match enough.1 {
             Some(error) => error,
-            None => self.without(measure, enough.0)?,
+            None => self.without(exact, enough.0)?,
         };
         Ok((self.worst(enough.0), error))
     }
@@ -236,11 +236,10 @@ impl Trial<'_> {
     }
 
     /// The error with all changes but the worst ones.
-    fn without(&self, measure: &dyn Measure, count: usize) -> Result<ModelError, PassError> {
+    fn without(&self, exact: &mut Exact<'_>, count: usize) -> Result<ModelError, PassError> {
         let dropped = self.worst(count);
         let kept = self.proposals.iter().filter(|proposal| !dropped.contains(&proposal.at));
-        let changed = changed_by(self.base, self.ops, &kept.collect::<Vec<_>>())?;
-        against(measure, &self.exact, &changed)
+        exact.against(&changed_by(self.base, self.ops, &kept.collect::<Vec<_>>())?)
     }
 }
 

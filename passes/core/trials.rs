@@ -57,7 +57,7 @@ pub enum Masks {
 }
 
 /// Is lent the inputs of a run and its outputs.
-type Visit<'v> = dyn FnMut(&[Tensor], &[Tensor]) -> Result<(), PassError> + 'v;
+type VisitRun<'v> = dyn FnMut(&[Tensor], &[Tensor]) -> Result<(), PassError> + 'v;
 
 impl<'t> Trials<'t> {
     /// Trials of a module with other matrices in some layers of its main graph.
@@ -93,12 +93,12 @@ impl<'t> Trials<'t> {
     }
 
     /// Runs the exact model on all inputs.
-    fn each_exact(&self, visit: &mut Visit<'_>) -> Result<(), PassError> {
+    fn each_exact(&self, visit: &mut VisitRun<'_>) -> Result<(), PassError> {
         let graph = &self.exact.graph;
         let inputs = graph.inputs().iter().map(|id| Value { node: *id, slot: 0 });
         let taps: Vec<Value> = inputs.chain(graph.outputs().iter().copied()).collect();
         let count = graph.inputs().len();
-        self.measure.stream(&self.exact, &taps, &mut |values| {
+        self.measure.stream(&self.exact, &[taps], &mut |_, values| {
             let (inputs, outputs) = values.split_at(count);
             visit(inputs, outputs)
         })

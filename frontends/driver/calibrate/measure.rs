@@ -1,16 +1,16 @@
 //! Calibration data, lent to passes.
 use super::Calibration;
+use super::run::Run;
+use super::segments::segments;
+use super::store::Spilled;
 use crate::driver::Driver;
 use crate::error::Error;
 use crate::runner::Runner;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use weft_ir::text::{Style, print};
-use weft_ir::{Graph, Module, Tensor, Value};
-use weft_passes::{Measure, PassError, Ready, TextPorts};
-
-/// Modules with fewer bytes of weights are kept ready once they are.
-const SMALL: usize = 1 << 20;
+use weft_ir::{Module, Tensor, Value};
+use weft_passes::{Measure, PassError, Ready, Store, TextPorts, Visit};
 
 /// Runs modules on calibration data, compiled where there is a compiler.
 pub(crate) struct OnData<'d> {
@@ -28,7 +28,7 @@ impl Ready for Engine {
     }
 }
 
-fn failed(error: Error) -> PassError {
+pub(super) fn failed(error: Error) -> PassError {
     PassError::Failed(format!("calibration: {error}"))
 }
 
@@ -37,26 +37,39 @@ impl<'d> OnData<'d> {
         Self { driver, data, ready: Mutex::default() }
     }
 
-    /// Makes a module ready that others may ask for again.
-    fn kept(&self, module: &Module) -> Result<Arc<dyn Ready>, PassError> {
-        if weight_bytes(&module.graph) > SMALL {
-            return self.fresh(module);
-        }
-        let key = print(module, self.driver.ops(), Style::default());
-        if let Some(ready) = self.ready.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
-            return Ok(ready.clone());
-        }
-        let ready = self.fresh(module)?;
-        self.ready.lock().unwrap_or_else(PoisonError::into_inner).insert(key, ready.clone());
-        Ok(ready)
-    }
-
-    fn fresh(&self, module: &Module) -> Result<Arc<dyn Ready>, PassError> {
-        self.data.say("calibrating: compiling");
+    /// Makes a module ready.
+    pub(super) fn fresh(&self, module: &Module) -> Result<Arc<dyn Ready>, PassError> {
         let mut module = module.clone();
         module.graph.sweep();
         let runner = self.runner(module).map_err(failed)?;
         Ok(Arc::new(Engine(runner)))
+    }
+
+    /// The extents of a value, over all inputs the largest; nothing if they are decided at run time.
+    fn bytes(&self, module: &Module, value: Value) -> Option<u64> {
+        let ty = module.graph.ty(value);
+        let of = |symbol: &str| self.data.extents.get(symbol).and_then(|n| i64::try_from(*n).ok());
+        ty.dtype.bytes(u64::try_from(ty.elements()?.eval(&of)?).ok()?)
+    }
+
+    /// How many inputs there are.
+    pub(super) fn count(&self) -> usize {
+        self.data.inputs.len()
+    }
+
+    /// The input of that number.
+    pub(super) fn input(&self, number: usize) -> Result<Vec<Tensor>, PassError> {
+        let tensors = self.data.inputs[number].tensors().map_err(failed)?;
+        Ok(tensors.iter().map(|tensor| (**tensor).clone()).collect())
+    }
+
+    pub(super) fn say(&self, what: &str) {
+        self.data.say(what);
+    }
+
+    /// The text of a module, by which equal ones are found.
+    pub(super) fn written(&self, module: &Module) -> String {
+        print(module, self.driver.ops(), Style::default())
     }
 
     #[cfg(feature = "llvm")]
@@ -75,54 +88,28 @@ impl<'d> OnData<'d> {
     }
 }
 
-fn weight_bytes(graph: &Graph) -> usize {
-    let weights = graph.nodes().filter_map(|id| graph.constant(Value { node: id, slot: 0 }));
-    weights.map(|tensor| tensor.data().len()).sum()
-}
-
 impl Measure for OnData<'_> {
     fn describe(&self) -> String {
         self.data.to_string()
     }
 
-    fn stream(
-        &self,
-        module: &Module,
-        taps: &[Value],
-        visit: &mut dyn FnMut(&[Tensor]) -> Result<(), PassError>,
-    ) -> Result<(), PassError> {
-        let graph = &module.graph;
-        let mut computed: Vec<Value> = taps.iter().copied().filter(|tap| !graph.is_input(*tap)).collect();
-        computed.sort();
-        computed.dedup();
-        let mut tapped = module.clone();
-        tapped.graph.set_outputs(computed.clone());
-        let ready = (!computed.is_empty()).then(|| self.fresh(&tapped)).transpose()?;
-        let count = self.data.inputs.len();
-        for (number, input) in self.data.inputs.iter().enumerate() {
-            self.data.say(&format!("calibrating: input {} of {count}", number + 1));
-            let inputs: Vec<Tensor> =
-                input.tensors().map_err(failed)?.iter().map(|tensor| (**tensor).clone()).collect();
-            let found = ready.as_ref().map(|ready| ready.run(&inputs)).transpose()?.unwrap_or_default();
-            let value = |tap: &Value| match graph.inputs().iter().position(|id| *id == tap.node) {
-                Some(at) => inputs.get(at).cloned(),
-                None => computed.binary_search(tap).ok().and_then(|at| found.get(at).cloned()),
-            };
-            let values: Vec<Tensor> = taps.iter().filter_map(value).collect();
-            visit(&values)?;
-        }
-        Ok(())
-    }
-
-    fn bytes(&self, module: &Module, value: Value) -> u64 {
-        let ty = module.graph.ty(value);
-        let of = |symbol: &str| self.data.extents.get(symbol).and_then(|n| i64::try_from(*n).ok());
-        let elements = ty.elements().and_then(|n| u64::try_from(n.eval(&of)?).ok());
-        elements.and_then(|n| ty.dtype.bytes(n)).unwrap_or_default()
+    fn stream(&self, module: &Module, groups: &[Vec<Value>], visit: &mut Visit<'_>) -> Result<(), PassError> {
+        let segments = segments(module, self.driver.ops(), groups, &|value| self.bytes(module, value));
+        Run::new(self, (&module.graph, groups), &segments).all(visit)
     }
 
     fn open(&self, module: &Module) -> Result<Arc<dyn Ready>, PassError> {
-        self.kept(module)
+        let key = self.written(module);
+        if let Some(ready) = self.ready.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return Ok(ready.clone());
+        }
+        let ready = self.fresh(module)?;
+        self.ready.lock().unwrap_or_else(PoisonError::into_inner).insert(key, ready.clone());
+        Ok(ready)
+    }
+
+    fn store(&self) -> Result<Box<dyn Store>, PassError> {
+        Ok(Box::new(Spilled::new()?))
     }
 
     fn text(&self) -> Option<TextPorts> {

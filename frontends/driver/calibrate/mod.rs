@@ -8,7 +8,10 @@
 //! - for language models, a `.npy` or `.txt` file of token ids: a matrix of one window a row, or one
 //!   long text that is cut into windows.
 mod measure;
+mod run;
 mod samples;
+mod segments;
+mod store;
 mod tokens;
 
 pub(crate) use measure::OnData;

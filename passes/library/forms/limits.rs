@@ -3,13 +3,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use weft_ir::{Module, Tensor, Value};
 use weft_numerics::Quantiles;
-use weft_passes::{Linear, Measure, PassError};
+use weft_passes::{Linear, Measure, PassError, Tapped};
 
 /// What each input channel counts for: the norm of its weights. Without, all count the same.
 pub(crate) type Channel = Option<Arc<Vec<f64>>>;
-
-/// Values that are asked for in one run of the module, so that not all are in memory at once.
-const TAPS: usize = 16;
 
 /// What distinguishes distributions: the input and, where it counts by weights, the layer.
 type Key = (Value, Option<Value>);
@@ -34,8 +31,12 @@ pub(crate) struct Masked {
 impl Masked {
     /// The same, with the limit that its share of what was seen does not pass.
     pub(crate) fn limited(self, seen: &Seen) -> Self {
-        let limit = seen.get(&self.key()).map_or(0.0, |all| all.at(self.sparsity));
-        Self { limit: Some(limit), ..self }
+        Self { limit: Some(self.limit_at(seen, self.sparsity)), ..self }
+    }
+
+    /// The limit that a share of what was seen does not pass.
+    pub(crate) fn limit_at(&self, seen: &Seen, sparsity: f64) -> f32 {
+        seen.get(&self.key()).map_or(0.0, |all| all.at(sparsity))
     }
 
     fn key(&self) -> Key {
@@ -127,16 +128,9 @@ fn each_input(
     visit: &mut dyn FnMut(usize, &Tensor) -> Result<(), PassError>,
 ) -> Result<(), PassError> {
     let taps: BTreeSet<Value> = layers.iter().map(|layer| layer.layer.input).collect();
-    let taps: Vec<Value> = taps.into_iter().collect();
-    for taps in taps.chunks(TAPS) {
-        measure.stream(module, taps, &mut |values| {
-            for (place, layer) in layers.iter().enumerate() {
-                if let Ok(tap) = taps.binary_search(&layer.layer.input) {
-                    visit(place, &values[tap])?;
-                }
-            }
-            Ok(())
-        })?;
-    }
-    Ok(())
+    let taps: Vec<Vec<Value>> = taps.into_iter().map(|tap| vec![tap]).collect();
+    measure.stream(module, &taps, &mut |Tapped { group, .. }, values| {
+        let of = layers.iter().enumerate().filter(|(_, layer)| layer.layer.input == taps[group][0]);
+        of.map(|(place, _)| place).try_for_each(|place| visit(place, &values[0]))
+    })
 }

@@ -6,7 +6,7 @@ mod rounded;
 mod worth;
 
 pub(crate) use coded::Coded;
-pub(crate) use limits::{Masked, norms, seen};
+pub(crate) use limits::{Masked, Seen, norms, seen};
 pub(crate) use mask::not_masked;
 pub(crate) use rounded::{Method, Rounding, spread};
 pub(crate) use worth::{Form, errors, exact};

@@ -1,14 +1,13 @@
 //! The codes of layers, by either method.
 use super::Coded;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
-use std::ops::Range;
 use weft_ir::infer::Facts;
 use weft_ir::{Module, OpSet, Value};
 use weft_numerics::{Along, Blocks, Dampening, Grid, Quantised, gptq, rtn};
-use weft_passes::{Linear, Measure, Moments, OptionError, Options, PassContext, PassError};
+use weft_passes::{Linear, Measure, OptionError, Options, PassContext, PassError, moments};
 
-/// The most bytes of second moments that are summed up in one go.
+/// Layers are rounded together until the second moments of their inputs take more bytes.
 const MOST: usize = 128 << 20;
 
 /// How numbers become codes.
@@ -89,42 +88,43 @@ impl Rounding {
         (facts, layers): (&Facts, &[Linear]),
         along: &[Along],
     ) -> Result<Vec<Coded>, PassError> {
-        let mut all = Vec::new();
-        for portion in portions(layers) {
-            let inputs: BTreeSet<Value> = layers[portion.clone()].iter().map(|layer| layer.input).collect();
-            let inputs: Vec<Value> = inputs.into_iter().collect();
-            let moments = Moments::of(measure, module, ops, &inputs)?;
+        let inputs: BTreeSet<Value> = layers.iter().map(|layer| layer.input).collect();
+        let inputs: Vec<Value> = inputs.into_iter().collect();
+        let mut made: BTreeMap<usize, Coded> = BTreeMap::new();
+        let mut known = Known::new();
+        let mut round = |known: &Known| -> Result<(), PassError> {
+            let places: Vec<usize> =
+                (0..layers.len()).filter(|place| known.contains_key(&layers[*place].input)).collect();
             let one = |place: usize| {
+                let why = |why| {
+                    let at = module.graph.name_of(layers[place].output());
+                    PassError::Failed(format!("`method=gptq` at `%{at}`: {why}"))
+                };
                 let (layer, how) = (&layers[place], (self.blocks(&layers[place], along[place]), self.grid));
-                let (matrix, moments) = (layer.matrix(facts), moments.get(layer.input));
-                let made = gptq(&matrix, layer.dims, moments, Dampening::default(), how);
-                let at = module.graph.name_of(layer.output());
-                coded(&made.map_err(|why| PassError::Failed(format!("`method=gptq` at `%{at}`: {why}")))?)
+                let (matrix, moments) = (layer.matrix(facts), &known[&layer.input]);
+                coded(&gptq(&matrix, layer.dims, moments, Dampening::default(), how).map_err(why)?)
             };
-            all.extend(spread(&portion.collect::<Vec<_>>(), &one)?);
-        }
-        Ok(all)
+            made.extend(places.iter().copied().zip(spread(&places, &one)?));
+            Ok(())
+        };
+        moments(measure, (module, ops), &inputs, &mut |value, sum| {
+            known.insert(value, sum);
+            if known.values().map(|sum| size_of_val(&sum[..])).sum::<usize>() > MOST {
+                round(&known)?;
+                known.clear();
+            }
+            Ok(())
+        })?;
+        round(&known)?;
+        Ok(made.into_values().collect())
     }
 }
+
+/// Second moments of inputs.
+type Known = BTreeMap<Value, Vec<f32>>;
 
 fn coded(matrix: &Quantised) -> Result<Coded, PassError> {
     Coded::new(matrix).ok_or_else(|| PassError::Failed("a matrix is too large for a tensor".to_string()))
-}
-
-/// Layers, in order, whose inputs' moments are not too large together.
-fn portions(layers: &[Linear]) -> Vec<Range<usize>> {
-    let (mut portions, mut first, mut known, mut bytes) = (Vec::new(), 0, BTreeSet::new(), 0);
-    for (place, layer) in layers.iter().enumerate() {
-        let own = layer.dims[0] * layer.dims[0] * size_of::<f32>();
-        if !known.contains(&layer.input) && place > first && bytes + own > MOST {
-            portions.push(first..place);
-            (first, bytes) = (place, 0);
-            known.clear();
-        }
-        bytes += if known.insert(layer.input) { own } else { 0 };
-    }
-    portions.push(first..layers.len());
-    portions
 }
 
 /// Does work on several threads; results are in the order of the places.

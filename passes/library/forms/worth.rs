@@ -3,7 +3,7 @@ use super::{Coded, Masked};
 use weft_ir::infer::Facts;
 use weft_ir::{Module, Tensor};
 use weft_passes::{
-    ErrorSum, Linear, Measure, PassContext, PassError, Scoped, ValueError, in_scopes, own_scopes,
+    ErrorSum, Linear, Measure, PassContext, PassError, Scoped, Tapped, ValueError, in_scopes, own_scopes,
 };
 
 /// What a layer is given in the place of its matrix and its input.
@@ -59,8 +59,8 @@ fn of_outputs(
     let mut sums: Vec<Vec<ErrorSum>> =
         forms.iter().map(|forms| vec![ErrorSum::default(); forms.len()]).collect();
     let scopes = own_scopes(&module.graph, facts, cx.ops, layers);
-    in_scopes(measure, module, &scopes, &mut |place, scoped| {
-        let place = scopes[place].layers[0];
+    in_scopes(measure, module, &scopes, &mut |Tapped { group, .. }, scoped| {
+        let place = scopes[group].layers[0];
         let matrices = exact(facts, layers, &[place])?;
         let expected = scoped.run(&matrices)?;
         for (form, sum) in forms[place].iter().zip(&mut sums[place]) {
@@ -79,7 +79,7 @@ impl Form<'_> {
     }
 
     /// What the layer makes in this form.
-    fn run(&self, scoped: &Scoped<'_>, exact: &Tensor) -> Result<Tensor, PassError> {
+    fn run(&self, scoped: &Scoped, exact: &Tensor) -> Result<Tensor, PassError> {
         let matrix = self.matrix(exact)?;
         match self.masked {
             None => scoped.run(&[matrix]),

@@ -1,7 +1,6 @@
 //! How far merged experts are off on calibration data.
-use std::collections::BTreeMap;
-use weft_ir::{Graph, Module, OpSet, Tensor, Value};
-use weft_passes::{ErrorSum, Measure, PassError, Proposal, changed_by};
+use weft_ir::{Graph, Module, OpSet, Value};
+use weft_passes::{ErrorSum, Measure, PassError, Proposal, Tapped, changed_by};
 
 /// Places whose tokens and results are asked for in one run of the module, so that not all are in memory at once.
 const PLACES: usize = 8;
@@ -68,21 +67,12 @@ fn made(graph: &Graph, name: &str) -> Option<Value> {
 fn errors(measure: &dyn Measure, module: &Module, networks: &[Network]) -> Result<Vec<ErrorSum>, PassError> {
     let ready =
         networks.iter().map(|network| measure.open(&network.module)).collect::<Result<Vec<_>, _>>()?;
-    let mut taps: BTreeMap<Value, usize> = networks
-        .iter()
-        .flat_map(|network| network.inputs.iter().copied().chain([network.result]))
-        .map(|value| (value, 0))
-        .collect();
-    taps.values_mut().enumerate().for_each(|(number, at)| *at = number);
-    let values: Vec<Value> = taps.keys().copied().collect();
+    let groups = networks.iter().map(|network| [&network.inputs[..], &[network.result]].concat());
+    let groups: Vec<Vec<Value>> = groups.collect();
     let mut sums = vec![ErrorSum::default(); networks.len()];
-    measure.stream(module, &values, &mut |tensors| {
-        for ((network, ready), sum) in networks.iter().zip(&ready).zip(&mut sums) {
-            let inputs: Vec<Tensor> =
-                network.inputs.iter().map(|value| tensors[taps[value]].clone()).collect();
-            let found = ready.run(&inputs)?;
-            found.iter().for_each(|found| sum.add(&tensors[taps[&network.result]], found));
-        }
+    measure.stream(module, &groups, &mut |Tapped { group, .. }, values| {
+        let Some((exact, inputs)) = values.split_last() else { return Ok(()) };
+        ready[group].run(inputs)?.iter().for_each(|found| sums[group].add(exact, found));
         Ok(())
     })?;
     Ok(sums)

@@ -6,7 +6,7 @@
 use super::order::unshaped;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use weft_ir::{Attr, NodeId, Tensor, Value};
-use weft_passes::{Declined, Editor, Measure, PassError, Rewriter, graph_paths};
+use weft_passes::{Declined, Editor, Measure, PassError, Rewriter, Tapped, graph_paths};
 
 /// How many values are looked at between gates and their softmax, and how many experts there may be.
 const WIDEST: usize = 128;
@@ -262,15 +262,10 @@ pub(super) fn measured(edit: &mut Editor<'_>, measure: &dyn Measure) -> Result<S
     if found.is_empty() {
         return Ok(Shares::new());
     }
-    let taps: Vec<Value> = found.iter().flat_map(|(_, routed)| routed.gates.iter().copied()).collect();
+    let gates: Vec<Vec<Value>> = found.iter().map(|(_, routed)| routed.gates.clone()).collect();
     let mut sums = vec![Vec::new(); found.len()];
-    measure.stream(edit, &taps, &mut |values| {
-        let mut values = values;
-        for ((_, routed), sums) in found.iter().zip(&mut sums) {
-            let (own, rest) = values.split_at(routed.gates.len().min(values.len()));
-            routed.count(sums, own);
-            values = rest;
-        }
+    measure.stream(edit, &gates, &mut |Tapped { group, .. }, values| {
+        found[group].1.count(&mut sums[group], values);
         Ok(())
     })?;
     // Where the router gave nobody anything there are no shares.

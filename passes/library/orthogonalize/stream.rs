@@ -7,6 +7,9 @@ use weft_passes::{Declined, Rewriter};
 /// Nodes that are followed to find out what a layer is for.
 const FAR: usize = 96;
 
+/// Why what is looked up is no stream.
+const UNNAMED: &str = "no normalisation reads it; `recognise-rms-norm` names those that are spelt out";
+
 /// A product of the stream with a constant.
 pub(super) struct Reader {
     pub(super) node: NodeId,
@@ -58,8 +61,11 @@ impl Stream {
             return Ok(None);
         };
         let mut here = g.result(gather);
-        if !g.uses(here).iter().any(|(user, _)| is_norm(g, *user)) {
+        if !g.dtype(table).is_float() {
             return Ok(None);
+        }
+        if !g.uses(here).iter().any(|(user, _)| is_norm(g, *user)) {
+            return Err(UNNAMED.into());
         }
         let (mut places, mut writers) = (Vec::new(), Vec::new());
         loop {

@@ -4,7 +4,7 @@ use crate::forms::{exact, spread};
 use weft_ir::infer::Facts;
 use weft_ir::{Module, OpSet, Tensor};
 use weft_numerics::Along;
-use weft_passes::{ErrorSum, Linear, Measure, PassError, Scope, Scoped, in_scopes, linears, scopes};
+use weft_passes::{ErrorSum, Linear, Measure, PassError, Scope, Scoped, Tapped, in_scopes, linears, scopes};
 
 const WAYS: [Along; 2] = [Along::Inputs, Along::Outputs];
 
@@ -32,7 +32,7 @@ impl QuantizeWeights {
         let mut scopes = scopes(&module.graph, facts, ops, &all);
         scopes.retain(|scope| !trials(scope, &all, layers).is_empty());
         let mut sums = vec![[ErrorSum::default(); 2]; layers.len()];
-        in_scopes(measure, module, &scopes, &mut |place, scoped| {
+        in_scopes(measure, module, &scopes, &mut |Tapped { group: place, .. }, scoped| {
             let exact = exact(facts, &all, &scopes[place].layers)?;
             let trials = trials(&scopes[place], &all, layers);
             self.judge(scoped, (&exact, &trials), (facts, layers), &mut sums)
@@ -47,7 +47,7 @@ impl QuantizeWeights {
     /// Adds up how far a scope is off in each trial.
     fn judge(
         &self,
-        scoped: &Scoped<'_>,
+        scoped: &Scoped,
         (exact, trials): (&[Tensor], &[Trial]),
         (facts, layers): (&Facts, &[Linear]),
         sums: &mut [[ErrorSum; 2]],

@@ -6,7 +6,7 @@ use weft_ir::text::{NoWeights, Style, print};
 use weft_ir::{Module, OpSet, Tensor, Value};
 use weft_passes::{
     Budget, ErrorBound, ErrorSum, LedgerEntry, Manager, Measure, Observer, PassContext, PassError, Pipeline,
-    Ready, Registry, TextPorts, VerifyEach,
+    Ready, Registry, Store, Tapped, TextPorts, VerifyEach, Visit,
 };
 
 const MODULE: &str = "weft 1 canonical
@@ -41,35 +41,48 @@ impl Measure for Gates {
         format!("{} inputs", self.1.len())
     }
 
-    fn stream(
-        &self,
-        module: &Module,
-        taps: &[Value],
-        visit: &mut dyn FnMut(&[Tensor]) -> Result<(), PassError>,
-    ) -> Result<(), PassError> {
-        let mut tapped = module.clone();
-        tapped.graph.set_outputs(taps.to_vec());
-        tapped.graph.set_output_names((0..taps.len()).map(|n| format!("tap{n}")).collect());
-        for gates in self.1 {
-            let mut values = Opened(tapped.clone()).run(&[tokens()])?;
-            for (value, _) in values.iter_mut().zip(taps).filter(|(_, tap)| is_gates(module, **tap)) {
-                *value = Tensor::from_slice(&[(gates.len() / self.0) as u64, self.0 as u64], gates).unwrap();
+    fn stream(&self, module: &Module, groups: &[Vec<Value>], visit: &mut Visit<'_>) -> Result<(), PassError> {
+        for (group, taps) in groups.iter().enumerate() {
+            let mut tapped = module.clone();
+            tapped.graph.set_outputs(taps.clone());
+            tapped.graph.set_output_names((0..taps.len()).map(|n| format!("tap{n}")).collect());
+            for (input, gates) in self.1.iter().enumerate() {
+                let mut values = Opened(tapped.clone()).run(&[tokens()])?;
+                for (value, _) in values.iter_mut().zip(taps).filter(|(_, tap)| is_gates(module, **tap)) {
+                    *value =
+                        Tensor::from_slice(&[(gates.len() / self.0) as u64, self.0 as u64], gates).unwrap();
+                }
+                visit(Tapped { group, input, last: input + 1 == self.1.len() }, &values)?;
             }
-            visit(&values)?;
         }
         Ok(())
-    }
-
-    fn bytes(&self, _: &Module, _: Value) -> u64 {
-        0
     }
 
     fn open(&self, module: &Module) -> Result<Arc<dyn Ready>, PassError> {
         Ok(Arc::new(Opened(module.clone())))
     }
 
+    fn store(&self) -> Result<Box<dyn Store>, PassError> {
+        Ok(Box::new(Held::default()))
+    }
+
     fn text(&self) -> Option<TextPorts> {
         None
+    }
+}
+
+/// Keeps tensors in memory.
+#[derive(Default)]
+struct Held(Vec<Tensor>);
+
+impl Store for Held {
+    fn put(&mut self, tensor: &Tensor) -> Result<usize, PassError> {
+        self.0.push(tensor.clone());
+        Ok(self.0.len() - 1)
+    }
+
+    fn get(&mut self, number: usize) -> Result<Tensor, PassError> {
+        Ok(self.0[number].clone())
     }
 }
 

@@ -5,8 +5,8 @@ use weft_interp::Interpreter;
 use weft_ir::text::NoWeights;
 use weft_ir::{Module, OpSet, Tensor, Value};
 use weft_passes::{
-    Budget, Manager, Measure, Outcome, PassContext, PassError, Pipeline, Ready, Registry, Silent, TextPorts,
-    VerifyEach,
+    Budget, Manager, Measure, Outcome, PassContext, PassError, Pipeline, Ready, Registry, Silent, Store,
+    Tapped, TextPorts, VerifyEach, Visit,
 };
 
 /// One layer: 16 channels, two heads of 8 that share one pair of keys and values.
@@ -98,28 +98,42 @@ impl Measure for Once {
         "one input".to_string()
     }
 
-    fn bytes(&self, _: &Module, _: Value) -> u64 {
-        1
-    }
-
-    fn stream(
-        &self,
-        module: &Module,
-        taps: &[Value],
-        visit: &mut dyn FnMut(&[Tensor]) -> Result<(), PassError>,
-    ) -> Result<(), PassError> {
-        let mut tapped = module.clone();
-        tapped.graph.set_outputs(taps.to_vec());
-        tapped.graph.set_output_names((0..taps.len()).map(|n| format!("tap{n}")).collect());
-        visit(&Opened(tapped).run(&[(*ids()).clone()])?)
+    fn stream(&self, module: &Module, groups: &[Vec<Value>], visit: &mut Visit<'_>) -> Result<(), PassError> {
+        for (group, taps) in groups.iter().enumerate() {
+            let mut tapped = module.clone();
+            tapped.graph.set_outputs(taps.to_vec());
+            tapped.graph.set_output_names((0..taps.len()).map(|n| format!("tap{n}")).collect());
+            let values = Opened(tapped).run(&[(*ids()).clone()])?;
+            visit(Tapped { group, input: 0, last: true }, &values)?;
+        }
+        Ok(())
     }
 
     fn open(&self, module: &Module) -> Result<Arc<dyn Ready>, PassError> {
         Ok(Arc::new(Opened(module.clone())))
     }
 
+    fn store(&self) -> Result<Box<dyn Store>, PassError> {
+        Ok(Box::new(Held::default()))
+    }
+
     fn text(&self) -> Option<TextPorts> {
         None
+    }
+}
+
+/// Keeps tensors in memory after all.
+#[derive(Default)]
+struct Held(Vec<Tensor>);
+
+impl Store for Held {
+    fn put(&mut self, tensor: &Tensor) -> Result<usize, PassError> {
+        self.0.push(tensor.clone());
+        Ok(self.0.len() - 1)
+    }
+
+    fn get(&mut self, number: usize) -> Result<Tensor, PassError> {
+        Ok(self.0[number].clone())
     }
 }
 
@@ -195,7 +209,7 @@ fn limits_leave_the_share_that_was_asked_for() {
             let first = masked[..3].to_vec();
             let mut zeros = 0.0;
             let mut all = 0.0;
-            let visit = &mut |values: &[Tensor]| {
+            let visit = &mut |_: Tapped, values: &[Tensor]| {
                 for value in values {
                     let numbers = value.to_vec::<f32>().unwrap();
                     zeros += numbers.iter().filter(|x| **x == 0.0).count() as f64;
@@ -203,7 +217,7 @@ fn limits_leave_the_share_that_was_asked_for() {
                 }
                 Ok(())
             };
-            Once.stream(&module, &first, visit).unwrap();
+            Once.stream(&module, &[first], visit).unwrap();
             assert!((zeros / all - sparsity).abs() < 0.02, "{criterion} {sparsity}: {}", zeros / all);
             let error = apart(&exact, &logits(&module));
             assert!(error > last && error < 1.0, "{criterion} {sparsity}: {error} after {last}");

@@ -1,0 +1,111 @@
+//! The outputs of a module, to be looked at a few rows at a time.
+//!
+//! The logits of a language model are many times as large as what they are a product of. Where an
+//! output is a product with constants, that product is no part of the run of the module: it is made
+//! of a few rows, as many as are looked at.
+use crate::measure::{Measure, Ready};
+use crate::pass::PassError;
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::sync::Arc;
+use weft_ir::{Dim, Graph, Module, Tensor, TensorType, Value};
+
+/// The most bytes of an output that are made at once.
+const MOST: usize = 16 << 20;
+
+/// One output of a module, of floats of whole bytes.
+pub(crate) struct End {
+    /// What is to be known of the module for it.
+    pub(crate) value: Value,
+    /// What makes the output of it, if it is not the output itself.
+    product: Option<Product>,
+}
+
+/// A product that is made of a few rows at a time.
+struct Product {
+    ready: Arc<dyn Ready>,
+    /// What is multiplied with, unless it is within the module that is ready.
+    matrix: Option<Tensor>,
+    width: usize,
+}
+
+impl End {
+    pub(crate) fn new(measure: &dyn Measure, module: &Module, output: Value) -> Result<Self, PassError> {
+        let Some((value, module, matrix)) = last_product(module, output) else {
+            return Ok(Self { value: output, product: None });
+        };
+        let made = module.graph.outputs().first().map(|value| module.graph.ty(*value).clone());
+        let width = made.and_then(|ty| ty.dims?.last()?.as_fixed()).and_then(|n| usize::try_from(n).ok());
+        let (ready, width) = (measure.open(&module)?, width.unwrap_or_default());
+        Ok(Self { value, product: Some(Product { ready, matrix, width }) })
+    }
+
+    /// How many rows of the output there are, and how many are best made at once.
+    pub(crate) fn rows(&self, value: &Tensor) -> (usize, usize) {
+        let last = value.dims().last().map_or(1, |last| *last as usize);
+        let count = value.dims().iter().product::<u64>() as usize / last.max(1);
+        let width = self.product.as_ref().map_or(last, |product| product.width);
+        let bytes = width.saturating_mul(value.dtype().bits() as usize / 8);
+        (count, (MOST / bytes.max(1)).max(1))
+    }
+
+    /// Some rows of the output, as a matrix.
+    pub(crate) fn some(&self, value: &Tensor, rows: Range<usize>) -> Result<Tensor, PassError> {
+        let last = value.dims().last().copied().unwrap_or(1);
+        let row = last as usize * value.dtype().bits() as usize / 8;
+        let data = value.data().slice(rows.start * row..rows.end * row);
+        let part = Tensor::new(value.dtype(), vec![rows.len() as u64, last], data);
+        let part = part.map_err(|error| PassError::Failed(error.to_string()))?;
+        let Some(product) = &self.product else { return Ok(part) };
+        let inputs: Vec<Tensor> = std::iter::once(part).chain(product.matrix.clone()).collect();
+        let nothing = || PassError::Failed("a product gives nothing".to_string());
+        product.ready.run(&inputs)?.into_iter().next().ok_or_else(nothing)
+    }
+}
+
+/// The product by constants that an output is: what is multiplied, and a module that multiplies rows
+/// of it, with the matrix as its other input where that is a constant as it stands.
+fn last_product(module: &Module, output: Value) -> Option<(Value, Module, Option<Tensor>)> {
+    let from = &module.graph;
+    let (value, matrix) = (from.operand(output.node, 0)?, from.operand(output.node, 1)?);
+    let ([inputs, outputs], dtype) = (matrix_dims(from, matrix)?, from.ty(value).dtype);
+    let rows = from.ty(value).dims.as_ref().filter(|dims| dims.len() > 1)?;
+    outputs.as_fixed()?;
+    if from.node(output.node).op != "MatMul" || !rows.last()?.same(&inputs) || depends(from, matrix) {
+        return None;
+    }
+    let mut graph = from.clone();
+    let of = |last: &Dim| TensorType::new(dtype, vec![Dim::symbol("rows"), last.clone()]);
+    let rows = graph.add_input(&graph.fresh_name("rows"), of(&inputs));
+    let constant = from.constant(matrix);
+    let by = match constant {
+        Some(_) => graph.add_input(&graph.fresh_name("matrix"), from.ty(matrix).clone()),
+        None => matrix,
+    };
+    graph.set_operands(output.node, &[Some(rows), Some(by)]);
+    graph.set_ty(output, of(&outputs));
+    graph.set_outputs(vec![output]);
+    graph.sweep();
+    let before = from.inputs().len();
+    graph.retain_inputs(&|place| place >= before);
+    Some((value, Module::new(module.stage, graph), constant.map(|tensor| (**tensor).clone())))
+}
+
+fn matrix_dims(graph: &Graph, value: Value) -> Option<[Dim; 2]> {
+    <[Dim; 2]>::try_from(graph.ty(value).dims.clone()?).ok()
+}
+
+/// Whether a value depends on an input.
+fn depends(graph: &Graph, value: Value) -> bool {
+    let mut open = vec![value.node];
+    let mut seen = BTreeSet::new();
+    while let Some(id) = open.pop() {
+        if graph.inputs().contains(&id) {
+            return true;
+        }
+        if seen.insert(id) {
+            open.extend(graph.producers(id));
+        }
+    }
+    false
+}

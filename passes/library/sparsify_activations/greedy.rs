@@ -1,0 +1,197 @@
+//! How sparse each layer of a block is, by what that does to the block.
+//!
+//! A block is some layers of one input together with the one that all of them lead into: attention
+//! with the product behind it, or a gated net. All blocks zero the same share of their weights. Within
+//! one, that share grows step by step, each time in the layer where the step brings the least error
+//! into the block's output, by the last quarter of the tokens (Liu et al., 2025). A step is so large
+//! that it zeroes as many weights in a small layer as in a large one.
+use super::second;
+use crate::forms::{Masked, Seen};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use weft_ir::infer::Facts;
+use weft_ir::{Attr, DType, Def, Module, Node, OpSet, Tensor, TensorType, Value};
+use weft_passes::{
+    Linear, Measure, OptionError, Options, PassError, Scoped, Tapped, in_scopes, linears, node, scopes,
+};
+
+/// In how many steps a block comes to its share.
+const STEPS: f64 = 20.0;
+
+/// Layers do not become sparser than this.
+const MOST: f64 = 0.95;
+
+/// How many calibration inputs a block is judged on.
+const INPUTS: usize = 2;
+
+/// How a layer comes to its sparsity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Allocate {
+    /// It is that of all layers.
+    Uniform,
+    /// By what it costs its block.
+    Greedy,
+}
+
+impl Allocate {
+    pub(super) fn new(options: &Options) -> Result<Self, OptionError> {
+        let greedy = second(options, "allocate", ["uniform", "greedy"])?;
+        Ok(if greedy { Self::Greedy } else { Self::Uniform })
+    }
+}
+
+/// Sets the sparsity of all layers that are in a block.
+pub(super) fn allocate(
+    measure: &dyn Measure,
+    (module, ops, facts): (&Module, &OpSet, &Facts),
+    (seen, share): (&Seen, f64),
+    layers: &mut [Masked],
+) -> Result<(), PassError> {
+    let all = linears(&module.graph, facts, ops);
+    let place = |layer: &Linear| layers.iter().position(|masked| masked.layer.node == layer.node);
+    let places: Vec<Option<usize>> = all.iter().map(place).collect();
+    let mut blocks = scopes(&module.graph, facts, ops, &all);
+    blocks.retain(|block| block.layers.iter().filter(|layer| places[**layer].is_some()).count() > 1);
+    blocks.iter_mut().for_each(|block| mask_inputs(&mut block.module, block.taps.len()));
+    let mut held: BTreeMap<usize, Vec<Scoped>> = BTreeMap::new();
+    in_scopes(measure, module, &blocks, &mut |Tapped { group, input, last }, scoped| {
+        if input >= INPUTS {
+            return Ok(());
+        }
+        held.entry(group).or_default().push(scoped.clone());
+        if !last && input + 1 < INPUTS {
+            return Ok(());
+        }
+        let slots: Vec<Slot> = blocks[group].layers.iter().map(|at| (all[*at], places[*at])).collect();
+        let inputs = held.remove(&group).unwrap_or_default();
+        let block = Block::new(inputs, &slots, facts)?;
+        let found = block.allocated(share, &|sparsity| limits_of(&slots, layers, seen, sparsity))?;
+        found.into_iter().for_each(|(place, sparsity)| layers[place].sparsity = sparsity);
+        Ok(())
+    })
+}
+
+/// A layer of a block, and its place among those that become sparse.
+type Slot = (Linear, Option<usize>);
+
+/// What the inputs of each layer must pass for these sparsities.
+fn limits_of(slots: &[Slot], layers: &[Masked], seen: &Seen, sparsity: &[f64]) -> Vec<Tensor> {
+    let limits = slots.iter().zip(sparsity).map(|((linear, place), sparsity)| {
+        let all = |limit| vec![limit; linear.dims[0]];
+        // Every size is larger than this.
+        let Some(layer) = place.filter(|_| *sparsity > 0.0).map(|place| &layers[place]) else {
+            return all(-1.0);
+        };
+        let limit = layer.limit_at(seen, *sparsity);
+        layer.limits(limit).unwrap_or_else(|| all(limit))
+    });
+    limits.map(|limits| Tensor::vector(&limits)).collect()
+}
+
+/// Puts a mask before each layer of a scope, whose limits are inputs behind all others.
+fn mask_inputs(module: &mut Module, taps: usize) {
+    let graph = &mut module.graph;
+    let matrices: Vec<Value> =
+        graph.inputs().iter().skip(taps).map(|node| Value { node: *node, slot: 0 }).collect();
+    for (number, matrix) in matrices.into_iter().enumerate() {
+        let channels = graph.ty(matrix).dims.iter().flatten().take(1).cloned().collect();
+        let limit = graph.add_input(&format!("limit{number}"), TensorType::new(DType::F32, channels));
+        for (layer, _) in graph.uses(matrix) {
+            let mut operands = graph.operands(layer);
+            let Some(x) = operands[0] else { continue };
+            let sizes = graph.ty(x).clone();
+            let passing = TensorType { dtype: DType::Bool, ..sizes.clone() };
+            let mut add = |mut node: Node, name: &str, ty: &TensorType, operands: &[Value]| {
+                node.results = vec![Def { name: format!("{name}{number}"), ty: ty.clone() }];
+                let operands: Vec<Option<Value>> = operands.iter().copied().map(Some).collect();
+                Value { node: graph.add(node, &operands), slot: 0 }
+            };
+            let size = add(node("Abs", []), "size", &sizes, &[x]);
+            let passes = add(node("Greater", []), "passes", &passing, &[size, limit]);
+            let value = Attr::Tensor(Arc::new(Tensor::scalar(0f32)));
+            let scalar = TensorType::fixed(DType::F32, &[]);
+            let zero = add(node("Const", [("value", value)]), "zero", &scalar, &[]);
+            operands[0] = Some(add(node("Where", []), "some", &sizes, &[passes, x, zero]));
+            graph.set_operands(layer, &operands);
+        }
+    }
+}
+
+/// A block with what flows into it.
+struct Block {
+    inputs: Vec<Scoped>,
+    matrices: Vec<Tensor>,
+    /// The output with all inputs, once a calibration input.
+    exact: Vec<Tensor>,
+    /// The place and the weights of each layer; of those that stay as they are there are none.
+    sizes: Vec<Option<(usize, f64)>>,
+}
+
+impl Block {
+    fn new(inputs: Vec<Scoped>, slots: &[Slot], facts: &Facts) -> Result<Self, PassError> {
+        let gone = || PassError::Failed("a matrix is not there any more".to_string());
+        let matrices = slots.iter().map(|(linear, _)| linear.tensor(facts).ok_or_else(gone));
+        let size = |(linear, place): &Slot| Some(((*place)?, (linear.dims[0] * linear.dims[1]) as f64));
+        let sizes = slots.iter().map(size).collect();
+        let mut block =
+            Self { inputs, matrices: matrices.collect::<Result<_, _>>()?, exact: Vec::new(), sizes };
+        let whole = limits_of(slots, &[], &Seen::new(), &vec![0.0; slots.len()]);
+        block.exact = block.run(&whole)?;
+        Ok(block)
+    }
+
+    fn run(&self, limits: &[Tensor]) -> Result<Vec<Tensor>, PassError> {
+        let given: Vec<Tensor> = self.matrices.iter().chain(limits).cloned().collect();
+        self.inputs.iter().map(|input| input.run(&given)).collect()
+    }
+
+    /// The sparsity that each layer comes to, by its place, if they all together come to `share`.
+    fn allocated(
+        &self,
+        share: f64,
+        limits: &dyn Fn(&[f64]) -> Vec<Tensor>,
+    ) -> Result<Vec<(usize, f64)>, PassError> {
+        let all: f64 = self.sizes.iter().flatten().map(|(_, size)| size).sum();
+        let step = |at: usize| self.sizes[at].map_or(f64::INFINITY, |(_, size)| share / STEPS * all / size);
+        let mut sparsity = vec![0.0; self.sizes.len()];
+        // The error that a step would bring, as it was in some round: it grows with all others, so that
+        // only the least needs to be measured anew.
+        let mut tried = vec![(0.0, 0); self.sizes.len()];
+        for round in 1..=STEPS as usize {
+            loop {
+                let open = (0..sparsity.len()).filter(|at| sparsity[*at] + step(*at) <= MOST);
+                let best = open.min_by(|a, b| f64::total_cmp(&tried[*a].0, &tried[*b].0));
+                let Some(best) = best else { break };
+                let mut next = sparsity.clone();
+                next[best] += step(best);
+                if tried[best].1 == round {
+                    sparsity = next;
+                    break;
+                }
+                tried[best] = (self.error(&limits(&next))?, round);
+            }
+        }
+        let places = self.sizes.iter().zip(sparsity);
+        Ok(places.filter_map(|(size, sparsity)| size.map(|(place, _)| (place, sparsity))).collect())
+    }
+
+    /// The sum over channels of the distance from the exact output, on the last quarter of the tokens.
+    fn error(&self, limits: &[Tensor]) -> Result<f64, PassError> {
+        let found = self.run(limits)?;
+        let distances = self.exact.iter().zip(&found).map(|(exact, found)| {
+            let channels = exact.dims().last().map_or(1, |n| *n as usize).max(1);
+            let tokens = exact.dims().iter().rev().nth(1).map_or(1, |n| *n as usize).max(1);
+            let numbers = |tensor: &Tensor| tensor.to_vec::<f32>().unwrap_or_default();
+            let (exact, found) = (numbers(exact), numbers(found));
+            let mut squares = vec![0.0f64; channels];
+            let rows = exact.chunks_exact(channels).zip(found.chunks_exact(channels)).enumerate();
+            for (_, (exact, found)) in rows.filter(|(row, _)| row % tokens >= tokens - tokens.div_ceil(4)) {
+                for (square, (a, b)) in squares.iter_mut().zip(exact.iter().zip(found)) {
+                    *square += f64::from(a - b) * f64::from(a - b);
+                }
+            }
+            squares.into_iter().map(f64::sqrt).sum::<f64>()
+        });
+        Ok(distances.sum())
+    }
+}
