@@ -2,7 +2,7 @@
 use weft_ir::{Graph, Module, OpSet, Value};
 use weft_passes::{ErrorSum, Measure, PassError, Proposal, Tapped, changed_by};
 
-/// Places whose tokens and results are asked for in one run of the module, so that not all are in memory at once.
+/// Places whose networks are ready at the same time.
 const PLACES: usize = 8;
 
 /// Sets the error of each proposal to that of what comes out of it, on what the model has for it;
