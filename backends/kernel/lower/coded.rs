@@ -1,10 +1,12 @@
 //! Weights of few bits: `DequantizeLinear` of constant codes, and products with it.
 //!
-//! The result stays lazy where only products use it: they read the codes. Anyone else gets the numbers,
-//! computed from codes that were widened to a byte each.
+//! The result stays lazy where only products use it: they read the codes, or, where blocks are of sizes that the
+//! schedule cannot read, numbers that were computed when the artifact was made. Anyone else gets the numbers, computed
+//! from codes that were widened to a byte each.
 use super::anchor::Kind;
 use super::code_panels::{Coded, Numbers};
-use super::{Call, Handle, Lowering, Result, State};
+use super::decoded::Constants;
+use super::{Call, Handle, Lowering, Result, State, View};
 use crate::program::{Memory, Weight, WeightData};
 use crate::schedule::{self, Codes, Groups, UNIT_VECTORS, Zeros};
 use crate::term::{Index, Term};
@@ -17,9 +19,7 @@ const WIDTHS: [u32; 4] = [2, 3, 4, 8];
 /// A matrix that is constant codes with scales, as the graph has it.
 #[derive(Debug, Clone)]
 pub(crate) struct Matrix {
-    codes: Arc<Tensor>,
-    scales: Arc<Tensor>,
-    zeros: Option<Arc<Tensor>>,
+    constants: Constants,
     /// The axis along which a block has one scale.
     axis: usize,
     /// How many elements that are.
@@ -31,22 +31,18 @@ pub(crate) struct Matrix {
 impl Matrix {
     /// The codes and scales of a `DequantizeLinear` to `f32` of a constant matrix.
     pub(crate) fn of(call: &Call<'_>) -> Option<Self> {
-        let constant = |i: usize| call.graph.constant(call.graph.operand(call.id, i)?).cloned();
-        let (codes, scales, zeros) = (constant(0)?, constant(1)?, constant(2));
-        let [rows, cols] = *codes.dims() else { return None };
-        let given = call.optional(2).is_none() || zeros.is_some();
-        if scales.dtype() != DType::F32 || call.dtype(0) != DType::F32 || !given {
-            return None;
-        }
+        let constants = Constants::of(call)?;
+        let [rows, cols] = *constants.codes.dims() else { return None };
         let extents = [usize::try_from(rows).ok()?, usize::try_from(cols).ok()?];
         let axis = super::movement::place(call.attrs.int("axis"), 2).unwrap_or(0);
-        let (axis, block) = match (usize::try_from(call.attrs.int("block_size")).ok()?, scales.len()) {
-            (_, 1) => (0, extents[0].max(1)),
-            // One scale for each index of the axis: a block is all of the other axis.
-            (0, _) => (1 - axis, extents[1 - axis].max(1)),
-            (block, _) => (axis, block),
-        };
-        Some(Self { codes, scales, zeros, axis, block, turned: false })
+        let (axis, block) =
+            match (usize::try_from(call.attrs.int("block_size")).ok()?, constants.scales.len()) {
+                (_, 1) => (0, extents[0].max(1)),
+                // One scale for each index of the axis: a block is all of the other axis.
+                (0, _) => (1 - axis, extents[1 - axis].max(1)),
+                (block, _) => (axis, block),
+            };
+        Some(Self { constants, axis, block, turned: false })
     }
 
     /// Rows for columns.
@@ -54,15 +50,28 @@ impl Matrix {
         Self { turned: !self.turned, ..self.clone() }
     }
 
+    /// The numbers, the matrix as it is used.
+    pub(crate) fn numbers(&self) -> Option<Tensor> {
+        let numbers = self.constants.numbers()?;
+        let [rows, cols] = [numbers.dims()[0] as usize, numbers.dims()[1] as usize];
+        if !self.turned {
+            return Some(numbers);
+        }
+        let all = numbers.to_vec::<f32>()?;
+        let turned: Vec<f32> = (0..rows * cols).map(|at| all[at % rows * cols + at / rows]).collect();
+        Tensor::from_slice(&[cols as u64, rows as u64], &turned).ok()
+    }
+
     /// What is packed, where the schedule can do with it.
     fn coded(&self, lanes: usize) -> Option<Coded> {
-        let codes = Numbers::of(&self.codes)?;
-        let zeros = match &self.zeros {
+        let Constants { codes, scales, zeros, .. } = &self.constants;
+        let codes = Numbers::of(codes)?;
+        let zeros = match zeros {
             Some(zeros) => Some(Numbers::of(zeros)?),
             None => None,
         };
-        let extents: Vec<usize> = self.codes.dims().iter().map(|d| *d as usize).collect();
-        let single = self.scales.len() == 1;
+        let extents: Vec<usize> = self.constants.codes.dims().iter().map(|d| *d as usize).collect();
+        let single = scales.len() == 1;
         let blocks = extents[self.axis].div_ceil(self.block);
         let grid = if self.axis == 0 { [blocks, extents[1]] } else { [extents[0], blocks] };
         let mut axes: Vec<_> = [(0, extents[1], grid[1]), (1, 1, 1)]
@@ -81,7 +90,7 @@ impl Matrix {
         let (bits, base) = width(&codes, zeros.as_ref())?;
         let mut coded = Coded {
             codes,
-            scales: self.scales.clone(),
+            scales: scales.clone(),
             half: false,
             zeros,
             depth,
@@ -139,7 +148,7 @@ impl Lowering<'_> {
         let data = WeightData::Packed(bytes, Arc::new(move || numbers.widened()));
         self.program.weights.push(Weight { name, data });
         let memory = Memory::Weight(self.program.weights.len() as u32 - 1);
-        Ok(self.view(dtype, dims.clone(), super::View::whole(memory, &dims)))
+        Ok(self.view(dtype, dims.clone(), View::whole(memory, &dims)))
     }
 
     /// The transpose of a matrix of codes, which stays one.

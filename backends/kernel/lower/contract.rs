@@ -123,6 +123,7 @@ impl Lowering<'_> {
         if !matches!(wide, DType::F32 | DType::F64) {
             return self.product_of_integers(a, b, wide);
         }
+        let b = self.decoded(b);
         let (x, y) = (self.dims_of(a), self.dims_of(b));
         let (dims, batch) = self.product_dims(&x, &y);
         let rank = dims.len();

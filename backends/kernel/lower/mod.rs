@@ -15,6 +15,7 @@ mod contract;
 mod control;
 mod conv;
 mod cumulative;
+mod decoded;
 mod deform;
 mod determinant;
 mod einsum;

@@ -83,6 +83,9 @@ impl Lowering<'_> {
     }
 
     fn dequantize(&mut self, call: &Call<'_>) -> Result<Handle> {
+        if let Some(filter) = self.decoded_filter(call) {
+            return Ok(filter);
+        }
         let (x, dims, to) = (self.whole_bytes(call, 0)?, call.dims(0)?, call.dtype(0));
         let scale = self.granular(call, call.operand(1)?, &dims)?;
         let product = if to == DType::F64 { to } else { F32 };
