@@ -81,6 +81,7 @@ bench-methods: build ## What lossy passes cost and what they are worth, beside l
 	$(PY) benches/methods/sparsity.py
 	$(PY) benches/methods/gemv.py --ggml $(VENV)-bench/ggml
 	$(PY) benches/methods/sparse.py
+	$(PY) benches/methods/decode.py --ggml $(VENV)-bench/ggml
 
 simplifiers: build ## Nodes and speed in onnxruntime, beside onnxsim, onnxslim and onnxruntime's own optimiser
 	@test -d $(VENV)-bench || $(PYTHON) -m venv $(VENV)-bench
