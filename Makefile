@@ -79,9 +79,11 @@ bench-methods: build ## What lossy passes cost and what they are worth, beside l
 	$(PY) tests/models/fetch.py
 	$(PY) benches/methods/quantize.py
 	$(PY) benches/methods/sparsity.py
-	$(PY) benches/methods/gemv.py --ggml $(VENV)-bench/ggml
-	$(PY) benches/methods/sparse.py
 	$(PY) benches/methods/choose.py
+	$(PY) benches/methods/decode.py --ggml $(VENV)-bench/ggml
+	$(PY) benches/methods/gemv.py --ggml $(VENV)-bench/ggml | tee $(TARGET)/gemv.txt
+	$(PY) benches/methods/sparse.py | tee $(TARGET)/sparse.txt
+	@tail -qn1 $(TARGET)/gemv.txt $(TARGET)/sparse.txt
 
 simplifiers: build ## Nodes and speed in onnxruntime, beside onnxsim, onnxslim and onnxruntime's own optimiser
 	@test -d $(VENV)-bench || $(PYTHON) -m venv $(VENV)-bench

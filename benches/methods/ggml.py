@@ -23,7 +23,7 @@ def build(folder: Path) -> Path:
     """The folder of the libraries, built once in a virtual environment of its own: cmake comes from PyPI, too."""
     folder = folder.resolve()
     built = folder / "build"
-    if list(built.glob("bin/libggml-cpu.so")):
+    if list(built.glob("bin/libllama.so")):
         return built / "bin"
     folder.mkdir(parents=True, exist_ok=True)
     run: Callable[[Sequence[str | Path]], object] = lambda command: subprocess.run(command, check=True, stdout=sys.stderr)
@@ -37,7 +37,7 @@ def build(folder: Path) -> Path:
     source = next(folder.glob("llama_cpp_python-*/vendor/llama.cpp"))
     ninja = ["-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={tools / 'ninja'}"]
     run([tools / "cmake", *ninja, "-S", source, "-B", built, *SETTINGS])
-    run([tools / "cmake", "--build", built, "--target", "ggml"])
+    run([tools / "cmake", "--build", built, "--target", "llama"])
     return built / "bin"
 
 

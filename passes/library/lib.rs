@@ -38,6 +38,7 @@ mod saturate;
 mod sink_transposes;
 mod sparsify_activations;
 mod split_slices;
+mod stack_rows;
 mod transpose_codes;
 mod unpack_matmul_n_bits;
 
@@ -78,6 +79,7 @@ weft_passes::passes! {
     sink_transposes
     sparsify_activations
     split_slices
+    stack_rows
     transpose_codes
     unpack_matmul_n_bits
 }

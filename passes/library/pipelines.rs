@@ -68,6 +68,8 @@ pub const ALL: &[PipelineInfo] = &[
             // Other runtimes take these apart again, and run the parts less well than those before.
             "recognise-group-norm",
             "recognise-silu",
+            // Their own attention looks for the copies.
+            "stack-rows",
             // `recognise-attention` waits for a backend with a kernel for it.
             "clean",
         ],

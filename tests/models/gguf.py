@@ -51,6 +51,9 @@ class Gguf:
             return [self._value(kind) for _ in range(size)]
         return self._next(SCALARS[kind])[0]
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._tensors
+
     def tensor(self, name: str) -> np.ndarray:
         """A tensor as float32."""
         shape, kind, offset = self._tensors[name]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any, Protocol
 
 import fetch
 import numpy as np
@@ -22,10 +23,20 @@ NAME = "smollm2_135m_fp32.onnx"
 KINDS = ("key", "value")
 
 
+class Source(Protocol):
+    """Where a decoder's fields and weights come from, named and laid out as in a GGUF file."""
+
+    fields: dict[str, Any]
+
+    def __contains__(self, name: str) -> bool: ...
+
+    def tensor(self, name: str) -> np.ndarray: ...
+
+
 class Builder:
     """Collects nodes and weights; `node` answers the name of the node's result."""
 
-    def __init__(self, source: Gguf) -> None:
+    def __init__(self, source: Source) -> None:
         self.source = source
         field = {key.removeprefix("llama."): value for key, value in source.fields.items()}
         self.layers: int = field["block_count"]
@@ -43,8 +54,13 @@ class Builder:
         """A constant: floats as float32, all else as int64."""
         array = np.asarray(values)
         array = np.ascontiguousarray(array, np.float32 if array.dtype.kind == "f" else np.int64).reshape(array.shape)
-        self.weights.setdefault(name, numpy_helper.from_array(array, name))
+        if name not in self.weights:
+            self.weights[name] = self.stored(name, array)
         return name
+
+    def stored(self, name: str, array: np.ndarray) -> onnx.TensorProto:
+        """A constant as the model holds it."""
+        return numpy_helper.from_array(array, name)
 
     def ints(self, *values: int) -> str:
         """A constant int64 vector."""
@@ -56,13 +72,17 @@ class Builder:
         self.nodes.append(helper.make_node(op, inputs, [result], name=f"n{len(self.nodes)}_{op}", **attributes))
         return result
 
-    def linear(self, x: str, name: str, heads: int = 0) -> str:
-        """x times the transpose of a matrix of the file; `heads` undoes the file's interleaving of rotary pairs."""
+    def matrix(self, name: str, heads: int = 0) -> np.ndarray:
+        """A matrix of the file, outputs by inputs; `heads` undoes the file's interleaving of rotary pairs."""
         matrix = self.source.tensor(name)
         if heads:
             rows = matrix.shape[0]
             matrix = matrix.reshape(heads, rows // heads // 2, 2, -1).swapaxes(1, 2).reshape(rows, -1)
-        return self.node("MatMul", x, self.weight(name, matrix.T))
+        return matrix
+
+    def linear(self, x: str, name: str, heads: int = 0, result: str = "") -> str:
+        """x times the transpose of a matrix of the file."""
+        return self.node("MatMul", x, self.weight(name, self.matrix(name, heads).T), result=result)
 
     def norm(self, x: str, name: str) -> str:
         """Root-mean-square normalisation."""
@@ -82,10 +102,15 @@ class Decoder(Builder):
         x = self.node("Gather", self.weight("embedding", embedding), "input_ids")
         for layer in range(self.layers):
             x = self.layer(x, layer)
-        table = self.node("Transpose", "embedding", perm=[1, 0])
-        self.node("MatMul", self.norm(x, "output_norm.weight"), table, result="logits")
+        self.output_of(self.norm(x, "output_norm.weight"))
         graph = helper.make_graph(self.nodes, "smollm2", *self.ports(len(embedding)), list(self.weights.values()))
         return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+
+    def output_of(self, x: str) -> str:
+        """The logits, by a matrix of their own or by the embedding."""
+        if "output.weight" in self.source:
+            return self.linear(x, "output.weight", result="logits")
+        return self.node("MatMul", x, self.node("Transpose", "embedding", perm=[1, 0]), result="logits")
 
     def ports(self, vocabulary: int) -> tuple[list[onnx.ValueInfoProto], list[onnx.ValueInfoProto]]:
         """Inputs and outputs."""

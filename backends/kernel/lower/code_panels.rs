@@ -121,7 +121,7 @@ impl Coded {
                     let lane = (col - first) % self.lanes;
                     for (word, bit, from, count) in field(self.bits, number as u32) {
                         let part = (code as u32 >> from) & ((1 << count) - 1);
-                        words[start + word as usize * self.lanes + lane] |= part << bit;
+                        words[start + word as usize * self.lanes + lane] |= part.rotate_left(bit);
                     }
                 }
             }

@@ -62,14 +62,16 @@ pub enum Zeros {
 }
 
 /// Where the bits of number `number` of a unit lie: word, bit of the word, first bit of the code, how many bits.
-/// Codes of 3 bits lie ten to a word; the last two of a unit take what is left over.
+/// The first code of a word lies at the top of a mantissa, where it need not be moved; one may go on at the
+/// word's other end. Codes of 3 bits lie ten to a word; the last two of a unit take what is left over.
 pub fn field(bits: u32, number: u32) -> Vec<(u32, u32, u32, u32)> {
     match (bits, number) {
         (3, 30) => vec![(0, 30, 0, 2), (1, 30, 2, 1)],
         (3, 31) => vec![(2, 30, 0, 2), (1, 31, 2, 1)],
+        (3, _) => vec![(number / 10, number % 10 * bits, 0, bits)],
         _ => {
             let each = 32 / bits;
-            vec![(number / each, number % each * bits, 0, bits)]
+            vec![(number / each, (MANTISSA - bits + number % each * bits) % 32, 0, bits)]
         }
     }
 }
@@ -399,16 +401,20 @@ impl Writer<'_> {
             let word = *loaded[word as usize]
                 .get_or_insert_with(|| b.load(self.b, at, i64::from(word * lanes), lanes));
             let to = MANTISSA - bits + from;
-            let moved = match to.cmp(&bit) {
-                std::cmp::Ordering::Equal => word,
-                std::cmp::Ordering::Greater => {
-                    let by = b.constant(ty, Scalar::Int((to - bit).into()));
-                    b.binary(Binary::Shl, word, by)
+            let by = (to + 32 - bit) % 32;
+            let (up, down) = (to > bit || bit + count > 32, to < bit);
+            let mut shifted = |op: Binary, by: u32| {
+                let by = b.constant(ty, Scalar::Int(by.into()));
+                b.binary(op, word, by)
+            };
+            let moved = match (up, down) {
+                (true, true) => {
+                    let (high, low) = (shifted(Binary::Shl, by), shifted(Binary::Shr, 32 - by));
+                    b.binary(Binary::Or, high, low)
                 }
-                std::cmp::Ordering::Less => {
-                    let by = b.constant(ty, Scalar::Int((bit - to).into()));
-                    b.binary(Binary::Shr, word, by)
-                }
+                (true, false) => shifted(Binary::Shl, by),
+                (false, true) => shifted(Binary::Shr, 32 - by),
+                (false, false) => word,
             };
             let mask = b.constant(ty, Scalar::Int(((1 << count) - 1) << to));
             let part = b.binary(Binary::And, moved, mask);
