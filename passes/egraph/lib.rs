@@ -8,7 +8,10 @@
 mod again;
 mod apply;
 mod choices;
+#[cfg(feature = "ilp")]
+mod exact;
 mod extract;
+mod extraction;
 mod facts;
 mod improve;
 mod lang;
@@ -20,5 +23,6 @@ mod saturate;
 mod scene;
 mod symmetry;
 
+pub use extraction::Extraction;
 pub use pass::Saturate;
 pub use saturate::Limits;
