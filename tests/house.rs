@@ -43,8 +43,9 @@ const FENCED_CRATES: &[(&str, &[&str])] = &[
     ("onnx-protobuf", &["weft-onnx"]),
     ("protobuf", &["weft-onnx"]),
     ("clap", &["weft"]),
-    ("petgraph", &["weft-ir"]),
+    ("petgraph", &["weft-ir", "weft-egraph"]),
     ("egg", &["weft-egraph"]),
+    ("microlp", &["weft-egraph"]),
 ];
 
 /// Crates that hold `unsafe` code, file by file, each with its reason.

@@ -1,6 +1,6 @@
 //! The cost model of the target, lent to passes.
 use weft_backend::Rates;
-use weft_passes::{Applied, Cost};
+use weft_passes::{Applied, Cost, Speed};
 
 /// Weighs operators by how fast a processor is.
 #[derive(Debug, Clone, Copy)]
@@ -8,7 +8,7 @@ pub(crate) struct ByRates(pub(crate) Rates);
 
 impl Cost for ByRates {
     fn picoseconds(&self, applied: &Applied<'_>) -> u64 {
-        let Rates { bytes, operations, launch } = self.0;
-        applied.work().picoseconds(bytes, operations, launch)
+        let Rates { cached, memory, operations, launch } = self.0;
+        applied.work().picoseconds(&Speed { near: cached, far: memory, operations, launch })
     }
 }

@@ -24,19 +24,40 @@ pub struct Applied<'a> {
 /// What an application does, whatever the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Work {
-    /// Bytes read and written.
-    pub bytes: u64,
+    /// Bytes read and written of tensors that a cache holds.
+    pub near: u64,
+    /// Bytes read and written of tensors that none holds.
+    pub far: u64,
     /// Operations on single elements, a multiplication and an addition counted as two.
     pub operations: u64,
     /// Loops that have to be started.
     pub launches: u64,
 }
 
+/// How fast a machine is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Speed {
+    /// Bytes moved in a nanosecond from and to caches.
+    pub near: u64,
+    /// Bytes moved in a nanosecond from and to memory.
+    pub far: u64,
+    /// Operations made in a nanosecond.
+    pub operations: u64,
+    /// Picoseconds to start a loop.
+    pub launch: u64,
+}
+
 /// An extent that only a run can tell is taken to be this large.
 const NOMINAL: i64 = 64;
 
-/// Lanes of the vectors that channels are taken to fill.
+/// Lanes of the vectors that columns and channels are taken to fill.
 const VECTOR: u64 = 16;
+
+/// Tensors up to this many bytes are taken to be in a cache still when they are read.
+const CACHED: u64 = 8 << 20;
+
+/// Groups of a convolution with fewer weights for a place of its window are taken one beside the other.
+const SMALL_GROUP: u64 = 64;
 
 /// Operators that give the bytes they are given, or read no elements at all.
 const VIEWS: &[&str] =
@@ -65,14 +86,15 @@ impl Applied<'_> {
         if VIEWS.contains(&self.def.name) {
             return Work::default();
         }
-        let written: u64 = self.results.iter().map(|fact| bytes(&fact.ty)).fold(0, u64::saturating_add);
         let within = usize::from(self.def.traits.elementwise);
-        let read = self.operands.iter().skip(within).flatten().map(|fact| bytes(&fact.ty));
-        Work {
-            bytes: read.fold(written, u64::saturating_add),
+        let read = self.operands.iter().skip(within).flatten();
+        let mut work = Work {
             operations: self.operations(),
             launches: u64::from(!self.def.traits.elementwise),
-        }
+            ..Work::default()
+        };
+        self.results.iter().chain(read).for_each(|fact| work.moves(bytes(&fact.ty)));
+        work
     }
 
     fn operations(&self) -> u64 {
@@ -80,10 +102,10 @@ impl Applied<'_> {
         let extent = |operand: usize, axis: usize| self.extent(operand, axis);
         let transposed = self.node.attrs.contains_key("transA");
         let each = match self.def.name {
-            "MatMul" => 2 * extent(0, self.rank(0).saturating_sub(1)),
-            "Gemm" if transposed => 2 * extent(0, 0),
-            "Gemm" => 2 * extent(0, 1),
-            "Conv" => 2 * self.elements(1) / extent(1, 0).max(1) * self.narrowness() / VECTOR,
+            "MatMul" => 2 * filled(self.columns()) * extent(0, self.rank(0).saturating_sub(1)) / VECTOR,
+            "Gemm" if transposed => 2 * filled(self.columns()) * extent(0, 0) / VECTOR,
+            "Gemm" => 2 * filled(self.columns()) * extent(0, 1) / VECTOR,
+            "Conv" => 2 * self.elements(1) / extent(1, 0).max(1) * filled(self.channels()) / VECTOR,
             "ConvTranspose" => {
                 return (2 * self.elements(0)).saturating_mul(self.elements(1) / extent(1, 0).max(1));
             }
@@ -96,17 +118,23 @@ impl Applied<'_> {
         made.saturating_mul(each)
     }
 
-    /// How many lanes a grouped convolution computes for those it needs, as a multiple of `VECTOR`.
-    ///
-    /// The output channels of a group fill vectors; where a group has few of them, most of a vector
-    /// is computed for nothing. A convolution of each channel alone takes its vectors across groups.
-    fn narrowness(&self) -> u64 {
+    /// How many columns a product makes, which lie in vectors.
+    fn columns(&self) -> u64 {
+        let dims = self.results.first().and_then(Fact::dims);
+        dims.and_then(<[Dim]>::last).map_or(NOMINAL as u64, size)
+    }
+
+    /// How many output channels of a convolution lie in vectors: those of one group, or all where
+    /// groups are so small that vectors are taken across them.
+    fn channels(&self) -> u64 {
         let group = match self.node.attrs.get("group") {
             Some(Attr::Int(group)) => u64::try_from(*group).unwrap_or(1).max(1),
             _ => 1,
         };
-        let each = (self.extent(1, 0) / group).max(1);
-        if group == 1 || each == 1 { VECTOR } else { each.next_multiple_of(VECTOR) * VECTOR / each }
+        let all = self.extent(1, 0);
+        let each = all / group;
+        let across = group > 1 && (each == 1 || each * self.extent(1, 1) < SMALL_GROUP);
+        if across { all } else { each }
     }
 
     fn rank(&self, operand: usize) -> usize {
@@ -127,6 +155,12 @@ impl Applied<'_> {
     }
 }
 
+/// How many lanes are computed for `VECTOR` of so many elements in vectors: of the last vector some
+/// are computed for nothing. A single element lies in no vector.
+fn filled(elements: u64) -> u64 {
+    if elements < 2 { VECTOR } else { elements.next_multiple_of(VECTOR).saturating_mul(VECTOR) / elements }
+}
+
 /// An extent as a number.
 fn size(dim: &Dim) -> u64 {
     dim.eval(&|_| Some(NOMINAL)).and_then(|n| u64::try_from(n).ok()).unwrap_or(NOMINAL as u64)
@@ -142,12 +176,18 @@ fn bytes(ty: &TensorType) -> u64 {
 }
 
 impl Work {
-    /// Picoseconds on a machine that moves so many bytes and makes so many operations in a
-    /// nanosecond, and takes so many picoseconds to start a loop. Moving and computing overlap.
-    pub fn picoseconds(self, bytes: u64, operations: u64, launch: u64) -> u64 {
-        let moving = self.bytes.saturating_mul(1000) / bytes.max(1);
-        let computing = self.operations.saturating_mul(1000) / operations.max(1);
-        moving.max(computing).saturating_add(self.launches.saturating_mul(launch))
+    /// Moves a tensor of so many bytes.
+    fn moves(&mut self, bytes: u64) {
+        let place = if bytes <= CACHED { &mut self.near } else { &mut self.far };
+        *place = place.saturating_add(bytes);
+    }
+
+    /// Picoseconds on a machine. Moving and computing overlap.
+    pub fn picoseconds(self, speed: &Speed) -> u64 {
+        let at = |amount: u64, rate: u64| amount.saturating_mul(1000) / rate.max(1);
+        let moving = at(self.near, speed.near).saturating_add(at(self.far, speed.far));
+        let starting = self.launches.saturating_mul(speed.launch);
+        moving.max(at(self.operations, speed.operations)).saturating_add(starting)
     }
 }
 
@@ -157,6 +197,6 @@ pub struct PlainCost;
 
 impl Cost for PlainCost {
     fn picoseconds(&self, applied: &Applied<'_>) -> u64 {
-        applied.work().picoseconds(10, 50, 1_000_000)
+        applied.work().picoseconds(&Speed { near: 32, far: 10, operations: 96, launch: 1_000_000 })
     }
 }

@@ -48,7 +48,7 @@ pub use affine::{Channels, absorb, per_channel};
 pub use analysis::{Analyses, Analysis};
 pub use captures::Captures;
 pub use chosen::Chosen;
-pub use cost::{Applied, Cost, PlainCost, Work};
+pub use cost::{Applied, Cost, PlainCost, Speed, Work};
 pub use cut::{Cut, cuts};
 pub use editor::{Editor, GraphPath, graph_at, graph_paths};
 pub use facts::{AllFacts, facts_of, infer, node_facts};

@@ -102,8 +102,9 @@ impl Choices {
     }
 }
 
+/// How far a walk over the classes got with one.
 #[derive(Clone, Copy)]
-enum Mark {
+pub(crate) enum Mark {
     New,
     Open,
     Done,

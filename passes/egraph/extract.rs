@@ -32,8 +32,8 @@ pub(crate) fn users(choices: &Choices) -> Vec<Vec<usize>> {
     users.into_iter().map(|users| users.into_iter().collect()).collect()
 }
 
-/// A place for each class behind all classes of one of its options.
-fn ranks(choices: &Choices, users: &[Vec<usize>]) -> Vec<usize> {
+/// A place for each class behind all classes of one of its options; `usize::MAX` if it cannot be computed.
+pub(crate) fn ranks(choices: &Choices, users: &[Vec<usize>]) -> Vec<usize> {
     let mut ranks = vec![usize::MAX; choices.classes.len()];
     let mut queue: BTreeSet<usize> = (0..choices.classes.len()).collect();
     let mut next = 0;

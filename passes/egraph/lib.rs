@@ -8,7 +8,10 @@
 mod again;
 mod apply;
 mod choices;
+#[cfg(feature = "ilp")]
+mod exact;
 mod extract;
+mod extraction;
 mod facts;
 mod held;
 mod improve;
@@ -21,6 +24,7 @@ mod saturate;
 mod scene;
 mod symmetry;
 
+pub use extraction::Extraction;
 pub use held::{Held, take_held};
 pub use pass::Saturate;
 pub use saturate::Limits;

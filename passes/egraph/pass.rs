@@ -1,6 +1,7 @@
 //! The pass that saturates every graph of a module.
 use crate::choices::{Choices, Taken};
 use crate::extract::extract;
+use crate::extraction::Extraction;
 use crate::improve::improve;
 use crate::lift::{Lifted, lift};
 use crate::lower::Form;
@@ -15,12 +16,13 @@ use weft_passes::{Cost, Declined, Editor, Outcome, Pass, PassContext, PassError,
 pub struct Saturate {
     rules: Vec<Arc<dyn RewriteRule>>,
     limits: Limits,
+    extraction: Extraction,
 }
 
 impl Saturate {
-    /// The pass that runs these rules within these limits.
-    pub fn new(rules: Vec<Arc<dyn RewriteRule>>, limits: Limits) -> Self {
-        Self { rules, limits }
+    /// The pass that runs these rules within these limits, and then takes what it finds this way.
+    pub fn new(rules: Vec<Arc<dyn RewriteRule>>, limits: Limits, extraction: Extraction) -> Self {
+        Self { rules, limits, extraction }
     }
 
     fn graph(&self, g: &mut Rewriter<'_>, cost: &dyn Cost) -> Result<(), PassError> {
@@ -31,11 +33,13 @@ impl Saturate {
         let choices = Choices::new(&lifted.classes, &lifted.roots, cost);
         let originals = Originals::of(g, &lifted, &choices);
         tell_declined(g, &lifted, &choices, &originals, &story);
+        let mut starts = vec![extract(&choices), originals.taken.clone()];
+        starts.extend(self.exact(g, &choices));
         g.attempt(last, &mut |g, _| {
             if let Some(why) = &lifted.classes.analysis.contradiction {
                 return Err(format!("a rule is wrong: {why}; look for it with `weft rules --check`").into());
             }
-            let (cost, taken, order) = cheapest(&choices, &originals)?;
+            let (cost, taken, order) = cheapest(&choices, &originals, &starts)?;
             let form =
                 Form { lifted: &lifted, choices: &choices, originals: &originals, taken: &taken, order };
             form.lower(g)?;
@@ -44,6 +48,12 @@ impl Saturate {
             Ok(())
         })?;
         Ok(())
+    }
+
+    /// The form that is the cheapest for certain, if it is asked for; tells of the limit that was met.
+    fn exact(&self, g: &mut Rewriter<'_>, choices: &Choices) -> Option<Taken> {
+        let found = self.extraction.exact(choices)?;
+        found.map_err(|limit| g.limited(&limit)).ok()
     }
 }
 
@@ -55,10 +65,15 @@ impl Pass for Saturate {
 }
 
 /// The cheapest form that was found and what it costs, if it is cheaper than the graph is.
-fn cheapest(choices: &Choices, originals: &Originals) -> Result<(u64, Taken, Vec<usize>), Declined> {
+///
+/// Where the greedy choice went wrong, the form that the graph has may be the better start.
+fn cheapest(
+    choices: &Choices,
+    originals: &Originals,
+    starts: &[Taken],
+) -> Result<(u64, Taken, Vec<usize>), Declined> {
     let mut best: Option<(u64, Taken)> = None;
-    // Where the greedy choice went wrong, the form that the graph has may be the better start.
-    for mut taken in [extract(choices), originals.taken.clone()] {
+    for mut taken in starts.iter().cloned() {
         let Some(cost) = improve(choices, &mut taken) else { continue };
         if cost < originals.cost && best.as_ref().is_none_or(|(least, _)| cost < *least) {
             best = Some((cost, taken));

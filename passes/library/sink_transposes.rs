@@ -255,12 +255,12 @@ fn through_elementwise(
     }
     let operands = g.operands(id);
     let mut turned = operands.clone();
-    let (mut gone, mut new) = (0, 0);
+    let (mut gone, mut new) = (BTreeSet::new(), 0);
     for operand in turned.iter_mut().flatten() {
         let value = *operand;
         match g.transposed(value) {
             Some((source, found)) if found == *perm => {
-                gone += usize::from(g.only_user(value).is_some());
+                gone.extend(user(g, value).map(|_| value));
                 *operand = source;
             }
             _ => {
@@ -271,7 +271,7 @@ fn through_elementwise(
         }
     }
     let cancels = ends(g, g.result(id), perm);
-    if new + usize::from(!cancels) > gone + usize::from(cancels) && (new > 0 || !is_layout(perm)) {
+    if new + usize::from(!cancels) > gone.len() + usize::from(cancels) && (new > 0 || !is_layout(perm)) {
         return Err("there would be more transposes than before".into());
     }
     let fresh = renew(g, id, &turned, None, perm)?;
@@ -309,6 +309,13 @@ fn constant_turned(g: &mut Rewriter<'_>, value: Value, perm: &Perm) -> Result<Op
     turned.map(|tensor| g.constant(tensor)).transpose()
 }
 
+/// The one node that uses a value, however often, if the value is no output.
+fn user(g: &Rewriter<'_>, value: Value) -> Option<NodeId> {
+    let users: BTreeSet<NodeId> = g.uses(value).into_iter().map(|(user, _)| user).collect();
+    let alone = users.len() == 1 && !g.outputs().contains(&value);
+    users.first().copied().filter(|_| alone)
+}
+
 /// Whether a transpose of this value would meet its inverse soon, through operators that take the
 /// shape of their operand.
 fn ends(g: &Rewriter<'_>, mut value: Value, perm: &Perm) -> bool {
@@ -318,7 +325,7 @@ fn ends(g: &Rewriter<'_>, mut value: Value, perm: &Perm) -> bool {
         if !users.is_empty() && !g.outputs().contains(&value) && users.iter().all(undone) {
             return true;
         }
-        let Some(user) = g.only_user(value) else { return false };
+        let Some(user) = user(g, value) else { return false };
         let elementwise = g.ops().get(g.node(user).op.as_str()).is_some_and(|def| def.traits.elementwise);
         let others = g.operands(user).into_iter().flatten().filter(|v| *v != value);
         if !elementwise || !others.into_iter().all(|v| g.data(v).is_some()) {

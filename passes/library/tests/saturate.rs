@@ -22,6 +22,23 @@ fn a_search_that_ends_by_itself_gives_them_too() {
     assert!(text.lines().count() > runs[0].lines().count());
 }
 
+#[test]
+fn what_is_proven_to_be_the_cheapest_is_the_same_each_time() {
+    let text = transformer::text(1);
+    let runs: Vec<String> = (0..2).map(|_| saturated(&text, "saturate{nodes=1000,extract=ilp}")).collect();
+    assert_eq!(runs[0], runs[1]);
+}
+
+#[test]
+fn a_way_to_extract_that_nobody_has_is_refused() {
+    let mut registry = Registry::new(weft_rules::read);
+    registry.install(&weft_library::Library).expect("the library registers");
+    let pipeline = "saturate{extract=cplex}".parse::<Pipeline>().expect("the pipeline is valid");
+    let errors = pipeline.resolve(&registry).err().expect("the option is wrong");
+    let error = errors.iter().map(ToString::to_string).collect::<String>();
+    assert!(error.contains("option `extract` takes `greedy` or `ilp`"), "{error}");
+}
+
 fn saturated(text: &str, pipeline: &str) -> String {
     let mut module = Module::parse(text, OpSet::builtin(), &NoWeights).expect("the graph is valid");
     let mut registry = Registry::new(weft_rules::read);
