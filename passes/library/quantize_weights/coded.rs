@@ -1,6 +1,6 @@
 //! A rounded matrix as tensors, and its place in the graph.
 use std::fmt;
-use weft_ir::{Attr, DType, Tensor};
+use weft_ir::{Attr, DType, Tensor, Value};
 use weft_numerics::{Along, Quantised, Zero};
 use weft_passes::{Declined, Linear, Rewriter, node};
 
@@ -51,6 +51,11 @@ impl Coded {
         })
     }
 
+    /// Whether blocks reach along the inputs.
+    pub(super) fn is_along_inputs(&self) -> bool {
+        self.along == Along::Inputs
+    }
+
     /// The matrix that the codes stand for, inputs by outputs.
     pub(super) fn matrix(&self) -> Option<Tensor> {
         let [_, outputs] = self.codes.dims() else { return None };
@@ -72,8 +77,13 @@ impl Coded {
         Tensor::from_slice(self.codes.dims(), &numbers).ok()
     }
 
-    /// Gives the layer the matrix.
-    pub(super) fn put(&self, g: &mut Rewriter<'_>, layer: &Linear) -> Result<(), Declined> {
+    /// Gives the layer the matrix, and another input if there is one.
+    pub(super) fn put(
+        &self,
+        g: &mut Rewriter<'_>,
+        layer: &Linear,
+        input: Option<Value>,
+    ) -> Result<(), Declined> {
         let codes = g.constant(self.codes.clone())?;
         let scales = g.constant(self.scales.clone())?;
         let zeros = self.zeros.clone().map(|zeros| g.constant(zeros)).transpose()?;
@@ -81,6 +91,7 @@ impl Coded {
         let attrs = [("axis", Attr::Int(axis)), ("block_size", Attr::Int(self.block as i64))];
         let matrix = g.add(node("DequantizeLinear", attrs), &[Some(codes), Some(scales), zeros])?;
         let mut operands = g.operands(layer.node);
+        operands[0] = input.or(operands[0]);
         operands[1] = Some(matrix);
         g.set_operands(layer.node, operands);
         if layer.turned {
