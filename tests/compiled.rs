@@ -34,7 +34,7 @@ macro_rules! families {
         $(#[test] fn $name() { family(stringify!($name)); })*
     };
 }
-families! { control conv elementwise gather matmul norm pool recurrent reduce shape }
+families! { control conv elementwise gather matmul norm pool quantised recurrent reduce shape }
 
 #[test]
 fn every_folder_is_a_family() {

@@ -21,7 +21,8 @@ pub struct Target {
     pub cpu: String,
     /// Its vector instructions.
     pub level: Level,
-    /// Whether it multiplies and adds four bytes at a time (AVX-512 VNNI).
+    /// Whether it multiplies and adds four bytes at a time (AVX-512 VNNI, or AVX-VNNI where
+    /// there is no AVX-512).
     pub vnni: bool,
     /// Whether it multiplies and adds pairs of `bf16` (AVX-512 BF16).
     pub bf16: bool,

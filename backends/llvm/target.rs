@@ -26,11 +26,11 @@ const NAMED: &[(&str, Level, bool, bool)] = &[
     ("haswell", Level::V3, false, false),
     ("broadwell", Level::V3, false, false),
     ("skylake", Level::V3, false, false),
-    ("alderlake", Level::V3, false, false),
-    ("raptorlake", Level::V3, false, false),
-    ("meteorlake", Level::V3, false, false),
-    ("arrowlake", Level::V3, false, false),
-    ("sierraforest", Level::V3, false, false),
+    ("alderlake", Level::V3, true, false),
+    ("raptorlake", Level::V3, true, false),
+    ("meteorlake", Level::V3, true, false),
+    ("arrowlake", Level::V3, true, false),
+    ("sierraforest", Level::V3, true, false),
     ("znver1", Level::V3, false, false),
     ("znver2", Level::V3, false, false),
     ("znver3", Level::V3, false, false),
@@ -102,7 +102,11 @@ impl Machine {
         let (l1, l2, l3) = caches();
         let usual = Target::of_level(&cpu, level);
         let target = Target {
-            vnni: level == Level::V4 && has(&["avx512vnni"]),
+            vnni: match level {
+                Level::V4 => has(&["avx512vnni"]),
+                Level::V3 => has(&["avxvnni"]),
+                _ => false,
+            },
             bf16: level == Level::V4 && has(&["avx512bf16"]),
             l1: l1.unwrap_or(usual.l1),
             l2: l2.unwrap_or(usual.l2),

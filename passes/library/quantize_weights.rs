@@ -15,20 +15,30 @@
 //! moments. Bits up to 4 are stored as `u4`, others as `u8`; `symmetric` codes as `i4` and `i8`
 //! without zero points.
 //!
+//! With `activations=int8` what such a matrix is multiplied with is rounded to bytes as it comes, each row by its
+//! own largest number: `%s = Max(Div(ReduceMax(Abs(%x)), 127), 1e-30)`, `%q = QuantizeLinear(%x, %s) {axis = -1,
+//! block_size = K, output_dtype = i8}`, `%a = DequantizeLinear(%q, %s) {axis = -1, block_size = K}`, `%y =
+//! MatMul(%a, %b)`. Compiled code adds up integers then, where a group is a multiple of 32 weights along the
+//! inputs, or all of them. Groups along the outputs do not fit, as their scales change from one term of a sum to
+//! the next: `dim=ic` is refused, and where `dim=ada` takes it the activations stay `f32`. The error of each
+//! layer is that of its matrix; what activations add shows in that of the whole model.
+//!
 //! Convolutions, matrices that are not constants of `f32`, layers within control flow, and, unless
 //! `outputs=true`, layers that make outputs of the model (such as the logits) are left alone. The
 //! numbers change; the ledger says by how much.
 //!
 //! Kim et al., "Rethinking Channel Dimensions to Isolate Outliers for Low-bit Weight Quantization of
 //! Large Language Models" (ICLR 2024); Frantar et al., "GPTQ" (ICLR 2023).
+mod activations;
 mod along;
 
 use crate::forms::{Coded, Form, Method, Rounding, errors};
+use activations::Activations;
 use weft_ir::Stage;
 use weft_numerics::{Along, Grid, Zero};
 use weft_passes::{
     Chosen, Editor, Linear, OptionError, OptionInfo, Options, Outcome, Pass, PassContext, PassError,
-    PassInfo, PassKind, Proposal, ValueError, facts_of,
+    PassInfo, PassKind, Proposal, Rewriter, ValueError, facts_of,
 };
 
 pub(crate) const INFO: PassInfo = PassInfo {
@@ -51,6 +61,11 @@ pub(crate) const INFO: PassInfo = PassInfo {
             name: "method",
             default: "rtn",
             help: "`rtn` rounds to nearest, `gptq` makes up for it in later inputs and needs calibration data",
+        },
+        OptionInfo {
+            name: "activations",
+            default: "f32",
+            help: "`f32` for activations as they are, `int8` to round each row to bytes as it comes",
         },
         OptionInfo { name: "symmetric", default: "false", help: "whether there are no zero points" },
         OptionInfo {
@@ -80,6 +95,7 @@ enum Dim {
 struct QuantizeWeights {
     rounding: Rounding,
     dim: Dim,
+    activations: Activations,
     chosen: Chosen,
 }
 
@@ -91,16 +107,25 @@ impl QuantizeWeights {
         }
         let grid = Grid { bits, zero: if options.flag("symmetric")? { Zero::Centre } else { Zero::Free } };
         let rounding = Rounding { grid, group: options.number("group")?, method: Method::new(options)? };
+        let refused = |name: &str, expected: &str| {
+            let found = options.text(name);
+            Err(OptionError::Refused(format!("option `{name}` cannot be `{found}`: expected {expected}")))
+        };
         Ok(Self {
             rounding,
             dim: match options.text("dim") {
                 "oc" => Dim::Fixed(Along::Inputs),
                 "ic" => Dim::Fixed(Along::Outputs),
                 "ada" => Dim::Ada,
-                other => {
-                    let why = format!("option `dim` cannot be `{other}`: expected `oc`, `ic` or `ada`");
-                    return Err(OptionError::Refused(why));
+                _ => return refused("dim", "`oc`, `ic` or `ada`"),
+            },
+            activations: match (options.text("activations"), options.text("dim")) {
+                ("f32", _) => Activations::F32,
+                ("int8", "ic") => {
+                    return refused("activations", "`f32` with `dim=ic`, whose scales change along sums");
                 }
+                ("int8", _) => Activations::Int8,
+                _ => return refused("activations", "`f32` or `int8`"),
             },
             chosen: Chosen::new(options)?,
         })
@@ -121,17 +146,42 @@ impl Pass for QuantizeWeights {
         let coded = self.rounding.codes(cx, edit, (&facts, &layers), &along)?;
         let forms: Vec<Vec<Form<'_>>> =
             coded.iter().map(|coded| vec![Form { coded: Some(coded), masked: None }]).collect();
-        let errors = errors(cx, edit, (&facts, &layers), &forms)?;
-        let proposal = |((layer, coded), error)| self.proposal(layer, coded, error);
-        let errors = errors.into_iter().flatten();
-        let proposals: Vec<Proposal<'_>> = layers.iter().zip(&coded).zip(errors).map(proposal).collect();
+        let rounds = self.rounds_activations(edit, (&layers, &coded));
+        let errors = errors(cx, edit, (&facts, &layers), &forms)?.into_iter().flatten();
+        let proposal = |(((layer, coded), rounds), error)| self.proposal(layer, (coded, rounds), error);
+        let proposals: Vec<Proposal<'_>> =
+            layers.iter().zip(&coded).zip(rounds).zip(errors).map(proposal).collect();
         edit.propose(cx, &proposals)
     }
 }
 
 impl QuantizeWeights {
-    fn proposal<'p>(&self, layer: &'p Linear, coded: &'p Coded, error: ValueError) -> Proposal<'p> {
-        let what = format!("{coded}, {}, {} bits", self.rounding.method.name(), self.rounding.grid.bits);
-        Proposal { at: layer.node, what, error, apply: Box::new(move |g| coded.put(g, layer)) }
+    /// Whether the input of each layer is rounded, too.
+    fn rounds_activations(&self, edit: &mut Editor<'_>, (layers, coded): (&[Linear], &[Coded])) -> Vec<bool> {
+        let mut rounds = Vec::new();
+        for (layer, coded) in layers.iter().zip(coded) {
+            rounds.push(self.activations.of(coded).unwrap_or_else(|why| {
+                let at = edit.graph.node(layer.node).label().to_string();
+                edit.decline(&at, &why);
+                false
+            }));
+        }
+        rounds
+    }
+
+    fn proposal<'p>(
+        &self,
+        layer: &'p Linear,
+        (coded, rounds): (&'p Coded, bool),
+        error: ValueError,
+    ) -> Proposal<'p> {
+        let (method, bits) = (self.rounding.method.name(), self.rounding.grid.bits);
+        let activations = if rounds { ", activations in i8" } else { "" };
+        let what = format!("{coded}, {method}, {bits} bits{activations}");
+        let apply = move |g: &mut Rewriter<'_>| {
+            let input = rounds.then(|| activations::rounded(g, layer)).transpose()?;
+            coded.put(g, layer, input)
+        };
+        Proposal { at: layer.node, what, error, apply: Box::new(apply) }
     }
 }

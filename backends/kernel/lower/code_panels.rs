@@ -2,7 +2,7 @@
 //!
 //! Codes lie as the schedule of [`crate::schedule::Codes`] reads them: panel by panel, in units of a few
 //! steps of the depth; scales and zero points beside them, spread over the slots of a panel.
-use crate::schedule::{CHUNK, Groups, UNIT_STEPS, UNIT_VECTORS, field};
+use crate::schedule::{CHUNK, DOT_CHUNK, Groups, QUAD, UNIT_STEPS, UNIT_VECTORS, dot_field, field};
 use half::f16;
 use std::sync::Arc;
 use weft_ir::Tensor;
@@ -80,6 +80,27 @@ pub(crate) struct Coded {
     pub(crate) groups: Groups,
     /// Lanes of a vector.
     pub(crate) lanes: usize,
+    /// How the codes lie.
+    pub(crate) layout: Layout,
+}
+
+/// How codes lie, which is for what they are multiplied with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Layout {
+    /// `f32`: units of numbers.
+    Numbers,
+    /// Bytes: four steps of the depth in each word.
+    Quads,
+}
+
+impl Layout {
+    /// Steps of the depth that belong together.
+    pub(crate) fn chunk(self) -> usize {
+        match self {
+            Layout::Numbers => CHUNK as usize,
+            Layout::Quads => DOT_CHUNK as usize,
+        }
+    }
 }
 
 impl Coded {
@@ -93,7 +114,7 @@ impl Coded {
 
     /// Steps of the depth with those that fill up the last chunk.
     fn steps(&self) -> usize {
-        self.depth.0.next_multiple_of(CHUNK as usize)
+        self.depth.0.next_multiple_of(self.layout.chunk())
     }
 
     fn group(&self, step: usize, col: usize) -> usize {
@@ -108,18 +129,14 @@ impl Coded {
     /// The packed codes: for each panel and unit of steps as many vectors of words as a code has bits.
     pub(crate) fn pack_codes(&self) -> Vec<u8> {
         let mut words = vec![0u32; self.code_bytes() / 4];
-        let unit = self.bits as usize * self.lanes;
-        let units = self.steps() / UNIT_STEPS as usize;
         for panel in 0..self.panels() {
+            let first = panel * self.panel();
             for step in 0..self.depth.0 {
-                let start = (panel * units + step / UNIT_STEPS as usize) * unit;
-                let first = panel * self.panel();
                 for col in first..(first + self.panel()).min(self.cols.0) {
                     let code = self.codes.at(step * self.depth.1 + col * self.cols.1) - self.base;
-                    let vector = (col - first) / self.lanes;
-                    let number = (step % UNIT_STEPS as usize) * UNIT_VECTORS as usize + vector;
-                    let lane = (col - first) % self.lanes;
-                    for (word, bit, from, count) in field(self.bits, number as u32) {
+                    let (vector, lane) = ((col - first) / self.lanes, (col - first) % self.lanes);
+                    let (start, fields) = self.place((panel, step), vector);
+                    for (word, bit, from, count) in fields {
                         let part = (code as u32 >> from) & ((1 << count) - 1);
                         words[start + word as usize * self.lanes + lane] |= part.rotate_left(bit);
                     }
@@ -127,6 +144,28 @@ impl Coded {
             }
         }
         words.iter().flat_map(|word| word.to_le_bytes()).collect()
+    }
+
+    /// Whether the sum of a group of products with bytes fits an `i32`.
+    pub(crate) fn sums_fit(&self) -> bool {
+        let Groups::Depth(steps) = self.groups else { return false };
+        (steps << self.bits) <= i64::from(i32::MAX) / 128
+    }
+
+    /// Where a step of a vector of a panel lies: the first of its words, and the parts of a code in those, as
+    /// [`field`] has them.
+    fn place(&self, (panel, step): (usize, usize), vector: usize) -> (usize, Vec<(u32, u32, u32, u32)>) {
+        let (unit, vectors) = (self.bits as usize * self.lanes, UNIT_VECTORS as usize);
+        if self.layout == Layout::Numbers {
+            let (units, each) = (self.steps() / UNIT_STEPS as usize, UNIT_STEPS as usize);
+            let number = step % each * vectors + vector;
+            return ((panel * units + step / each) * unit, field(self.bits, number as u32));
+        }
+        let (chunks, each, quad) = (self.steps() / self.layout.chunk(), self.layout.chunk(), QUAD as usize);
+        let start = ((panel * chunks + step / each) * vectors + vector) * unit;
+        let mut fields = dot_field(self.bits, (step % each / quad) as u32);
+        fields.iter_mut().for_each(|(_, bit, ..)| *bit += (step % quad * 8) as u32);
+        (start, fields)
     }
 
     /// Where the scales that the packed form has lie: those of each panel, in its order. Nothing for
@@ -166,7 +205,7 @@ impl Coded {
         self.panels() * per_panel
     }
 
-    /// The packed scales, times the distance of the numbers that the schedule makes of neighbouring codes.
+    /// The packed scales, over the distance of the numbers that the schedule makes of neighbouring codes.
     pub(crate) fn pack_scales(&self) -> Vec<u8> {
         let slots = self.slots().into_iter().map(|at| at.map_or(0.0, |at| self.scale(at)));
         match self.half {
@@ -179,7 +218,8 @@ impl Coded {
     fn scale(&self, at: usize) -> f32 {
         let data = self.scales.data();
         let bytes = [data[at * 4], data[at * 4 + 1], data[at * 4 + 2], data[at * 4 + 3]];
-        f32::from_le_bytes(bytes) * (1u32 << self.bits) as f32
+        let scale = f32::from_le_bytes(bytes);
+        if self.layout == Layout::Numbers { scale * (1u32 << self.bits) as f32 } else { scale }
     }
 
     /// Whether every packed scale is an `f16` exactly.
@@ -198,7 +238,9 @@ impl Coded {
     pub(crate) fn key(&self, part: &str) -> [u8; 32] {
         let shape = (self.depth, self.cols, self.depth_groups, self.col_groups, self.base, self.bits);
         let mut hasher = blake3::Hasher::new();
-        hasher.update(format!("{part} {shape:?} {:?} {}", self.groups, self.lanes).as_bytes());
+        hasher.update(
+            format!("{part} {shape:?} {:?} {} {:?}", self.groups, self.lanes, self.layout).as_bytes(),
+        );
         hasher.update(self.codes.tensor.digest()).update(self.scales.digest());
         if let Some(zeros) = &self.zeros {
             hasher.update(zeros.tensor.digest());

@@ -4,12 +4,14 @@
 //! schedule cannot read, numbers that were computed when the artifact was made. Anyone else gets the numbers, computed
 //! from codes that were widened to a byte each.
 use super::anchor::Kind;
-use super::code_panels::{Coded, Numbers};
+use super::bytes::Constant;
+use super::code_panels::{Coded, Layout, Numbers};
+use super::contract::Right;
 use super::decoded::Constants;
 use super::{Call, Handle, Lowering, Result, State, View};
 use crate::program::{Memory, Weight, WeightData};
 use crate::schedule::{self, Codes, Groups, UNIT_VECTORS, Zeros};
-use crate::term::{Index, Term};
+use crate::term::{Index, Source, Term};
 use std::sync::Arc;
 use weft_ir::{DType, Dim, Graph, NodeId, Tensor, Value};
 
@@ -62,8 +64,37 @@ impl Matrix {
         Tensor::from_slice(&[cols as u64, rows as u64], &turned).ok()
     }
 
+    /// The bytes of a matrix with one scale a column, or one for all, as the right-hand side of a product.
+    pub(crate) fn columns_of_bytes(&self) -> Option<(Right, Constant, Arc<Tensor>)> {
+        let Constants { codes: tensor, scales, zeros, .. } = &self.constants;
+        let codes = Numbers::of(tensor)?;
+        let zeros = match zeros {
+            Some(zeros) => Numbers::of(zeros)?.widened(),
+            None => vec![0],
+        };
+        let [rows, cols] = [tensor.dims()[0] as i64, tensor.dims()[1] as i64];
+        let axis = |extent, stride| (Dim::fixed(extent), Dim::fixed(stride));
+        let (depth, col) = match self.turned {
+            false => (axis(rows, cols), axis(cols, 1)),
+            true => (axis(cols, 1), axis(rows, cols)),
+        };
+        let along = (self.axis == 0) != self.turned;
+        let whole = depth.0.as_fixed().is_some_and(|depth| self.block as i64 >= depth);
+        let by_column = scales.len() == 1 || (along && whole);
+        let dtype = if codes.is_signed() { DType::I8 } else { DType::U8 };
+        let right = Right {
+            memory: Memory::Weight(0),
+            offset: Dim::fixed(0),
+            batch: Vec::new(),
+            depth: vec![depth],
+            col,
+        };
+        let constant = Constant { data: codes.widened().into(), dtype, zeros: zeros.into() };
+        by_column.then(|| (right, constant, scales.clone()))
+    }
+
     /// What is packed, where the schedule can do with it.
-    fn coded(&self, lanes: usize) -> Option<Coded> {
+    pub(crate) fn coded(&self, lanes: usize, layout: Layout) -> Option<Coded> {
         let Constants { codes, scales, zeros, .. } = &self.constants;
         let codes = Numbers::of(codes)?;
         let zeros = match zeros {
@@ -86,7 +117,7 @@ impl Matrix {
             axes.swap(0, 1);
         }
         let ([(depth, depth_groups), (cols, col_groups)], along) = ([axes[0], axes[1]], self.axis == 0);
-        let groups = groups(along != self.turned, self.block, (depth.0, cols.0), lanes)?;
+        let groups = groups(along != self.turned, (self.block, layout), (depth.0, cols.0), lanes)?;
         let (bits, base) = width(&codes, zeros.as_ref())?;
         let mut coded = Coded {
             codes,
@@ -101,6 +132,7 @@ impl Matrix {
             bits,
             groups,
             lanes,
+            layout,
         };
         // Processors with narrow vectors lack the conversion.
         coded.half = lanes >= 8 && coded.scales_fit_half();
@@ -109,11 +141,19 @@ impl Matrix {
 }
 
 /// How the schedule shares scales: chunks of the depth and vectors of columns must have one each.
-fn groups(along_depth: bool, block: usize, (depth, cols): (usize, usize), lanes: usize) -> Option<Groups> {
-    let (panel, chunk) = (UNIT_VECTORS as usize * lanes, schedule::CHUNK as usize);
+fn groups(
+    along_depth: bool,
+    (block, layout): (usize, Layout),
+    (depth, cols): (usize, usize),
+    lanes: usize,
+) -> Option<Groups> {
+    let (panel, chunk) = (UNIT_VECTORS as usize * lanes, layout.chunk());
     if along_depth {
         let whole = block.is_multiple_of(chunk) || block >= depth;
         return whole.then(|| Groups::Depth(block.min(depth.next_multiple_of(chunk)).max(1) as i64));
+    }
+    if layout == Layout::Quads {
+        return None;
     }
     // The largest power of two that divides both.
     let slot = if block >= cols { panel } else { panel.min(1 << block.trailing_zeros()) };
@@ -179,8 +219,11 @@ impl Lowering<'_> {
 
     /// A product with a matrix of codes; nothing where the right-hand side is none that it can read.
     pub(crate) fn coded_product(&mut self, a: Handle, b: Handle) -> Option<Handle> {
+        if let Some(product) = self.quantised_product(a, b) {
+            return Some(product);
+        }
         let lanes = self.machine.lanes(DType::F32);
-        let coded = self.matrices.get(&b)?.coded(lanes as usize)?;
+        let coded = self.matrices.get(&b)?.coded(lanes as usize, Layout::Numbers)?;
         let mut dims = self.dims_of(a);
         if self.dtype_of(a) != DType::F32 || dims.len() < 2 {
             return None;
@@ -196,7 +239,7 @@ impl Lowering<'_> {
         at.push(Index::axis(rank));
         let load = Term::Load(self.source(view.memory), DType::F32, view.address(&at));
         let a = self.terms.add(load);
-        let codes = self.codes(&Arc::new(coded));
+        let codes = self.codes(&Arc::new(coded), None);
         let b = codes.0;
         let tile = schedule::code_tile(&self.machine);
         let kind = Kind::Gemm {
@@ -213,7 +256,7 @@ impl Lowering<'_> {
     }
 
     /// The packed codes and all that belongs to them.
-    fn codes(&mut self, coded: &Arc<Coded>) -> (crate::term::Source, Codes) {
+    pub(crate) fn codes(&mut self, coded: &Arc<Coded>, row_sums: Option<Source>) -> (Source, Codes) {
         let count = coded.scale_count();
         let codes = self.packed_part(coded, ("codes", coded.code_bytes()), Coded::pack_codes);
         let dtype = if coded.half { DType::F16 } else { DType::F32 };
@@ -223,7 +266,7 @@ impl Lowering<'_> {
             Some(_) => Zeros::Each(self.packed_part(coded, ("zeros", count), Coded::pack_zeros)),
             None => Zeros::Same(-coded.base),
         };
-        (codes, Codes { bits: coded.bits, groups: coded.groups, scales, zeros })
+        (codes, Codes { bits: coded.bits, groups: coded.groups, scales, zeros, row_sums })
     }
 
     fn packed_part(
@@ -231,7 +274,7 @@ impl Lowering<'_> {
         coded: &Arc<Coded>,
         (name, bytes): (&str, usize),
         pack: fn(&Coded) -> Vec<u8>,
-    ) -> crate::term::Source {
+    ) -> Source {
         let key = coded.key(name);
         let memory = self.placed.get(&key).copied().unwrap_or_else(|| {
             let coded = coded.clone();

@@ -177,7 +177,7 @@ impl Lowering<'_> {
     }
 
     /// A vector as a matrix of one row (or column), others as they are.
-    fn matrix(&mut self, handle: Handle, row: bool) -> Handle {
+    pub(crate) fn matrix(&mut self, handle: Handle, row: bool) -> Handle {
         let dims = self.dims_of(handle);
         let one = Dim::fixed(1);
         match dims.as_slice() {
@@ -293,7 +293,7 @@ impl Lowering<'_> {
 }
 
 /// A matrix, or matrices, as the right-hand side of a product.
-fn right_side(view: View, dims: &[Dim], depth: &Dim, batched: bool) -> Right {
+pub(crate) fn right_side(view: View, dims: &[Dim], depth: &Dim, batched: bool) -> Right {
     let rank = dims.len();
     let batch = dims[..rank - 2].iter().cloned().zip(view.strides.iter().cloned());
     Right {
@@ -350,7 +350,7 @@ impl Pack {
 }
 
 /// The offsets of all positions on some axes, in row-major order.
-fn offsets(axes: &[(i64, i64)]) -> Vec<i64> {
+pub(crate) fn offsets(axes: &[(i64, i64)]) -> Vec<i64> {
     axes.iter().fold(vec![0], |list, (extent, stride)| {
         list.iter().flat_map(|start| (0..*extent).map(move |i| start + i * stride)).collect()
     })

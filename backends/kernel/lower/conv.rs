@@ -10,9 +10,9 @@ use crate::term::{Index, Term, TermId};
 use weft_ir::{DType, Dim};
 
 /// A convolution over an image `[N, spatial.., C]` that is padded already.
-struct Conv {
+pub(crate) struct Conv {
     /// The image.
-    image: Handle,
+    pub(crate) image: Handle,
     /// The weights' first element and strides: group, output channel in group, input channel in
     /// group, then spatial axes.
     weights: View,
@@ -23,29 +23,46 @@ struct Conv {
     /// Distances of neighbours in the kernel.
     dilations: Vec<i64>,
     /// Groups.
-    groups: i64,
+    pub(crate) groups: i64,
     /// Input and output channels of one group.
-    channels: (i64, i64),
+    pub(crate) channels: (i64, i64),
     /// Extents of the result, `[N, spatial.., O]`.
-    dims: Vec<Dim>,
+    pub(crate) dims: Vec<Dim>,
 }
 
 impl Lowering<'_> {
     /// `Conv`.
     pub(crate) fn conv(&mut self, call: &Call<'_>) -> Result<Handle> {
-        self.conv_of(call, (call.operand(0)?, call.operand(1)?), call.optional(2))
+        let (x, w, bias) = (call.operand(0)?, call.operand(1)?, call.optional(2));
+        let y = match self.quantised_conv(call, (x, w), bias) {
+            Some(y) => y,
+            None => self.conv_last(call, (x, w), bias)?,
+        };
+        let y = self.channels_placed(call, y)?;
+        Ok(if matches!(call.dtype(0), DType::F16 | DType::Bf16) { self.cast(y, call.dtype(0)) } else { y })
     }
 
-    /// The convolution of an image with weights, which need not be the operands as they are.
-    pub(crate) fn conv_of(
+    /// The convolution of an image with weights, which need not be the operands as they are, channels last.
+    pub(crate) fn conv_last(
         &mut self,
         call: &Call<'_>,
         (x, w): (Handle, Handle),
         bias: Option<Handle>,
     ) -> Result<Handle> {
         let (x, w, bias) = self.wide_sides(x, w, bias);
-        let declared = call.attrs.def.attr("layout").is_some();
-        let (last, dims) = (declared && call.attrs.str("layout") == "nhwc", call.dims(0)?);
+        let conv = self.window_over(call, (x, w), None)?;
+        self.convolve(&conv, bias)
+    }
+
+    /// The image of a convolution with its channels last and padded by `fill`, or by zeros, and the weights that
+    /// move over it.
+    pub(crate) fn window_over(
+        &mut self,
+        call: &Call<'_>,
+        (x, w): (Handle, Handle),
+        fill: Option<TermId>,
+    ) -> Result<Conv> {
+        let (last, dims) = (channels_are_last(call), call.dims(0)?);
         let image = self.channels_last(x, last)?;
         let spatial = dims.len() - 2;
         let shape = self.fixed_dims(w, "the weights")?;
@@ -53,14 +70,14 @@ impl Lowering<'_> {
         let size = self.dims_of(image)[1..=spatial].to_vec();
         let pads = window.pads(call, &size);
         window.must_fit(self, call, (&size, &pads));
-        let image = self.padded_image(image, &pads);
+        let image = self.padded_image(image, &pads, fill);
         let groups = call.attrs.int("group").max(1);
         let weights = self.force(w);
         let per_group = shape[0] / groups;
         let mut strides = vec![weights.strides[0].scale(per_group)];
         strides.extend(weights.strides.iter().cloned());
         let result = if last { dims.clone() } else { to_last(&dims) };
-        let conv = Conv {
+        Ok(Conv {
             image,
             weights: View { strides, ..weights },
             kernel: window.kernel,
@@ -69,10 +86,7 @@ impl Lowering<'_> {
             groups,
             channels: (shape[1], per_group),
             dims: result,
-        };
-        let y = self.convolve(&conv, bias)?;
-        let y = if last { y } else { self.channels_first(y)? };
-        Ok(if matches!(call.dtype(0), DType::F16 | DType::Bf16) { self.cast(y, call.dtype(0)) } else { y })
+        })
     }
 
     /// Image, weights and bias as `f32` if they are 16-bit floats.
@@ -101,7 +115,8 @@ impl Lowering<'_> {
             starts.push(reach.sub(&pad));
             spread[axis + 1] = result[axis + 1].add(&reach);
         }
-        let image = self.spread_image(image, &window.strides, &starts, &spread);
+        let zero = self.zero(self.dtype_of(image));
+        let image = self.spread_image(image, &window.strides, &starts, (&spread, zero));
         let weights = self.force(w);
         // Input channels come first here, and the kernel is turned around.
         let (inputs, outputs) = (shape[0] / groups, shape[1]);
@@ -152,12 +167,12 @@ impl Lowering<'_> {
         let rank = conv.dims.len();
         let dtype = self.dtype_of(conv.image);
         let view = self.force(conv.image);
-        let (a, depth) = self.patches(conv, &view, (0, rank as u32), Index::fixed(0));
+        let (a, depth) = self.patches(conv, &view, (0, rank as u32), (Index::fixed(0), 1));
         let cols = &conv.dims[rank - 1];
         let rows = conv.dims[..rank - 1].iter().fold(Dim::fixed(1), |p, d| p.mul(d));
         let gathered = conv.kernel.iter().any(|k| *k != 1) || conv.strides.iter().any(|s| *s != 1);
         let tile = tile(&self.machine, dtype, (&rows, cols), gathered);
-        let right = self.conv_right(conv, &depth, Vec::new());
+        let right = self.conv_right(conv, Vec::new());
         let panels = self.panels(&right, dtype, tile)?;
         let b = self.source(panels.memory);
         let kind =
@@ -173,12 +188,12 @@ impl Lowering<'_> {
         let (inputs, outputs) = conv.channels;
         // Axes: group, then those of the result with the channels of one group.
         let group = Index::axis(0).scale(&view.strides[rank - 1].scale(inputs));
-        let (a, depth) = self.patches(conv, &view, (1, rank as u32 + 1), group);
+        let (a, depth) = self.patches(conv, &view, (1, rank as u32 + 1), (group, 1));
         let rows = conv.dims[..rank - 1].iter().fold(Dim::fixed(1), |p, d| p.mul(d));
         let cols = Dim::fixed(outputs);
         let tile = tile(&self.machine, dtype, (&rows, &cols), true);
         let batch = vec![(Dim::fixed(conv.groups), conv.weights.strides[0].clone())];
-        let right = self.conv_right(conv, &depth, batch);
+        let right = self.conv_right(conv, batch);
         let panels = self.panels(&right, dtype, tile)?;
         let b = self.source(panels.memory);
         let start = Index::axis(0).scale(&panels.strides[0]);
@@ -218,7 +233,7 @@ impl Lowering<'_> {
         };
         let view = self.force(conv.image);
         let first = group.scale(&view.strides[rank as usize - 1].scale(inputs));
-        let (x, inner) = self.patches(conv, &view, (0, rank), first);
+        let (x, inner) = self.patches(conv, &view, (0, rank), (first, 1));
         let strides = &conv.weights.strides;
         // Where output channels of all groups lie in one row, they are counted through.
         let one_row = outputs == 1 || strides[0] == strides[1].scale(outputs);
@@ -293,13 +308,13 @@ impl Lowering<'_> {
     }
 
     /// Loads of the image at kernel position and input channel, over the axes of the result from
-    /// `first` on and depth axes from `inner` on; with the extents of the depth axes.
-    fn patches(
+    /// `first` on and depth axes from `inner` on, `unit` input channels a step; with the extents of the depth axes.
+    pub(crate) fn patches(
         &mut self,
         conv: &Conv,
         view: &View,
         (first, inner): (u32, u32),
-        start: Index,
+        (start, unit): (Index, i64),
     ) -> (TermId, Vec<Dim>) {
         let spatial = conv.kernel.len();
         let mut at =
@@ -311,19 +326,21 @@ impl Lowering<'_> {
             at = at.add(&Index::axis(inner + axis as u32).scale(&stride.scale(conv.dilations[axis])));
             depth.push(Dim::fixed(conv.kernel[axis]));
         }
-        at = at.add(&Index::axis(inner + spatial as u32).scale(&view.strides[spatial + 1]));
-        depth.push(Dim::fixed(conv.channels.0));
+        at = at.add(&Index::axis(inner + spatial as u32).scale(&view.strides[spatial + 1].scale(unit)));
+        depth.push(Dim::fixed((conv.channels.0 as u64).div_ceil(unit as u64) as i64));
         let load = Term::Load(self.source(view.memory), self.dtype_of(conv.image), at);
         (self.terms.add(load), depth)
     }
 
-    fn conv_right(&self, conv: &Conv, depth: &[Dim], batch: Vec<(Dim, Dim)>) -> Right {
+    /// The weights as the right-hand side of a product, whose depth is kernel and input channels.
+    pub(crate) fn conv_right(&self, conv: &Conv, batch: Vec<(Dim, Dim)>) -> Right {
         let strides = conv.weights.strides[3..].iter().chain([&conv.weights.strides[2]]).cloned();
+        let extents = conv.kernel.iter().chain([&conv.channels.0]).map(|extent| Dim::fixed(*extent));
         Right {
             memory: conv.weights.memory,
             offset: conv.weights.offset.clone(),
             batch,
-            depth: depth.iter().cloned().zip(strides).collect(),
+            depth: extents.zip(strides).collect(),
             col: (Dim::fixed(conv.channels.1), conv.weights.strides[1].clone()),
         }
     }
@@ -440,6 +457,11 @@ impl Window {
         let half = total.div_floor(&Dim::fixed(2));
         if mode == "SAME_UPPER" { half } else { total.sub(&half) }
     }
+}
+
+/// Whether the operator says that its channels come last.
+pub(crate) fn channels_are_last(call: &Call<'_>) -> bool {
+    call.attrs.def.attr("layout").is_some() && call.attrs.str("layout") == "nhwc"
 }
 
 /// How the pads are found, as the operator may leave open.

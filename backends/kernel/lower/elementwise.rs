@@ -10,7 +10,8 @@ type Build = fn(&mut Calc<'_>, &[TermId]) -> Result<TermId>;
 
 /// Whether a node works element by element, all operands at the position of the result.
 pub(crate) fn is_elementwise(graph: &Graph, node: NodeId) -> bool {
-    build_of(graph.node(node).op.as_str()).is_some()
+    let op = graph.node(node).op.as_str();
+    build_of(op).is_some() || matches!(op, "QuantizeLinear" | "DequantizeLinear")
 }
 
 fn build_of(op: &str) -> Option<Build> {

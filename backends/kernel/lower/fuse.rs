@@ -15,8 +15,11 @@ impl Lowering<'_> {
     pub(crate) fn settle(&mut self, graph: &Graph, value: Value, handle: Handle) {
         self.scope().values.insert(value, handle);
         let State::Lazy(term, anchor) = *self.state(handle) else { return };
-        if self.stays_coded(graph, value, handle) {
+        if self.stays_coded(graph, value, handle) || self.stays_quantised(graph, value, handle) {
             return;
+        }
+        if graph.node(value.node).op == "QuantizeLinear" {
+            return self.force_at(graph, value, handle);
         }
         let joint = self.joint(graph, value, handle, anchor.is_some());
         let too_long = self.terms.reachable(&[term]).len() > MAX_TERMS;

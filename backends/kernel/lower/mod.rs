@@ -8,6 +8,9 @@
 mod anchor;
 mod argument;
 mod attention;
+mod byte_conv;
+mod byte_panels;
+mod bytes;
 mod code_panels;
 mod coded;
 mod columns;
@@ -37,6 +40,7 @@ mod packed;
 mod pad_image;
 mod pool;
 mod quant;
+mod quantised;
 mod random;
 mod recurrent;
 mod reduce;
@@ -149,6 +153,10 @@ pub(crate) struct Lowering<'a> {
     sized: BTreeSet<u32>,
     /// Matrices that are constant codes with scales.
     matrices: BTreeMap<Handle, coded::Matrix>,
+    /// Numbers that are bytes with a scale.
+    quantised: BTreeMap<Handle, quantised::Quantised>,
+    /// Constant weights of convolutions that are bytes with scales.
+    kernels: BTreeMap<Handle, quantised::Quantised>,
     problems: Vec<Problem>,
     /// How many regions were entered so far.
     regions: usize,
@@ -194,6 +202,8 @@ impl<'a> Lowering<'a> {
             padded: BTreeMap::new(),
             sized: BTreeSet::new(),
             matrices: BTreeMap::new(),
+            quantised: BTreeMap::new(),
+            kernels: BTreeMap::new(),
             problems: Vec::new(),
             regions: 0,
         }

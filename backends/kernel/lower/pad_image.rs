@@ -48,14 +48,15 @@ impl Lowering<'_> {
             pads.iter().any(|(a, b)| a.as_fixed() != Some(0) || b.as_fixed() != Some(0)).then_some(pads)
         })?;
         let (size, dtype) = (self.dims_of(handle), self.dtype_of(handle));
-        let padded = self.bordered(dtype, &size, &pads)?;
+        let zero = self.zero(dtype);
+        let padded = self.bordered(zero, &size, &pads)?;
         let middle = padded.middle();
         self.padded.insert(middle.memory, padded);
         Some(middle)
     }
 
-    /// Memory for an image with a border of zeros, already filled; none where the padding may be negative.
-    fn bordered(&mut self, dtype: DType, size: &[Dim], pads: &[(Dim, Dim)]) -> Option<Padded> {
+    /// Memory for an image with a border of `fill`, already there; none where the padding may be negative.
+    fn bordered(&mut self, fill: TermId, size: &[Dim], pads: &[(Dim, Dim)]) -> Option<Padded> {
         let fixed = |dim: &Dim| dim.as_fixed().is_some_and(|d| d >= 0);
         if !pads.iter().all(|(start, end)| fixed(start) && fixed(end)) {
             return None;
@@ -64,7 +65,7 @@ impl Lowering<'_> {
         for (axis, (start, end)) in pads.iter().enumerate() {
             dims[axis + 1] = size[axis + 1].add(start).add(end);
         }
-        let whole = self.allocate(dtype, &dims, "padded");
+        let whole = self.allocate(self.terms.dtype(fill), &dims, "padded");
         for (axis, (start, end)) in pads.iter().enumerate() {
             // Axes before this one are filled already, but for their middle.
             let mut slab = dims.clone();
@@ -80,25 +81,30 @@ impl Lowering<'_> {
                 slab[axis + 1] = extent.clone();
                 let mut view = view.clone();
                 view.offset = view.offset.add(&view.strides[axis + 1].mul(&from));
-                let zero = self.zero(dtype);
-                self.write_kernel(zero, None, &slab, &view, "border");
+                self.write_kernel(fill, None, &slab, &view, "border");
             }
         }
         Some(Padded { whole, starts: pads.iter().map(|(start, _)| start.clone()).collect(), dims })
     }
 
-    /// The image with zeros around it.
-    pub(crate) fn padded_image(&mut self, image: Handle, pads: &[(Dim, Dim)]) -> Handle {
+    /// The image with `fill`, or zeros, around it.
+    pub(crate) fn padded_image(
+        &mut self,
+        image: Handle,
+        pads: &[(Dim, Dim)],
+        fill: Option<TermId>,
+    ) -> Handle {
         if pads.iter().all(|(a, b)| a.as_fixed() == Some(0) && b.as_fixed() == Some(0)) {
             return image;
         }
         let (size, dtype) = (self.dims_of(image), self.dtype_of(image));
         let view = self.force(image);
-        if let Some(found) = self.around(&view, &size, pads) {
+        if let (None, Some(found)) = (fill, self.around(&view, &size, pads)) {
             return self.view(dtype, found.dims, found.whole);
         }
         let starts: Vec<Dim> = pads.iter().map(|(start, _)| start.clone()).collect();
-        match self.bordered(dtype, &size, pads) {
+        let fill = fill.unwrap_or_else(|| self.zero(dtype));
+        match self.bordered(fill, &size, pads) {
             Some(padded) => {
                 self.copy(image, &padded.middle());
                 self.view(dtype, padded.dims, padded.whole)
@@ -108,7 +114,7 @@ impl Lowering<'_> {
                 for (axis, (start, end)) in pads.iter().enumerate() {
                     dims[axis + 1] = size[axis + 1].add(start).add(end);
                 }
-                self.spread_image(image, &vec![1; pads.len()], &starts, &dims)
+                self.spread_image(image, &vec![1; pads.len()], &starts, (&dims, fill))
             }
         }
     }
@@ -133,15 +139,14 @@ impl Lowering<'_> {
         Some(found)
     }
 
-    /// The image with its elements `steps` apart from `starts` on, zeros elsewhere, in memory.
+    /// The image with its elements `steps` apart from `starts` on, `fill` elsewhere, in memory.
     pub(crate) fn spread_image(
         &mut self,
         image: Handle,
         steps: &[i64],
         starts: &[Dim],
-        dims: &[Dim],
+        (dims, fill): (&[Dim], TermId),
     ) -> Handle {
-        let dtype = self.dtype_of(image);
         if let State::Lazy(..) = self.state(image) {
             self.force(image);
         }
@@ -163,8 +168,8 @@ impl Lowering<'_> {
             at[axis] = self.terms.as_index(clamped);
         }
         let Some(inside) = inside else { return image };
-        let (value, zero) = (self.read(image, &at), self.zero(dtype));
-        let term = self.terms.call(dtype, F::Select, &[inside, value, zero]);
+        let value = self.read(image, &at);
+        let term = self.choose(inside, value, fill);
         let padded = self.lazy(dims.to_vec(), term);
         self.force_into(padded, None, "spread");
         padded

@@ -12,8 +12,10 @@ const F32: DType = DType::F32;
 
 /// Which operand of a product a scale or zero point belongs to.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Side {
+pub(crate) enum Side {
+    /// The left-hand one.
     Rows,
+    /// The right-hand one.
     Columns,
 }
 
@@ -106,6 +108,12 @@ impl Lowering<'_> {
         if let Some(matrix) = super::coded::Matrix::of(call) {
             self.matrices.insert(number, matrix);
         }
+        if let Some(quantised) = self.quantised_by(call) {
+            self.quantised.insert(number, quantised);
+        }
+        if let Some(kernel) = self.kernel_by(call) {
+            self.kernels.insert(number, kernel);
+        }
         Ok(number)
     }
 
@@ -154,7 +162,7 @@ impl Lowering<'_> {
     }
 
     /// A scale or zero point at the place of a product: a vector is one number per row or per column.
-    fn aligned(&mut self, values: Handle, side: Side, dims: &[Dim]) -> TermId {
+    pub(crate) fn aligned(&mut self, values: Handle, side: Side, dims: &[Dim]) -> TermId {
         let own = self.dims_of(values);
         if Self::elements(&own).as_fixed() == Some(1) {
             return self.single(values);
@@ -183,21 +191,31 @@ impl Lowering<'_> {
         self.settled(centred)
     }
 
-    /// The product of two centred operands, with the extents of the result.
-    fn centred_product(&mut self, call: &Call<'_>, a: Handle, b: Handle) -> Result<Handle> {
-        let (product, dims) = (self.product(a, b)?, call.dims(0)?);
+    /// The product of operands less their zero points, with the extents of the result.
+    fn centred_product(
+        &mut self,
+        call: &Call<'_>,
+        (a, a_zero): (Handle, Option<Handle>),
+        (b, b_zero): (Handle, Option<Handle>),
+    ) -> Result<Handle> {
+        let product = match self.byte_product((a, a_zero), (b, b_zero)) {
+            Some(product) => product,
+            None => {
+                let (a, b) = (self.centred(a, a_zero, Side::Rows), self.centred(b, b_zero, Side::Columns));
+                self.product(a, b)?
+            }
+        };
+        let dims = call.dims(0)?;
         Ok(if self.dims_of(product).len() == dims.len() { product } else { self.reshaped(product, &dims) })
     }
 
     fn matmul_integer(&mut self, call: &Call<'_>) -> Result<Handle> {
-        let a = self.centred(call.operand(0)?, call.optional(2), Side::Rows);
-        let b = self.centred(call.operand(1)?, call.optional(3), Side::Columns);
-        self.centred_product(call, a, b)
+        let (a, b) = (call.operand(0)?, call.operand(1)?);
+        self.centred_product(call, (a, call.optional(2)), (b, call.optional(3)))
     }
 
     fn qlinear_matmul(&mut self, call: &Call<'_>) -> Result<Handle> {
-        let a = self.centred(call.operand(0)?, call.optional(2), Side::Rows);
-        let b = self.centred(call.operand(3)?, call.optional(5), Side::Columns);
+        let (a, b) = ((call.operand(0)?, call.optional(2)), (call.operand(3)?, call.optional(5)));
         let (product, dims) = (self.centred_product(call, a, b)?, call.dims(0)?);
         let mut scales = Vec::new();
         for (operand, side) in [(1, Side::Rows), (4, Side::Columns), (6, Side::Rows)] {
@@ -233,29 +251,46 @@ impl Lowering<'_> {
     }
 
     fn conv_integer(&mut self, call: &Call<'_>) -> Result<Handle> {
-        let x = self.centred_image(call.operand(0)?, call.optional(2));
-        let w = self.centred_image(call.operand(1)?, call.optional(3));
-        self.conv_of(call, (x, w), None)
+        let (x, w) = ((call.operand(0)?, call.optional(2)), (call.operand(1)?, call.optional(3)));
+        let y = self.centred_conv(call, x, w)?;
+        self.channels_placed(call, y)
+    }
+
+    /// The convolution of operands less their zero points, channels last.
+    fn centred_conv(
+        &mut self,
+        call: &Call<'_>,
+        x: (Handle, Option<Handle>),
+        w: (Handle, Option<Handle>),
+    ) -> Result<Handle> {
+        if let Some(sum) = self.byte_conv(call, x, w) {
+            return Ok(sum);
+        }
+        let (x, w) = (self.centred_image(x.0, x.1), self.centred_image(w.0, w.1));
+        self.conv_last(call, (x, w), None)
     }
 
     fn qlinear_conv(&mut self, call: &Call<'_>) -> Result<Handle> {
-        let x = self.centred_image(call.operand(0)?, call.optional(2));
-        let w = self.centred_image(call.operand(3)?, call.optional(5));
-        let (y, dims) = (self.conv_of(call, (x, w), call.optional(8))?, call.dims(0)?);
-        self.force(y);
+        let (x, w) = ((call.operand(0)?, call.optional(2)), (call.operand(3)?, call.optional(5)));
+        let y = self.centred_conv(call, x, w)?;
+        let dims = self.dims_of(y);
+        let mut sum = self.here(y);
+        if let Some(bias) = call.optional(8) {
+            let bias = self.of_channel(bias, dims.len());
+            sum = self.plus(sum, bias);
+        }
         let mut scales = Vec::new();
         for operand in [1, 4, 6] {
-            let values = call.operand(operand)?;
-            let one = Self::elements(&self.dims_of(values)).as_fixed() == Some(1);
-            let scale = if one { self.single(values) } else { self.read(values, &[Index::axis(1)]) };
+            let scale = self.of_channel(call.operand(operand)?, dims.len());
             scales.push(self.cast_term(scale, F32));
         }
         let both = self.times(scales[0], scales[1]);
         let (scale, zero) = (self.over(both, scales[2]), self.single(call.operand(7)?));
-        let sum = self.here(y);
         let sum = self.cast_term(sum, F32);
         let scaled = self.times(sum, scale);
-        Ok(self.requantised(call, scaled, zero, dims))
+        let y = self.requantised(call, scaled, zero, dims);
+        self.force(y);
+        self.channels_placed(call, y)
     }
 }
 

@@ -279,6 +279,11 @@ impl Builder {
         self.op(self.ty(a), Op::Fma(a, b, c))
     }
 
+    /// `c` plus sums of four products of bytes; see [`Op::Dot4`].
+    pub fn dot4(&mut self, a: Reg, b: Reg, c: Reg) -> Reg {
+        self.op(self.ty(c), Op::Dot4(a, b, c))
+    }
+
     /// Compares two operands.
     pub fn compare(&mut self, op: Compare, a: Reg, b: Reg) -> Reg {
         debug_assert_eq!(self.ty(a), self.ty(b), "{op:?}");
@@ -302,6 +307,11 @@ impl Builder {
     pub fn bitcast(&mut self, a: Reg, elem: DType) -> Reg {
         let lanes = self.ty(a).lanes;
         self.op(Ty::vector(elem, lanes), Op::Bitcast(a))
+    }
+
+    /// The same bits as another type altogether.
+    pub fn reinterpret(&mut self, a: Reg, ty: Ty) -> Reg {
+        if self.ty(a) == ty { a } else { self.op(ty, Op::Bitcast(a)) }
     }
 
     /// A scalar in all lanes; a scalar itself where there is one lane.

@@ -188,6 +188,9 @@ pub enum Op {
     Binary(Binary, Reg, Reg),
     /// `a * b + c`, rounded once.
     Fma(Reg, Reg, Reg),
+    /// Sums of products of bytes: lane `i` of the third operand, `i32`, plus the products of bytes `4 i` to
+    /// `4 i + 3` of the first, `u8`, and of the second, `i8`. Wraps, and nothing in between saturates.
+    Dot4(Reg, Reg, Reg),
     /// Compares; the result is a truth value per lane.
     Compare(Compare, Reg, Reg),
     /// Lane by lane the second operand where the first, a truth value, is set, else the third.

@@ -15,8 +15,8 @@ mod scan;
 mod transpose;
 
 pub use gemm::{
-    CHUNK, Codes, Gemm, Groups, Tile, UNIT_STEPS, UNIT_VECTORS, Zeros, code_tile, field, gemm, gemm_skipping,
-    panel_elements, skipping_tile, tile,
+    CHUNK, Codes, DOT_CHUNK, Gemm, Groups, QUAD, Tile, UNIT_STEPS, UNIT_VECTORS, Zeros, code_tile, dot_field,
+    field, gemm, gemm_skipping, panel_elements, skipping_tile, tile,
 };
 pub use map::{Map, map};
 pub use moments::Moments;

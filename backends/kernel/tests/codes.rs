@@ -1,5 +1,6 @@
 //! Products with weights of few bits against the reference interpreter: every width, both block axes, blocks
-//! from 16 elements to all, one row and more, extents that fill no vector and no chunk.
+//! from 16 elements to all, one row and more, extents that fill no vector and no chunk; on the left numbers, or
+//! bytes with a scale for each row.
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 use std::sync::Arc;
@@ -20,6 +21,8 @@ struct Matrix {
     zeros: bool,
     /// The consumer: `MatMul`, or a `Gemm` with the matrix transposed.
     turned: bool,
+    /// Whether the left-hand side is bytes.
+    bytes: bool,
 }
 
 /// Numbers that look random and are the same in every run.
@@ -67,14 +70,43 @@ fn result(name: &str) -> Vec<Def> {
     vec![Def { name: name.to_string(), ty: TensorType::unranked(DType::F32) }]
 }
 
+/// The left-hand side of a product, of `M` rows.
+fn left(graph: &mut Graph, i: usize, (depth, bytes): (u64, bool)) -> Value {
+    let rows = |dtype, cols: u64| TensorType::new(dtype, vec![Dim::symbol("M"), Dim::fixed(cols as i64)]);
+    if !bytes {
+        return graph.add_input(&format!("x{i}"), rows(DType::F32, depth));
+    }
+    let codes = graph.add_input(&format!("x{i}"), rows(DType::I8, depth));
+    let scales = graph.add_input(&format!("xs{i}"), rows(DType::F32, 1));
+    let node = Node::new("DequantizeLinear", result(&format!("a{i}")))
+        .with("axis", Attr::Int(1))
+        .with("block_size", Attr::Int(depth as i64));
+    add(graph, node, &[Some(codes), Some(scales)])
+}
+
+/// What goes in for each matrix.
+fn inputs(matrices: &[Matrix], rows: u64) -> Vec<Tensor> {
+    let mut numbers = Numbers(rows);
+    let mut inputs = Vec::new();
+    for matrix in matrices {
+        let depth = matrix.extents[usize::from(matrix.turned)];
+        if matrix.bytes {
+            inputs.push(numbers.codes(DType::I8, 256, &[rows, depth]));
+            inputs.push(numbers.floats(&[rows, 1], 1000));
+        } else {
+            inputs.push(numbers.floats(&[rows, depth], 1000));
+        }
+    }
+    inputs
+}
+
 /// A graph with a product for each matrix; the left-hand sides have `M` rows.
 fn module(matrices: &[Matrix]) -> Module {
     let mut graph = Graph::new("main");
     let (mut numbers, mut outputs) = (Numbers(3), Vec::new());
     for (i, matrix) in matrices.iter().enumerate() {
         let depth = matrix.extents[usize::from(matrix.turned)];
-        let rows = TensorType::new(DType::F32, vec![Dim::symbol("M"), Dim::fixed(depth as i64)]);
-        let x = graph.add_input(&format!("x{i}"), rows);
+        let x = left(&mut graph, i, (depth, matrix.bytes));
         let mut scales = matrix.extents;
         let axis = matrix.axis as usize;
         scales[axis] = scales[axis].div_ceil(matrix.block);
@@ -104,11 +136,13 @@ fn lowered(module: &Module, machine: &Machine) -> Program {
     weft_kernel::lower::lower(module, OpSet::builtin(), machine).unwrap()
 }
 
-/// That products read codes, not numbers.
-fn reads_codes(program: &Program, products: usize) {
+/// That products read codes, not numbers, and bytes where there are some.
+fn reads_codes(program: &Program, matrices: &[Matrix]) {
     let schedules: Vec<&str> = program.kernels.iter().map(|k| k.schedule.as_str()).collect();
-    assert_eq!(schedules.iter().filter(|s| s.starts_with("codes")).count(), products, "{schedules:?}");
-    assert_eq!(schedules.len(), products, "{schedules:?}");
+    let of = |what: &str| schedules.iter().filter(|s| s.starts_with("codes") && s.contains(what)).count();
+    let bytes = matrices.iter().filter(|m| m.bytes).count();
+    assert_eq!((of(""), of("dot4")), (matrices.len(), bytes), "{schedules:?}");
+    assert!(bytes > 0 || schedules.len() == matrices.len(), "{schedules:?}");
 }
 
 fn compare(matrices: &[Matrix], what: &str, found: &[Tensor], expected: &[Tensor]) {
@@ -127,13 +161,10 @@ fn check(matrices: &[Matrix]) {
     let module = module(matrices);
     for (machine, cpu) in [(Machine::X86_V3, "x86-64-v3"), (Machine::X86_V4, "x86-64-v4")] {
         let program = lowered(&module, &machine);
-        reads_codes(&program, matrices.len());
+        reads_codes(&program, matrices);
         let compiled = Compiled::new(&program, cpu);
         for rows in [1, 3, 17] {
-            let mut numbers = Numbers(rows);
-            let depth = |m: &Matrix| m.extents[usize::from(m.turned)];
-            let inputs: Vec<Tensor> =
-                matrices.iter().map(|m| numbers.floats(&[rows, depth(m)], 1000)).collect();
+            let inputs = inputs(matrices, rows);
             let shared: Vec<Arc<Tensor>> = inputs.iter().cloned().map(Arc::new).collect();
             let expected = Interpreter::default().run(&module, &shared).unwrap();
             let what = format!("{cpu}, {rows} rows");
@@ -177,6 +208,7 @@ fn width(dtype: DType, codes: u64) {
         block,
         zeros,
         turned: false,
+        bytes: false,
     };
     let all = [
         of([37, 200], 0, 16, true),
@@ -192,6 +224,17 @@ fn width(dtype: DType, codes: u64) {
     // Signed codes differ in what a packed code of 0 stands for, and in nothing else.
     let signed = dtype.kind() == weft_ir::types::Kind::Signed;
     check(if signed { &all[..2] } else { &all });
+    let bytes = |matrix: Matrix| Matrix { bytes: true, ..matrix };
+    let few = [
+        bytes(of([96, 200], 0, 32, true)),
+        bytes(of([160, 40], 0, 64, false)),
+        Matrix { turned: true, ..bytes(of([33, 64], 1, 32, true)) },
+    ];
+    check(&few);
+    // One block of 8 bits is a matrix of bytes.
+    if dtype.bits() < 8 {
+        check(&[bytes(of([37, 136], 0, 37, true)), bytes(of([37, 130], 0, 37, false))]);
+    }
 }
 
 #[test]

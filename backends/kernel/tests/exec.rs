@@ -144,6 +144,12 @@ fn everything() -> Kernel {
     });
     let total = b.get(sum);
     b.store(own, zero, 0, total);
+    let (whole, bytes) = (Ty::vector(DType::I32, 4), DType::U8);
+    let left = b.reinterpret(total, Ty::vector(bytes, 16));
+    let (right, none) = (b.reinterpret(total, Ty::vector(DType::I8, 16)), b.constant(whole, Scalar::Int(0)));
+    let dot = b.dot4(left, right, none);
+    let dot = b.cast(dot, DType::F32);
+    b.store(own, zero, 8, dot);
     let places = b.op(Ty::vector(DType::I64, 4), Op::Iota);
     let x = b.op(Ty::vector(DType::F32, 4), Op::Gather { buffer: own, index: places, mask: None });
     let x = b.op(Ty::vector(DType::F32, 2), Op::Shuffle(x, x, vec![1, 4]));

@@ -7,6 +7,7 @@
 //! variables into registers.
 mod arith;
 mod cast;
+mod dot;
 mod loops;
 mod memory;
 mod stmt;

@@ -51,6 +51,11 @@ impl Coded {
         })
     }
 
+    /// Whether blocks reach along the inputs.
+    pub(crate) fn is_along_inputs(&self) -> bool {
+        self.along == Along::Inputs
+    }
+
     /// The matrix that the codes stand for, inputs by outputs.
     pub(crate) fn matrix(&self) -> Option<Tensor> {
         let [_, outputs] = self.codes.dims() else { return None };
@@ -89,10 +94,16 @@ impl Coded {
         g.add(node("DequantizeLinear", attrs), &[Some(codes), Some(scales), zeros])
     }
 
-    /// Gives the layer the matrix.
-    pub(crate) fn put(&self, g: &mut Rewriter<'_>, layer: &Linear) -> Result<(), Declined> {
+    /// Gives the layer the matrix, and another input if there is one.
+    pub(crate) fn put(
+        &self,
+        g: &mut Rewriter<'_>,
+        layer: &Linear,
+        input: Option<Value>,
+    ) -> Result<(), Declined> {
         let matrix = self.add(g)?;
         let mut operands = g.operands(layer.node);
+        operands[0] = input.or(operands[0]);
         operands[1] = Some(matrix);
         g.set_operands(layer.node, operands);
         if layer.turned {

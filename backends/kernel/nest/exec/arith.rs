@@ -133,6 +133,22 @@ pub(super) fn fma(a: &Value, b: &Value, c: &Value) -> Result<Value> {
     Ok(result)
 }
 
+/// Sums of four products of bytes a lane; a lane is undefined where one of its bytes is.
+pub(super) fn dot4(a: &Value, b: &Value, c: &Value) -> Result<Value> {
+    let bytes = |elem| Ty::vector(elem, 4 * c.ty.lanes);
+    if c.ty.elem != DType::I32 || a.ty != bytes(DType::U8) || b.ty != bytes(DType::I8) {
+        return Err(Fault::Form(format!("operands are {}, {} and {}", a.ty, b.ty, c.ty)));
+    }
+    let products = a.zip(b, DType::I32, |x, y| {
+        let product = to_int(DType::U8, x) * to_int(DType::I8, y);
+        Ok(of_int(DType::I32, product))
+    })?;
+    (0..4).try_fold(c.clone(), |sum, byte| {
+        let picks: Vec<u32> = (0..c.ty.lanes).map(|lane| 4 * lane + byte).collect();
+        binary(Binary::Add, &sum, &products.shuffled(None, &picks)?)
+    })
+}
+
 pub(super) fn compare(op: Compare, a: &Value, b: &Value) -> Result<Value> {
     let elem = a.ty.elem;
     if a.ty != b.ty || (elem.is_float() && !is_float(elem)) {

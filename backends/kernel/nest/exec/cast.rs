@@ -32,10 +32,27 @@ fn float_to_int(to: DType, x: f64) -> i128 {
 /// The same bits as another type.
 pub(super) fn bitcast(a: &Value, ty: Ty) -> Result<Value> {
     let (from, to) = (a.ty.elem, ty.elem);
-    if from.bits() != to.bits() || a.ty.lanes != ty.lanes || from == DType::Bool || to == DType::Bool {
+    let same = from.bits() * a.ty.lanes == to.bits() * ty.lanes;
+    if !same || from == DType::Bool || to == DType::Bool {
         return Err(Fault::Form(format!("the bits of {} are taken for {ty}", a.ty)));
     }
-    Ok(a.map(to, |x| super::value::extended(to, x)))
+    if from.bits() == to.bits() {
+        return Ok(a.map(to, |x| super::value::extended(to, x)));
+    }
+    Ok(regrouped(a, ty))
+}
+
+/// The same bytes in lanes of another width; a lane is undefined where one of its bytes is.
+fn regrouped(a: &Value, ty: Ty) -> Value {
+    let (from, to) = (a.ty.elem.bits() as usize / 8, ty.elem.bits() as usize / 8);
+    let bytes: Vec<u8> = a.bits.iter().flat_map(|bits| bits.to_le_bytes().into_iter().take(from)).collect();
+    let lane = |bytes: &[u8]| bytes.iter().rev().fold(0, |bits, byte| bits << 8 | u64::from(*byte));
+    let bits = bytes.chunks_exact(to).map(|bytes| super::value::extended(ty.elem, lane(bytes))).collect();
+    let mut value = Value::new(ty, bits);
+    for byte in (0..bytes.len()).filter(|byte| !a.is_defined(byte / from)) {
+        value.mark_undefined(byte / to);
+    }
+    value
 }
 
 /// `0, 1, 2, ...`.

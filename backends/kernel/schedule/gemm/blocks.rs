@@ -180,7 +180,7 @@ impl Writer<'_> {
         (place, first): (&Place, Reg),
         tall: u32,
     ) -> Option<Ahead> {
-        let one_piece = self.a_index.factor(axis as u32).as_fixed() == Some(1);
+        let one_piece = self.a_index.factor(axis as u32).as_fixed() == Some(self.step());
         let step = self.row_step.as_ref().filter(|_| one_piece && axis + 1 == self.domain.dims.len())?;
         if self.tile.beside > 1 {
             return None;

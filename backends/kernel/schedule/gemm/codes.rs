@@ -40,6 +40,9 @@ pub struct Codes {
     pub scales: (Source, DType),
     /// The zero points.
     pub zeros: Zeros,
+    /// Where the left-hand side is bytes with sign: the sum of each group of them, `i32`, by row and group. Scales
+    /// are as they are then, and codes lie as [`super::dots`] reads them.
+    pub row_sums: Option<Source>,
 }
 
 /// Who shares a scale.
@@ -88,6 +91,8 @@ pub(super) struct Buffers {
     pub(super) codes: Codes,
     pub(super) scales: BufferId,
     pub(super) zeros: Option<BufferId>,
+    /// The sums of bytes on the left-hand side.
+    pub(super) row_sums: Option<BufferId>,
     /// Rows of the left-hand side, scaled: by row, group and step of a chunk.
     pub(super) scaled: BufferId,
     /// Registers there are.
@@ -104,13 +109,14 @@ impl Buffers {
             codes: codes.clone(),
             scales: of(codes.scales.0),
             zeros: if let Zeros::Each(zeros) = codes.zeros { Some(of(zeros)) } else { None },
+            row_sums: codes.row_sums.map(of),
             scaled: b.buffer("scaled", DType::F32, Access::Local(length)),
             registers: machine.registers,
         })
     }
 
     /// Vectors of a tile of that height, so that its sums stay in registers.
-    fn vectors(&self, tall: u32) -> u32 {
+    pub(super) fn vectors(&self, tall: u32) -> u32 {
         let room = (self.registers - 6) / tall;
         let most = match self.codes.groups {
             Groups::Depth(_) => room / 2,
@@ -379,7 +385,7 @@ impl Writer<'_> {
     }
 
     /// Asks for some words.
-    fn ask(&self, b: &mut Builder, buffer: BufferId, (index, offset): (Reg, i64), words: i64) {
+    pub(super) fn ask(&self, b: &mut Builder, buffer: BufferId, (index, offset): (Reg, i64), words: i64) {
         for word in (0..words).step_by(LINE as usize) {
             let offset = offset + word;
             b.stmt(Stmt::Prefetch { buffer, index, offset, into: Cache::Second });

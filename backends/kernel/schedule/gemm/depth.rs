@@ -129,20 +129,19 @@ impl Writer<'_> {
                 .collect();
             for (row, (reg, offset)) in tile.rows.iter().enumerate() {
                 let start = starts.iter().find(|(from, _)| from == reg).map_or(*reg, |(_, to)| *to);
-                let scalar = match fixed {
-                    Some(stride) => b.load(self.a, start, offset + step * stride, 1),
+                let splat = match fixed {
+                    Some(stride) => self.factor(b, (start, offset + step * stride)),
                     None => {
                         let step = b.index(step);
                         let distance = b.mul(step, stride);
                         let at = b.add(start, distance);
-                        b.load(self.a, at, *offset, 1)
+                        self.factor(b, (at, *offset))
                     }
                 };
-                let splat = b.splat(scalar, lanes);
                 for (vector, column) in columns.iter().enumerate() {
                     let var = tile.sums[row * tile.vectors as usize + vector];
                     let sum = b.get(var);
-                    let sum = b.fma(splat, *column, sum);
+                    let sum = self.multiplied(b, (splat, *column), sum);
                     b.set(var, sum);
                 }
             }

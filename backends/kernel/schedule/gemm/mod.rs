@@ -3,15 +3,20 @@
 //! `A` is read in place, element by element, each splat over the columns of a tile; `B` lies in
 //! panels of as many columns as a tile has. The tile is held in registers over the whole depth, or
 //! over a part of it where the panel is larger than the first-level cache: see [`blocks`]. The order
-//! load, splat, multiply-add, row by row, keeps the register allocator from spilling.
+//! load, splat, multiply-add, row by row, keeps the register allocator from spilling. An `A` of bytes is
+//! read four steps of the depth at a time: see [`quads`].
 mod blocks;
 mod codes;
 mod depth;
+mod dots;
+mod quads;
 mod rows;
 mod skip;
 mod tile;
 
 pub use codes::{CHUNK, Codes, Groups, UNIT_STEPS, UNIT_VECTORS, Zeros, code_tile, field};
+pub use dots::{DOT_CHUNK, dot_field};
+pub use quads::QUAD;
 pub use skip::skipping_tile;
 pub use tile::{Tile, panel_elements, tile};
 
@@ -36,9 +41,10 @@ pub struct Gemm {
     pub batch: usize,
     /// The extents of the depth axes.
     pub depth: Vec<Dim>,
-    /// A load over batch, row and depth axes.
+    /// A load over batch, row and depth axes. Where its elements are bytes, a step of the depth is four of
+    /// them in a row, and the sums are `i32`.
     pub a: TermId,
-    /// The panels.
+    /// The panels; of words of four `i8` each where `A` is bytes.
     pub b: Source,
     /// The first element of the panels, over the batch axes.
     pub b_start: Index,
@@ -54,7 +60,7 @@ pub struct Gemm {
 
 /// Writes the kernel.
 pub fn gemm(name: &str, machine: &Machine, terms: &Terms, what: &Gemm) -> Scheduled {
-    let mut b = Builder::new(name, &title(what));
+    let mut b = Builder::new(name, &title(what, terms.dtype(what.a)));
     let operands = Operands::new(&mut b, terms, what);
     let mut writer = operands.writer(machine, what);
     let (near, rows) = (blocks::near(machine, writer.dtype), writer.plan.rows.clone());
@@ -99,10 +105,11 @@ struct Operands {
 impl Operands {
     fn new(b: &mut Builder, terms: &Terms, what: &Gemm) -> Self {
         let (domain, ends, row_step) = axes(terms, what);
-        let Term::Load(a_source, dtype, a_index) = domain.terms.get(domain.roots[1]).clone() else {
+        let Term::Load(a_source, elem, a_index) = domain.terms.get(domain.roots[1]).clone() else {
             unreachable!("`a` is a load")
         };
-        let (sources, buffers) = declare(b, &domain, what, (a_source, dtype));
+        let (sources, buffers) = declare(b, &domain, what, (a_source, elem));
+        let dtype = if what.codes.is_some() { DType::F32 } else { quads::sums(elem) };
         let out = b.buffer("out", domain.terms.dtype(domain.roots[0]), Access::Write);
         let a = (buffers[a_source.0 as usize], a_index);
         let right = (buffers[what.b.0 as usize], domain.terms.as_index(domain.roots[2]));
@@ -153,8 +160,13 @@ fn axes(terms: &Terms, what: &Gemm) -> (Domain, Vec<usize>, Option<Dim>) {
 }
 
 /// What the schedule is called.
-fn title(what: &Gemm) -> String {
-    let kind = what.codes.as_ref().map_or("gemm".to_string(), |codes| format!("codes{}", codes.bits));
+fn title(what: &Gemm, left: DType) -> String {
+    let kind = match &what.codes {
+        Some(codes) if quads::are(left) => format!("codes{} dot4", codes.bits),
+        Some(codes) => format!("codes{}", codes.bits),
+        None if quads::are(left) => "dot4".to_string(),
+        None => "gemm".to_string(),
+    };
     format!("{kind} {}x{}", what.tile.rows, what.tile.cols())
 }
 
@@ -175,11 +187,12 @@ fn declare(
 
 /// What the right-hand side is read from, with its element types.
 fn right_sources(what: &Gemm, dtype: DType) -> Vec<(Source, DType)> {
-    let Some(codes) = &what.codes else { return vec![(what.b, dtype)] };
+    let Some(codes) = &what.codes else { return vec![(what.b, quads::sums(dtype))] };
     let mut sources = vec![(what.b, DType::U32), codes.scales];
     if let Zeros::Each(zeros) = codes.zeros {
         sources.push((zeros, DType::U8));
     }
+    sources.extend(codes.row_sums.map(|sums| (sums, DType::I32)));
     sources
 }
 
@@ -293,7 +306,10 @@ impl Writer<'_> {
 
     fn column(&self, b: &mut Builder, place: &Place, end: Reg, vectors: u32) {
         if let Some(codes) = &self.codes {
-            return self.column_of_codes(b, (place, end, vectors), codes);
+            return match codes.row_sums {
+                Some(sums) => self.column_of_dots(b, (place, end, vectors), (codes, sums)),
+                None => self.column_of_codes(b, (place, end, vectors), codes),
+            };
         }
         if let Some((blocks, sums)) = &self.sums {
             return self.column_in_blocks(b, (place, end, vectors), (blocks, *sums));

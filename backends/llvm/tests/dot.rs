@@ -1,0 +1,95 @@
+//! Sums of products of bytes, on processors with the instruction and without, in every number of lanes:
+//! all pairs of extremes, and numbers that look random, against plain arithmetic and the interpreter of kernels.
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
+mod harness;
+
+use harness::cases::{processors, same};
+use weft_backend::OptLevel;
+use weft_ir::{DType, Tensor};
+use weft_kernel::nest::{Access, Builder, Hint, Kernel};
+use weft_kernel::program::exec;
+
+/// `out = dot4(a, b, c)` over `count` sums, which the lanes divide.
+fn kernel(count: i64, lanes: u32) -> Kernel {
+    let mut b = Builder::new("dots", "by hand");
+    let left = b.buffer("a", DType::U8, Access::Read);
+    let right = b.buffer("b", DType::I8, Access::Read);
+    let start = b.buffer("c", DType::I32, Access::Read);
+    let out = b.buffer("out", DType::I32, Access::Write);
+    let (zero, end, four) = (b.index(0), b.index(count), b.index(4));
+    b.for_each(zero, end, i64::from(lanes), Hint::AsWritten, |b, i| {
+        let byte = b.mul(i, four);
+        let (x, y) = (b.load(left, byte, 0, 4 * lanes), b.load(right, byte, 0, 4 * lanes));
+        let sum = b.load(start, i, 0, lanes);
+        let sum = b.dot4(x, y, sum);
+        b.store(out, i, 0, sum);
+    });
+    b.finish()
+}
+
+/// Bytes, and where sums start.
+struct Bytes {
+    a: Vec<u8>,
+    b: Vec<i8>,
+    c: Vec<i32>,
+}
+
+impl Bytes {
+    fn new() -> Self {
+        let (unsigned, signed) = ([0, 1, 127, 128, 255], [0, 1, -1, 127, -127, -128]);
+        let quads = unsigned.iter().flat_map(|x| signed.iter().map(move |y| (*x, *y)));
+        let mut pairs: Vec<(u8, i8)> = quads.flat_map(|pair| [pair; 4]).collect();
+        let mut state = 7u64;
+        while pairs.len() < 512 {
+            state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+            pairs.push(((state >> 40) as u8, (state >> 50) as i8));
+        }
+        let starts = [0, 1, -1, i32::MAX, i32::MIN, 1 << 20];
+        let c = (0..pairs.len() / 4).map(|i| starts[i % starts.len()]).collect();
+        let (a, b) = pairs.into_iter().unzip();
+        Self { a, b, c }
+    }
+
+    fn expected(&self) -> Vec<i32> {
+        let product = |i: usize| i32::from(self.a[i]) * i32::from(self.b[i]);
+        let sum = |lane: usize| (4 * lane..4 * lane + 4).map(product).sum::<i32>();
+        self.c.iter().enumerate().map(|(lane, c)| c.wrapping_add(sum(lane))).collect()
+    }
+}
+
+#[test]
+fn dots_are_exact_everywhere() {
+    let bytes = Bytes::new();
+    let inputs = [Tensor::vector(&bytes.a), Tensor::vector(&bytes.b), Tensor::vector(&bytes.c)];
+    let expected = Tensor::vector(&bytes.expected());
+    let outputs = [(DType::I32, expected.dims().to_vec())];
+    for lanes in [1, 2, 4, 8, 16] {
+        let kernel = || kernel(bytes.c.len() as i64, lanes);
+        for cpu in processors().into_iter().chain(["native"]) {
+            let found = harness::run(kernel(), &inputs, &outputs, 1, cpu, OptLevel::O2);
+            same(&format!("x{lanes} on {cpu}"), &inputs[2..], &found[0], &expected);
+        }
+        let program = harness::program(kernel(), &inputs, &outputs, 1);
+        let found = exec::run(&program, &inputs).unwrap();
+        same(&format!("x{lanes}, interpreted"), &inputs[2..], &found[0], &expected);
+    }
+}
+
+#[test]
+fn processors_with_the_instruction_use_it() {
+    let folder = harness::folder();
+    for (cpu, has) in [("znver4", true), ("alderlake", true), ("x86-64-v4", false), ("x86-64-v3", false)] {
+        let lanes = weft_llvm::target(cpu).unwrap().lanes(DType::F32);
+        let inputs = [Tensor::vector(&[0u8; 64]), Tensor::vector(&[0i8; 64]), Tensor::vector(&[0i32; 16])];
+        let program = harness::program(kernel(16, lanes), &inputs, &[(DType::I32, vec![16])], 1);
+        let options = weft_llvm::Options {
+            emit: weft_backend::Emit::Asm,
+            output: folder.path().join("dots.s"),
+            ..harness::library(&folder, cpu)
+        };
+        let artifact = weft_llvm::compile(&program, &options).unwrap();
+        let text = std::fs::read_to_string(&artifact.path).unwrap();
+        assert_eq!(text.contains("vpdpbusd"), has, "{cpu}");
+        assert_eq!(text.contains("vpmaddwd"), !has, "{cpu}");
+    }
+}
