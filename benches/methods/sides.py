@@ -92,17 +92,22 @@ class Onnxruntime:
             binding.bind_output(output.name)
         return binding
 
+    def run(self, binding: onnxruntime.IOBinding) -> None:
+        """One run, whose outputs are the last ones."""
+        self.last = binding
+        self.session.run_with_iobinding(binding)
+
     def prompt(self) -> None:
         """One run of all of it."""
-        self.session.run_with_iobinding(self.first)
+        self.run(self.first)
 
     def token(self) -> None:
         """One run behind the prompt's cache."""
-        self.session.run_with_iobinding(self.next)
+        self.run(self.next)
 
     def logits(self) -> np.ndarray:
         """Those of the last token."""
-        return self.next.copy_outputs_to_cpu()[0][0, -1]
+        return self.last.copy_outputs_to_cpu()[0][0, -1]
 
 
 class LlamaCpp:
