@@ -12,8 +12,8 @@
 //! gated net by what comes out of it, others by their own output. `method=rtn` rounds to nearest;
 //! `method=gptq` lets later inputs make up for the rounding of earlier ones, by the second moments of
 //! the calibration data in the exact model, with 1 % dampening and inputs in the order of falling
-//! moments. Bits up to 4 are stored as `u4`, others as `u8`; `symmetric` codes as `i4` and `i8`
-//! without zero points.
+//! moments. 2 bits are stored as `u2`, 3 and 4 as `u4`, others as `u8`; `symmetric` codes as
+//! `i2`, `i4` and `i8` without zero points.
 //!
 //! Convolutions, matrices that are not constants of `f32`, layers within control flow, and, unless
 //! `outputs=true`, layers that make outputs of the model (such as the logits) are left alone. The
