@@ -12,8 +12,8 @@
 //! gated net by what comes out of it, others by their own output. `method=rtn` rounds to nearest;
 //! `method=gptq` lets later inputs make up for the rounding of earlier ones, by the second moments of
 //! the calibration data in the exact model, with 1 % dampening and inputs in the order of falling
-//! moments. Bits up to 4 are stored as `u4`, others as `u8`; `symmetric` codes as `i4` and `i8`
-//! without zero points.
+//! moments. 2 bits are stored as `u2`, 3 and 4 as `u4`, others as `u8`; `symmetric` codes as
+//! `i2`, `i4` and `i8` without zero points.
 //!
 //! With `activations=int8` what such a matrix is multiplied with is rounded to bytes as it comes, each row by its
 //! own largest number: `%s = Max(Div(ReduceMax(Abs(%x)), 127), 1e-30)`, `%q = QuantizeLinear(%x, %s) {axis = -1,

@@ -25,17 +25,17 @@ impl Coded {
     /// The tensors of a rounded matrix; `None` if it is larger than tensors may be.
     pub(crate) fn new(matrix: &Quantised) -> Option<Self> {
         let dtype = match (matrix.grid.bits, matrix.grid.zero) {
+            (..=2, Zero::Free) => DType::U2,
             (..=4, Zero::Free) => DType::U4,
             (_, Zero::Free) => DType::U8,
+            (..=2, Zero::Centre) => DType::I2,
             (..=4, Zero::Centre) => DType::I4,
             (_, Zero::Centre) => DType::I8,
         };
         let (dims, blocks) = (matrix.dims.map(|n| n as u64), matrix.scale_dims().map(|n| n as u64));
         let packed = |dims: &[u64], codes: &[i16]| {
-            let bytes: Vec<u8> = match dtype.bits() {
-                4 => codes.chunks(2).map(pair).collect(),
-                _ => codes.iter().map(|code| code.to_le_bytes()[0]).collect(),
-            };
+            let bits = dtype.bits() as usize;
+            let bytes: Vec<u8> = codes.chunks(8 / bits).map(|codes| packed_byte(codes, bits)).collect();
             Tensor::new(dtype, dims.to_vec(), bytes.into()).ok()
         };
         let zeros = match matrix.grid.zero {
@@ -113,8 +113,8 @@ impl Coded {
     }
 }
 
-/// Two codes in a byte, the first in its low half.
-fn pair(codes: &[i16]) -> u8 {
-    let half = |at: usize| codes.get(at).map_or(0, |code| code.to_le_bytes()[0] & 15);
-    half(0) | half(1) << 4
+/// Codes of so many bits in a byte, the first in its low end.
+fn packed_byte(codes: &[i16], bits: usize) -> u8 {
+    let low = |code: i16| code.to_le_bytes()[0] & (0xff >> (8 - bits));
+    codes.iter().enumerate().fold(0, |byte, (at, code)| byte | low(*code) << (at * bits))
 }
