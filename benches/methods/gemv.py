@@ -3,9 +3,10 @@
 
     gemv.py [--threads 1 2] [--seconds S] [--json FILE] [KxN ...]
 
-Every shape is a model of as many products with distinct weights as fill 95 MB, so that no cache holds them. weft has one
-scale for each 128 columns of an input channel (per-IC) and computes in f32; llama.cpp has one for each 32 input channels
-and rounds the row to 8 bits. The sides and a plain read of as much memory take turns in bursts of one process: one
+Every shape is a model of as many products with distinct weights as fill 95 MB, so that no cache holds them. weft takes
+both forms of activations: f32 with one scale for each 128 columns of an input channel (per-IC), and int8, the row rounded
+by its largest number, with one scale for each 128 input channels of a column (per-OC); llama.cpp has one for each 32
+input channels and rounds the row to 8 bits. The sides and a plain read of as much memory take turns in bursts of one process: one
 thread is timed by the processor time it took, two by the time that passed. Rates count the bytes of weights and scales.
 """
 
@@ -36,6 +37,8 @@ import weft_cli  # noqa: E402
 from weft_artifact import Artifact, WeftError  # noqa: E402
 
 SHAPES = ["2048x2048", "2048x5632", "4096x4096", "4096x11008"]
+FORMS = ["f32", "int8"]
+"""Activations as they are, and rounded."""
 GROUP = 128
 CHAIN = 95_000_000
 """Bytes of the codes of all products of a model."""
@@ -64,30 +67,51 @@ def count(depth: int, columns: int) -> int:
     return math.ceil(CHAIN * 2 / (depth * columns))
 
 
-def dequantised(numbers: np.ndarray, name: str) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto], np.ndarray]:
-    """`[K, N]` numbers in 4 bits with a scale for each group of columns, and what they stand for."""
+def dequantised(
+    numbers: np.ndarray, name: str, form: str
+) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto], np.ndarray]:
+    """`[K, N]` numbers in 4 bits with a scale for each group, along the columns or, for int8, the depth; and what they
+    stand for."""
     make = onnx.helper
     depth, columns = numbers.shape
-    grouped = numbers.reshape(depth, -1, GROUP)
-    scales = (np.abs(grouped).max(axis=-1, keepdims=True) / 7).astype(np.float16).astype(np.float32)
+    axis = 0 if form == "int8" else 1
+    grouped = numbers.reshape((-1, GROUP, columns) if axis == 0 else (depth, -1, GROUP))
+    scales = (np.abs(grouped).max(axis=axis + 1, keepdims=True) / 7).astype(np.float16).astype(np.float32)
     codes = np.clip(np.rint(grouped / scales), -8, 7).astype(np.int8)
     flat = codes.reshape(-1).view(np.uint8) & 15
     packed = make.make_tensor(f"q{name}", onnx.TensorProto.INT4, (depth, columns), bytes(flat[::2] | flat[1::2] << 4), raw=True)
-    tensors = [packed, onnx.numpy_helper.from_array(scales[..., 0], f"s{name}")]
+    tensors = [packed, onnx.numpy_helper.from_array(scales.squeeze(axis + 1), f"s{name}")]
     nodes = [
-        make.make_node("DequantizeLinear", [f"q{name}", f"s{name}"], [f"w{name}"], axis=1, block_size=GROUP),
-        make.make_node("MatMul", ["x", f"w{name}"], [f"y{name}"]),
+        make.make_node("DequantizeLinear", [f"q{name}", f"s{name}"], [f"w{name}"], axis=axis, block_size=GROUP),
+        make.make_node("MatMul", ["x" if form == "f32" else "a", f"w{name}"], [f"y{name}"]),
     ]
     return nodes, tensors, (codes * scales).reshape(depth, columns)
 
 
-def model(depth: int, columns: int) -> tuple[onnx.ModelProto, np.ndarray]:
-    """The products, and the first matrix."""
+def rounded(depth: int) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
+    """The row rounded to bytes by its largest number, as `quantize-weights{activations=int8}` writes it."""
+    make, constant = onnx.helper.make_node, onnx.numpy_helper.from_array
+    blocks = {"axis": -1, "block_size": depth}
+    nodes = [
+        make("Abs", ["x"], ["size"]),
+        make("ReduceMax", ["size", "last"], ["largest"]),
+        make("Div", ["largest", "most"], ["part"]),
+        make("Max", ["part", "least"], ["scale"]),
+        make("QuantizeLinear", ["x", "scale"], ["bytes"], output_dtype=onnx.TensorProto.INT8, **blocks),
+        make("DequantizeLinear", ["bytes", "scale"], ["a"], **blocks),
+    ]
+    numbers = {"last": np.array([-1]), "most": np.float32(127), "least": np.float32(1e-30)}
+    return nodes, [constant(np.asarray(number), name) for name, number in numbers.items()]
+
+
+def model(depth: int, columns: int, form: str) -> tuple[onnx.ModelProto, np.ndarray]:
+    """The products with activations of a form, and the first matrix."""
     make, floats = onnx.helper, onnx.TensorProto.FLOAT
-    nodes, tensors, outputs, first = [], [], [], None
+    nodes, tensors = rounded(depth) if form == "int8" else ([], [])
+    outputs, first = [], None
     for i in range(count(depth, columns)):
         numbers = np.random.default_rng(i).standard_normal((depth, columns), dtype=np.float32)
-        more_nodes, more_tensors, matrix = dequantised(numbers, str(i))
+        more_nodes, more_tensors, matrix = dequantised(numbers, str(i), form)
         first = matrix if first is None else first
         nodes += more_nodes
         tensors += more_tensors
@@ -109,15 +133,22 @@ class Shape:
 
     def __init__(self, text: str, library: ggml.Library, folder: Path) -> None:
         self.depth, self.columns = (int(extent) for extent in text.split("x"))
-        self.library, self.lib = library, folder / f"{text}.so"
-        made, first = model(self.depth, self.columns)
-        onnx.save(made, folder / f"{text}.onnx")
-        ended = weft_cli.compile_lib(folder / f"{text}.onnx", self.lib, timeout=600)
-        if ended.code:
-            raise WeftError(ended.summary())
+        self.library, self.libs, self.expected = library, {}, {}
         self.x = np.random.default_rng(1).standard_normal((1, self.depth), dtype=np.float32)
-        self.expected = self.x.astype(np.float64) @ first
+        for form in FORMS:
+            self.libs[form] = folder / f"{text}-{form}.so"
+            made, first = model(self.depth, self.columns, form)
+            onnx.save(made, folder / "model.onnx")
+            ended = weft_cli.compile_lib(folder / "model.onnx", self.libs[form], timeout=600)
+            if ended.code:
+                raise WeftError(ended.summary())
+            self.expected[form] = self.activations(form).astype(np.float64) @ first
         self.matrices = [ggml.matrix(self.depth, self.columns, seed) for seed in range(count(self.depth, self.columns))]
+
+    def activations(self, form: str) -> np.ndarray:
+        """What a form makes of the row."""
+        scale = np.abs(self.x).max() / np.float32(127)
+        return self.x if form == "f32" else np.rint(self.x / scale) * scale
 
     @property
     def bytes(self) -> tuple[int, int]:
@@ -125,12 +156,12 @@ class Shape:
         weights = self.depth * self.columns * count(self.depth, self.columns)
         return weights // 2 + weights // GROUP * 2, weights // 32 * 18
 
-    def ours(self, threads: int) -> Callable[[], object]:
-        """A run of weft's artifact."""
-        session = Artifact(self.lib).open(threads)
+    def ours(self, threads: int, form: str) -> Callable[[], object]:
+        """A run of weft's artifact for a form of activations."""
+        session = Artifact(self.libs[form]).open(threads)
         prepared = session.prepare([self.x])
         session.run_prepared(prepared)
-        close(session.outputs()[0], self.expected, 5e-5, "weft")
+        close(session.outputs()[0], self.expected[form], 5e-5, f"weft in {form}")
         return lambda: session.run_prepared(prepared)
 
     def theirs(self, threads: int) -> tuple[str, ggml.Products]:
@@ -156,22 +187,23 @@ def rates(shape: Shape, memory: Memory, threads: int, seconds: float) -> dict[st
     """Medians over rounds in which all sides take turns."""
     layout, products = shape.theirs(threads)
     clock = measure.clock_for(threads)
-    sides = [shape.ours(threads), products.run, lambda: memory.read(threads)]
-    runs = [(side, measure.runs_per_burst(side, BURST)) for side in sides]
-    rounds: list[tuple[float, float, float]] = []
-    end = time.perf_counter() + seconds
+    sides = {form: shape.ours(threads, form) for form in FORMS} | {"llama": products.run, "memory": lambda: memory.read(threads)}
+    runs = {name: (side, measure.runs_per_burst(side, BURST)) for name, side in sides.items()}
+    rounds: list[dict[str, float]] = []
+    end, names = time.perf_counter() + seconds, list(sides)
     while len(rounds) < measure.MIN_ROUNDS or time.perf_counter() < end:
-        order = [len(rounds) % 3, (len(rounds) + 1) % 3, (len(rounds) + 2) % 3]
-        taken = {side: measure.burst(*runs[side], clock) for side in order}
-        rounds.append((taken[0], taken[1], taken[2]))
+        turn = len(rounds) % len(names)
+        rounds.append({name: measure.burst(*runs[name], clock) for name in names[turn:] + names[:turn]})
     products.close()
-    ours, theirs, read = (statistics.median(column) for column in zip(*rounds, strict=True))
-    rate = memory.size / read * 1e-6
-    mine, other = (amount * 1e-6 / time for amount, time in zip(shape.bytes, (ours, theirs), strict=True))
-    share = statistics.median(shape.bytes[0] / row[0] * row[2] / memory.size for row in rounds)
-    ratio = statistics.median(row[1] / row[0] for row in rounds)
-    return {"weft": mine, "llama": other, "memory": rate, "share": share, "ratio": ratio, "layout": layout,
-            "ms": ours, "their ms": theirs, "rounds": len(rounds)}  # fmt: skip
+    found: dict[str, float | str] = {"layout": layout, "rounds": len(rounds)}
+    amounts = {"f32": shape.bytes[0], "int8": shape.bytes[0], "llama": shape.bytes[1], "memory": memory.size}
+    for name, amount in amounts.items():
+        found[f"{name} ms"] = statistics.median(row[name] for row in rounds)
+        found[name] = statistics.median(amount * 1e-6 / row[name] for row in rounds)
+    for form in FORMS:
+        found[f"{form} share"] = statistics.median(amounts[form] / row[form] * row["memory"] / memory.size for row in rounds)
+        found[f"{form} ratio"] = statistics.median(row["llama"] / row[form] for row in rounds)
+    return found
 
 
 def main() -> None:
@@ -184,21 +216,32 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there, too")
     args = parser.parse_args()
     library, report = ggml.Library(ggml.build(args.ggml)), {}
-    print(f"{'K x N':12} threads {'weft':>8}{'llama':>8}{'memory':>8}  {'share':>7}{'ratio':>7}   (GB/s)")
+    print(f"{'K x N':12} threads {'f32':>8}{'int8':>8}{'llama':>8}{'memory':>8}   (GB/s)   f32: share, ratio   int8: share, ratio")
     with tempfile.TemporaryDirectory(prefix="weft-gemv-") as folder:
         memory = Memory(Path(folder), CHAIN)
         for text in args.shapes:
             shape = Shape(text, library, Path(folder))
             for threads in args.threads:
                 report[f"{text} {threads}"] = found = rates(shape, memory, threads, args.seconds)
-                row = "{weft:8.1f}{llama:8.1f}{memory:8.1f}  {share:7.1%}{ratio:7.2f}   {layout}"
+                row = "{f32:8.1f}{int8:8.1f}{llama:8.1f}{memory:8.1f}            {f32 share:6.1%}{f32 ratio:6.2f}  "
+                row += "       {int8 share:6.1%}{int8 ratio:6.2f}   {layout}"
                 print(f"{text:12} {threads:7} " + row.format_map(found), flush=True)
     if args.json:
         args.json.write_text(json.dumps(report, indent=1))
-    one = [found["ratio"] for key, found in report.items() if key.endswith(" 1")]
-    if one:
-        print("weft: activations in f32, codes dequantised exactly; one thread, geometric mean over the shapes:")
-        print(f"gemv-vs-llamacpp {statistics.geometric_mean(one):.2f}")
+    for threads in args.threads:
+        means = {form: mean(report, threads, form) for form in FORMS}
+        forms = ", ".join(f"{form} {ratio:.2f}" for form, ratio in means.items())
+        print(f"times as fast as llama.cpp's Q4_0, {threads} threads, geometric mean over the shapes: {forms}")
+    if 1 in args.threads:
+        means = {form: mean(report, 1, form) for form in FORMS}
+        best = max(means, key=lambda form: means[form])
+        print(f"gemv-vs-llamacpp {means[best]:.2f} (activations in {best}, one thread)")
+
+
+def mean(report: dict[str, dict[str, float | str]], threads: int, form: str) -> float:
+    """How many times as fast as llama.cpp a form is over all shapes."""
+    ratios = [float(found[f"{form} ratio"]) for key, found in report.items() if key.endswith(f" {threads}")]
+    return statistics.geometric_mean(ratios)
 
 
 if __name__ == "__main__":

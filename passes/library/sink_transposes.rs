@@ -3,7 +3,7 @@
 //! Before: `%a = Transpose(%x) {perm = [0, 3, 1, 2]}`, `%y = Relu(%a)`. After: `%b = Relu(%x)`,
 //! `%y = Transpose(%b) {perm = [0, 3, 1, 2]}`.
 //!
-//! A transpose sinks through elementwise operators (constants turn with it), `Concat`, `Split`,
+//! A transpose sinks through elementwise operators (constants turn with it), quantisation, `Concat`, `Split`,
 //! reductions, `Softmax`, `Pad`, `Slice` and reshapes that keep its blocks of axes together. It
 //! sinks only where no more transposes are left than before, counting those that will cancel; one
 //! between channels first and channels last may be doubled at a fork, as its copies end at the next
@@ -54,6 +54,7 @@ fn sink(g: &mut Rewriter<'_>, id: NodeId, turned: &mut BTreeSet<NodeId>) -> Resu
         "Pad" => through_pad(g, id, &perm),
         "Slice" => through_slice(g, id, &perm),
         "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" => through_reshape(g, id),
+        "QuantizeLinear" | "DequantizeLinear" => through_quantisation(g, id, &perm),
         op if op.starts_with("Reduce") => through_reduce(g, id, &perm),
         _ => through_elementwise(g, id, &perm, turned),
     }
@@ -131,6 +132,27 @@ fn through_axis(g: &mut Rewriter<'_>, id: NodeId, perm: &Perm, moved: usize) -> 
     }
     let axis = *perm.axes().get(axis).ok_or("the axis is out of range")?;
     renew(g, id, &operands, Some(axis), perm).map(drop)
+}
+
+/// Scales are one number, or one for each index of an axis, which moves.
+fn through_quantisation(g: &mut Rewriter<'_>, id: NodeId, perm: &Perm) -> Result<(), Declined> {
+    let source = sole_source(g, id, perm)?;
+    let int = |name| g.attrs(id).map_or(0, |attrs| attrs.int(name));
+    let (axis, blocks) = (int("axis"), int("block_size"));
+    if blocks != 0 {
+        return Err("its scales lie in blocks".into());
+    }
+    let scale =
+        g.operand(id, 1).and_then(|scale| g.dims(scale)).ok_or("the extents of the scale are not known")?;
+    let single = scale.iter().all(|dim| dim.as_fixed() == Some(1));
+    let axis = if axis < 0 { axis + perm.rank() as i64 } else { axis } as usize;
+    let moved = match single {
+        true => None,
+        false => Some(*perm.axes().get(axis).ok_or("the axis is out of range")?),
+    };
+    let mut operands = g.operands(id);
+    operands[0] = Some(source);
+    renew(g, id, &operands, moved, perm).map(drop)
 }
 
 fn through_reduce(g: &mut Rewriter<'_>, id: NodeId, perm: &Perm) -> Result<(), Declined> {

@@ -162,9 +162,12 @@ impl Coded {
             return ((panel * units + step / each) * unit, field(self.bits, number as u32));
         }
         let (chunks, each, quad) = (self.steps() / self.layout.chunk(), self.layout.chunk(), QUAD as usize);
-        let start = ((panel * chunks + step / each) * vectors + vector) * unit;
+        let start = (panel * chunks + step / each) * vectors * unit + vector * self.lanes;
         let mut fields = dot_field(self.bits, (step % each / quad) as u32);
-        fields.iter_mut().for_each(|(_, bit, ..)| *bit += (step % quad * 8) as u32);
+        for (word, bit, ..) in &mut fields {
+            *word *= UNIT_VECTORS;
+            *bit += (step % quad * 8) as u32;
+        }
         (start, fields)
     }
 

@@ -38,8 +38,7 @@ impl Lowering<'_> {
             Some(y) => y,
             None => self.conv_last(call, (x, w), bias)?,
         };
-        let y = self.channels_placed(call, y)?;
-        Ok(if matches!(call.dtype(0), DType::F16 | DType::Bf16) { self.cast(y, call.dtype(0)) } else { y })
+        self.placed(call, y)
     }
 
     /// The convolution of an image with weights, which need not be the operands as they are, channels last.
@@ -138,7 +137,12 @@ impl Lowering<'_> {
             dims: result,
         };
         let y = self.convolve(&conv, bias)?;
-        let y = if last { y } else { self.channels_first(y)? };
+        self.placed(call, y)
+    }
+
+    /// A result with its channels where the operator has them, and of its type.
+    fn placed(&mut self, call: &Call<'_>, y: Handle) -> Result<Handle> {
+        let y = self.channels_placed(call, y)?;
         Ok(if matches!(call.dtype(0), DType::F16 | DType::Bf16) { self.cast(y, call.dtype(0)) } else { y })
     }
 

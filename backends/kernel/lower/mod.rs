@@ -155,6 +155,8 @@ pub(crate) struct Lowering<'a> {
     matrices: BTreeMap<Handle, coded::Matrix>,
     /// Numbers that are bytes with a scale.
     quantised: BTreeMap<Handle, quantised::Quantised>,
+    /// Bytes by groups, by the bytes, how many make a group, and where the walk was.
+    grouped: BTreeMap<(Handle, i64, [usize; 2]), quantised::Grouped>,
     /// Constant weights of convolutions that are bytes with scales.
     kernels: BTreeMap<Handle, quantised::Quantised>,
     problems: Vec<Problem>,
@@ -204,6 +206,7 @@ impl<'a> Lowering<'a> {
             matrices: BTreeMap::new(),
             quantised: BTreeMap::new(),
             kernels: BTreeMap::new(),
+            grouped: BTreeMap::new(),
             problems: Vec::new(),
             regions: 0,
         }

@@ -100,6 +100,9 @@ impl Lowering<'_> {
         if let Some(turned) = self.turned_codes(from, perm) {
             return Ok(turned);
         }
+        if let Some(turned) = self.turned_bytes(from, perm)? {
+            return Ok(turned);
+        }
         let view = self.force(from);
         let strides = take(&view.strides).unwrap_or_default();
         Ok(self.view(dtype, dims, View { strides, ..view }))

@@ -7,7 +7,7 @@ use super::anchor::Kind;
 use super::bytes::is_byte;
 use super::code_panels::{Coded, Layout};
 use super::coded::Matrix;
-use super::{Call, Handle, Lowering, identity};
+use super::{Call, Handle, Lowering, State, View, identity};
 use crate::schedule::{self, Combine, Groups};
 use crate::term::{Index, Source, Term, TermId};
 use std::sync::Arc;
@@ -24,6 +24,15 @@ pub(crate) struct Quantised {
     scale: Handle,
     /// One number, if there is one.
     zero: Option<Handle>,
+}
+
+/// Bytes by groups of steps of the depth.
+#[derive(Debug, Clone)]
+pub(crate) struct Grouped {
+    /// The bytes, rows filled up to whole groups.
+    bytes: View,
+    /// The sum of each group, `i32`, by row and group.
+    sums: Source,
 }
 
 impl Lowering<'_> {
@@ -61,6 +70,22 @@ impl Lowering<'_> {
         let Ok(axis) = super::movement::place(call.attrs.int("axis"), dims.len()) else { return false };
         let one = scales.last().and_then(Dim::as_fixed) == Some(1);
         call.attrs.int("block_size") > 0 && axis + 1 == dims.len() && scales.len() == dims.len() && one
+    }
+
+    /// Quantised numbers with their axes in another order, which stay quantised where they have one scale.
+    pub(crate) fn turned_bytes(&mut self, from: Handle, perm: &[usize]) -> super::Result<Option<Handle>> {
+        let Some(quantised) = self.quantised.get(&from).cloned() else { return Ok(None) };
+        let single = Self::elements(&self.dims_of(quantised.scale)).as_fixed() == Some(1);
+        if !single || !matches!(self.state(from), State::Lazy(_, None)) {
+            return Ok(None);
+        }
+        let codes = self.permuted(quantised.codes, perm)?;
+        let mut at = identity(perm.len());
+        perm.iter().enumerate().for_each(|(to, axis)| at[*axis] = Index::axis(to as u32));
+        let (term, dims) = (self.read(from, &at), self.dims_of(codes));
+        let handle = self.lazy(dims, term);
+        self.quantised.insert(handle, Quantised { codes, ..quantised });
+        Ok(Some(handle))
     }
 
     /// Whether quantised numbers need no memory of their own: whoever reads them, reads a byte each. Constant ones
@@ -153,19 +178,8 @@ impl Lowering<'_> {
             return None;
         }
         dims[rank - 1] = Dim::fixed(coded.cols.0 as i64);
-        // Groups that are not of whole chunks are all of the depth.
-        let unit = (group as u64).next_multiple_of(schedule::DOT_CHUNK as u64) as i64;
-        let bytes = self.whole_rows(left.codes, depth, unit);
-        let load = |cx: &mut Self, step: Index| {
-            let mut at = identity(rank - 1);
-            at.push(step);
-            let load = Term::Load(cx.source(bytes.memory), DType::I8, bytes.address(&at));
-            cx.terms.add(load)
-        };
-        let step = Index::axis(rank as u32 - 1).scale(&Dim::fixed(group)).add(&Index::axis(rank as u32));
-        let element = load(self, step);
-        let sums = self.sums_of_groups(element, &dims, (depth, group));
-        let a = load(self, Index::axis(rank as u32));
+        let Grouped { bytes, sums } = self.bytes_by_group(left.codes, &dims, (depth, group));
+        let a = self.byte_at(&bytes, Index::axis(rank as u32));
         let (b, codes) = self.codes(coded, Some(sums));
         let kind = Kind::Gemm {
             batch: 0,
@@ -183,15 +197,36 @@ impl Lowering<'_> {
         Some(self.lazy(dims, product))
     }
 
-    /// The sum of the bytes of each group, `i32`, by row and group.
-    fn sums_of_groups(&mut self, element: TermId, dims: &[Dim], (depth, group): (i64, i64)) -> Source {
+    /// Bytes by groups, made once for all products that read them here.
+    fn bytes_by_group(&mut self, codes: Handle, dims: &[Dim], (depth, group): (i64, i64)) -> Grouped {
+        // What one region makes is not there in others.
+        let key = (codes, group, [self.scopes.len(), self.regions]);
+        if let Some(found) = self.grouped.get(&key) {
+            return found.clone();
+        }
+        // Groups that are not of whole chunks are all of the depth.
+        let unit = (group as u64).next_multiple_of(schedule::DOT_CHUNK as u64) as i64;
+        let bytes = self.whole_rows(codes, depth, unit);
+        let last = dims.len() as u32 - 1;
+        let step = Index::axis(last).scale(&Dim::fixed(group)).add(&Index::axis(last + 1));
+        let element = self.byte_at(&bytes, step);
         let input = self.cast_term(element, DType::I32);
         let mut sums = dims.to_vec();
         sums[dims.len() - 1] = Dim::fixed((depth as u64).div_ceil(group as u64) as i64);
         let kind = Kind::Reduce { inner: vec![Dim::fixed(group)], input, combine: Combine::Sum };
         let sums = self.anchor(kind, DType::I32, sums);
         let view = self.force(sums);
-        self.source(view.memory)
+        let grouped = Grouped { bytes, sums: self.source(view.memory) };
+        self.grouped.insert(key, grouped.clone());
+        grouped
+    }
+
+    /// The byte of the row at a step of the depth.
+    fn byte_at(&mut self, bytes: &View, step: Index) -> TermId {
+        let mut at = identity(bytes.strides.len() - 1);
+        at.push(step);
+        let load = Term::Load(self.source(bytes.memory), DType::I8, bytes.address(&at));
+        self.terms.add(load)
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! A word of codes is taken apart into quads, four steps of the depth of a column each, with one shift and one
 //! mask for all four; the quads are bytes without sign, the rows bytes with sign, and one instruction multiplies
-//! and adds up four of each. A chunk of [`DOT_CHUNK`] steps is as many words a column as a code has bits.
+//! and adds up four of each. A chunk of [`DOT_CHUNK`] steps is as many words a column as a code has bits; the
+//! first words of all columns of the panel come first, then the second ones, as they are read.
 //! The sum of a group of steps begins at minus the zero point times the sum of the row's bytes, so that it ends
 //! as `sum(x (q - z))`, exactly; it then is one number of `f32`, times the scale.
 use super::codes::{Buffers, Groups, Zeros};
@@ -160,11 +161,14 @@ impl Writer<'_> {
         let number = b.div(step, chunk);
         let at = b.mul(number, size);
         let at = b.add(part.panel.0, at);
-        if part.vectors.0 == 0 {
-            self.ask(b, self.b, (at, AHEAD * words), words);
-        }
         let mut loaded: Vec<Option<Reg>> = vec![None; (part.vectors.1 * bits) as usize];
-        for quad in 0..(DOT_CHUNK / QUAD) as u32 {
+        let quads = DOT_CHUNK / QUAD;
+        for quad in 0..quads as u32 {
+            if part.vectors.0 == 0 {
+                // Spread over the chunk, so that no more are under way than a processor keeps count of.
+                let ahead = AHEAD * words + i64::from(quad) * words / quads;
+                self.ask(b, self.b, (at, ahead), words / quads);
+            }
             let rows: Vec<Reg> = part
                 .rows
                 .iter()
@@ -178,7 +182,7 @@ impl Writer<'_> {
                 .collect();
             for vector in 0..part.vectors.1 {
                 let own = &mut loaded[(vector * bits) as usize..][..bits as usize];
-                let first = i64::from((part.vectors.0 + vector) * bits * lanes);
+                let first = i64::from((part.vectors.0 + vector) * lanes);
                 let codes = self.quad_of_codes(b, (bits, quad), (at, first), own);
                 for (row, x) in rows.iter().enumerate() {
                     let var = part.sums[row * part.vectors.1 as usize + vector as usize];
@@ -203,7 +207,7 @@ impl Writer<'_> {
         let mut code = None;
         for (word, shift, from, count) in dot_field(bits, quad) {
             let part = *loaded[word as usize]
-                .get_or_insert_with(|| b.load(self.b, at, first + i64::from(word * lanes), lanes));
+                .get_or_insert_with(|| b.load(self.b, at, first + i64::from(word) * self.tile.cols(), lanes));
             let part = shifted(b, (Binary::Shr, shift), part);
             let mask = ((1i64 << count) - 1) * 0x0101_0101;
             let part = if count == 8 {
