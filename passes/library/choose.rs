@@ -14,8 +14,8 @@
 //!
 //! The bound itself is about the whole model: `--max-error`, or the option `budget`, and if there are both
 //! both. Choices for ever closer budgets are measured, and the same form in every layer as well; the
-//! fastest of all that are within the bound is taken, so that no uniform setting that holds is faster by
-//! the cost model. What is taken is measured once more on the model as it will be compiled; the ledger
+//! fastest of all that are within the bound is taken, of those that differ by less than 2 % in time the one
+//! that is off least, so that no uniform setting that holds is faster by the cost model. What is taken is measured once more on the model as it will be compiled; the ledger
 //! tells of it and of all that was tried. The forms of a layer are equal nodes of one e-graph in the end, of
 //! which one is taken.
 //!

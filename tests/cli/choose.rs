@@ -47,7 +47,7 @@ fn picoseconds(ledger: &Value) -> u64 {
 #[test]
 fn a_bound_alone_chooses() {
     let folder = folder();
-    let mut last = u64::MAX;
+    let mut last = None;
     for bound in [0.0, 1e-5, 1e-3, 5e-3, 0.02, 0.9] {
         let ledger = ledger(&folder, &format!("--max-error mse:{bound}"));
         assert_eq!(ledger["pass"], "choose");
@@ -56,10 +56,11 @@ fn a_bound_alone_chooses() {
         let tried = ledger["tried"].as_array().unwrap();
         let good = tried.iter().filter(|trial| trial["within"] == true);
         let least = good.map(|trial| trial["picoseconds"].as_u64().unwrap()).min();
-        assert!(least.is_none_or(|least| picoseconds(&ledger) <= least), "{ledger}");
+        assert!(least.is_none_or(|least| picoseconds(&ledger) <= least + least / 50), "{ledger}");
         assert!(tried.iter().any(|trial| trial["what"] == "int4-ic in every layer"), "{ledger}");
-        assert!(picoseconds(&ledger) <= last, "a wider bound is not slower: {ledger}");
-        last = picoseconds(&ledger);
+        let time = picoseconds(&ledger);
+        assert!(last.is_none_or(|last| time <= last + last / 50), "a wider bound is not slower: {ledger}");
+        last = Some(time);
         if bound == 0.0 {
             assert_eq!(ledger["model"]["outputs"]["relative_mse"], 0.0);
         }

@@ -5,11 +5,19 @@ use weft_egraph::{Held, take_held};
 use weft_ir::{Graph, Node, Value};
 use weft_passes::{Decision, Declined, LedgerEntry, LedgerLine, LedgerTrial, Linear, Rewriter};
 
+/// No cost model tells times apart that differ by less, as a factor; then the smaller error decides.
+const ALIKE: f64 = 1.02;
+
 /// The choices that were measured to be within the bounds, the fastest first, and behind them none at all.
 pub(super) fn decisions<'l>(graph: &Graph, layers: &'l Layers, search: &Search<'_>) -> Vec<Decision<'l>> {
     let mut good: Vec<&Tried> = search.tried.iter().filter(|tried| tried.trial.within).collect();
     let mse = |tried: &Tried| tried.trial.model.outputs.relative_mse;
-    good.sort_by(|a, b| a.trial.picoseconds.cmp(&b.trial.picoseconds).then(mse(a).total_cmp(&mse(b))));
+    let least = good.iter().map(|tried| tried.trial.picoseconds).min().unwrap_or_default();
+    let time = |tried: &Tried| match tried.trial.picoseconds as f64 <= least as f64 * ALIKE {
+        true => least,
+        false => tried.trial.picoseconds,
+    };
+    good.sort_by(|a, b| time(a).cmp(&time(b)).then(mse(a).total_cmp(&mse(b))));
     let tried: Vec<LedgerTrial> = search.tried.iter().map(|tried| tried.trial.clone()).collect();
     let exact = vec![0; layers.linears.len()];
     let picks = good.into_iter().map(|tried| tried.picks.clone()).chain([exact]);
