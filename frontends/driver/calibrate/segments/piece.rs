@@ -101,14 +101,14 @@ impl Piece<'_> {
 
     /// Whether a constant may as well be an input.
     fn is_free(&self, value: Value, own: &BTreeSet<NodeId>) -> bool {
+        let users = self.from.uses(value).into_iter().map(|(user, _)| user).filter(|user| own.contains(user));
+        let users: Vec<&str> = users.map(|user| self.from.node(user).op.as_str()).collect();
         let ty = self.from.ty(value);
-        // Codes and their zero points must stay of one type.
-        let large =
-            ty.static_dims().is_some_and(|dims| dims.iter().product::<u64>() >= FEW) || ty.dtype.bits() < 8;
-        let fine = |id: &NodeId| ANY_OPERAND.contains(&self.from.node(*id).op.as_str());
-        let users = self.from.uses(value);
-        let mut users = users.iter().map(|(user, _)| user).filter(|user| own.contains(user)).peekable();
-        large && users.peek().is_some() && users.all(fine)
+        // Codes and their zero points must stay of one type; limits are all that tells masks apart.
+        let large = ty.static_dims().is_some_and(|dims| dims.iter().product::<u64>() >= FEW)
+            || ty.dtype.bits() < 8
+            || users.iter().all(|user| *user == "Greater");
+        large && !users.is_empty() && users.iter().all(|user| ANY_OPERAND.contains(user))
     }
 
     /// Adds the inputs of the whole module that say what symbols are which nothing here says.
