@@ -46,6 +46,12 @@ pub enum OptionError {
         /// What may have been meant.
         near: Option<String>,
     },
+    /// The option names a family, for a pass that takes the first rule that fits, and all rules of
+    /// the family only explore.
+    #[error(
+        "the rules of `{0}` only explore, so they need a pass that weighs forms: `saturate{{rules={0}}}`"
+    )]
+    Explores(String),
     /// The pass takes none of it, for a reason of its own.
     #[error("{0}")]
     Refused(String),
@@ -108,6 +114,9 @@ impl Options {
         let mut found: BTreeMap<String, Arc<dyn RewriteRule>> = BTreeMap::new();
         for part in self.text(name).split('|').map(str::trim) {
             let named = self.rules.named(part, engine);
+            if named.is_empty() && !self.rules.named(part, Aim::Explore).is_empty() {
+                return Err(OptionError::Explores(part.to_string()));
+            }
             if named.is_empty() && part != "all" {
                 let near = nearest(part, self.rules.names()).map(str::to_string);
                 return Err(OptionError::Rule { name: part.to_string(), near });

@@ -3,7 +3,11 @@ mod transformer;
 
 use weft_ir::text::{NoWeights, Style, print};
 use weft_ir::{Module, OpSet};
-use weft_passes::{Budget, Manager, Outcome, PassContext, Pipeline, Registry, Silent, VerifyEach};
+use weft_passes::rule::RuleSource;
+use weft_passes::{
+    Budget, Manager, Outcome, PassContext, Pipeline, Plugin, PluginInfo, RegisterError, Registrar, Registry,
+    Silent, VerifyEach,
+};
 
 #[test]
 fn the_same_graph_gives_the_same_bytes() {
@@ -31,18 +35,50 @@ fn what_is_proven_to_be_the_cheapest_is_the_same_each_time() {
 
 #[test]
 fn a_way_to_extract_that_nobody_has_is_refused() {
+    let error = refusal("saturate{extract=cplex}", registry());
+    assert!(error.contains("option `extract` takes `greedy` or `ilp`"), "{error}");
+}
+
+#[test]
+fn rules_that_only_explore_are_not_for_the_greedy_engine() {
+    let text = "/// Back.\nexplore rule back { match Neg(Sub(?x, ?y)) rewrite Sub(?y, ?x) }\n";
+    let (family, file) = ("mine".to_string(), "mine.rules".to_string());
+    let mut known = registry();
+    known.install(&Mine(RuleSource { file, family, text: text.to_string() })).expect("the rules are valid");
+    let error = refusal("rewrite{rules=mine}", known);
+    assert!(error.contains("only explore") && error.contains("`saturate{rules=mine}`"), "{error}");
+}
+
+/// A plugin that brings rules.
+struct Mine(RuleSource);
+
+impl Plugin for Mine {
+    fn info(&self) -> PluginInfo {
+        PluginInfo { name: "mine", version: "1", summary: "rules" }
+    }
+
+    fn register(&self, registrar: &mut Registrar) -> Result<(), RegisterError> {
+        registrar.rules(self.0.clone());
+        Ok(())
+    }
+}
+
+/// Why a pipeline does not resolve.
+fn refusal(pipeline: &str, registry: Registry) -> String {
+    let pipeline = pipeline.parse::<Pipeline>().expect("the pipeline is valid");
+    let errors = pipeline.resolve(&registry).err().expect("an option is wrong");
+    errors.iter().map(ToString::to_string).collect()
+}
+
+fn registry() -> Registry {
     let mut registry = Registry::new(weft_rules::read);
     registry.install(&weft_library::Library).expect("the library registers");
-    let pipeline = "saturate{extract=cplex}".parse::<Pipeline>().expect("the pipeline is valid");
-    let errors = pipeline.resolve(&registry).err().expect("the option is wrong");
-    let error = errors.iter().map(ToString::to_string).collect::<String>();
-    assert!(error.contains("option `extract` takes `greedy` or `ilp`"), "{error}");
+    registry
 }
 
 fn saturated(text: &str, pipeline: &str) -> String {
     let mut module = Module::parse(text, OpSet::builtin(), &NoWeights).expect("the graph is valid");
-    let mut registry = Registry::new(weft_rules::read);
-    registry.install(&weft_library::Library).expect("the library registers");
+    let registry = registry();
     let plan = pipeline
         .parse::<Pipeline>()
         .expect("the pipeline is valid")
