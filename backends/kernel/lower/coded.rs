@@ -95,12 +95,7 @@ impl Matrix {
 
     /// What is packed, where the schedule can do with it.
     pub(crate) fn coded(&self, lanes: usize, layout: Layout) -> Option<Coded> {
-        let Constants { codes, scales, zeros, .. } = &self.constants;
-        let codes = Numbers::of(codes)?;
-        let zeros = match zeros {
-            Some(zeros) => Some(Numbers::of(zeros)?),
-            None => None,
-        };
+        let (scales, (codes, zeros)) = (&self.constants.scales, self.constants.parts()?);
         let extents: Vec<usize> = self.constants.codes.dims().iter().map(|d| *d as usize).collect();
         let single = scales.len() == 1;
         let blocks = extents[self.axis].div_ceil(self.block);

@@ -29,13 +29,18 @@ impl Constants {
         Some(Self { codes, scales, zeros, axis, block })
     }
 
-    /// The numbers that the codes stand for.
-    pub(crate) fn numbers(&self) -> Option<Tensor> {
-        let (codes, scales) = (Numbers::of(&self.codes)?, self.scales.to_vec::<f32>()?);
+    /// The codes and zero points, if they can be read.
+    pub(crate) fn parts(&self) -> Option<(Numbers, Option<Numbers>)> {
         let zeros = match &self.zeros {
             Some(zeros) => Some(Numbers::of(zeros)?),
             None => None,
         };
+        Some((Numbers::of(&self.codes)?, zeros))
+    }
+
+    /// The numbers that the codes stand for.
+    pub(crate) fn numbers(&self) -> Option<Tensor> {
+        let ((codes, zeros), scales) = (self.parts()?, self.scales.to_vec::<f32>()?);
         let dims = self.codes.dims();
         let extent = dims.get(self.axis).copied().unwrap_or(1) as usize;
         let inner = dims.iter().skip(self.axis + 1).product::<u64>() as usize;
