@@ -235,7 +235,8 @@ def main() -> None:
     if 1 in args.threads:
         means = {form: mean(report, 1, form) for form in FORMS}
         best = max(means, key=lambda form: means[form])
-        print(f"gemv-vs-llamacpp {means[best]:.2f} (activations in {best}, one thread)")
+        print(f"the better form at one thread: activations in {best}")
+        print(f"gemv-vs-llamacpp {means[best]:.2f}")
 
 
 def mean(report: dict[str, dict[str, float | str]], threads: int, form: str) -> float:

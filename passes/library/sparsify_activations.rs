@@ -19,11 +19,11 @@
 //! into what the block makes (Liu et al.); that takes some ten runs of the model more.
 //!
 //! Products whose right operand is not a constant matrix of `f32`, layers within control flow, inputs
-//! that are masked already and, unless `outputs=true`, layers that make outputs of the model (such as
-//! the logits) are left alone. Results change by what was dropped; the ledger says by how much.
+//! that are masked already, layers that carry the residual stream itself (as `orthogonalize` leaves them) and,
+//! unless `outputs=true`, layers that make outputs of the model (such as the logits) are left alone. Results change by what was dropped; the ledger says by how much.
 mod greedy;
 
-use crate::forms::{Form, Masked, errors, norms, not_masked, seen};
+use crate::forms::{Form, Masked, errors, norms, not_masked, not_residual, seen};
 use greedy::Allocate;
 use std::sync::Arc;
 use weft_ir::infer::Facts;
@@ -151,6 +151,7 @@ impl Sparsify {
     /// How a layer is to be masked.
     fn masked(&self, graph: &Graph, facts: &Facts, layer: Linear) -> Result<Masked, Declined> {
         not_masked(graph, &layer)?;
+        not_residual(graph, &layer)?;
         let channel = self.weighted.then(|| Arc::new(norms(&layer.matrix(facts), layer.dims)));
         let dense_prompts = self.dense_prompts;
         Ok(Masked { layer, channel, sparsity: self.sparsity, limit: None, dense_prompts })

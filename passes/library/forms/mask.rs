@@ -75,3 +75,19 @@ pub(crate) fn not_masked(graph: &Graph, layer: &Linear) -> Result<(), Declined> 
         false => Ok(()),
     }
 }
+
+/// Normalisations whose first operand is what they normalise.
+const NORMALISATIONS: [&str; 2] = ["RMSNormalization", "LayerNormalization"];
+
+/// Declines a layer that carries the residual stream itself: others read its input normalised, and what it
+/// makes is added to. What is dropped there is missing in all layers behind.
+pub(crate) fn not_residual(graph: &Graph, layer: &Linear) -> Result<(), Declined> {
+    let op = |id| graph.node(id).op.as_str();
+    let normalised =
+        graph.uses(layer.input).into_iter().any(|(id, at)| at == 0 && NORMALISATIONS.contains(&op(id)));
+    let uses = graph.uses(layer.output());
+    match normalised && !uses.is_empty() && uses.iter().all(|(id, _)| op(*id) == "Add") {
+        true => Err("it carries the residual stream, which all layers behind it read".into()),
+        false => Ok(()),
+    }
+}
