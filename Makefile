@@ -86,7 +86,7 @@ bench-methods: build ## What lossy passes cost and what they are worth, beside l
 	@tail -qn1 $(TARGET)/gemv.txt $(TARGET)/sparse.txt
 
 simplifiers: build ## Nodes and speed in onnxruntime, beside onnxsim, onnxslim and onnxruntime's own optimiser
-	@test -d $(VENV)-bench || $(PYTHON) -m venv $(VENV)-bench
+	@test -x $(VENV)-bench/bin/python || $(PYTHON) -m venv $(VENV)-bench
 	@$(VENV)-bench/bin/python -m pip install -q --disable-pip-version-check --require-hashes --only-binary :all: -r benches/requirements.txt
 	$(VENV)-bench/bin/python benches/simplifiers.py
 
