@@ -41,7 +41,7 @@ pub struct Codes {
     /// The zero points.
     pub zeros: Zeros,
     /// Where the left-hand side is bytes with sign: the sum of each group of them, `i32`, by row and group. Scales
-    /// are as they are then, and codes lie as [`super::dots`] reads them.
+    /// are as they are then, and codes lie as `gemm/dots.rs` reads them.
     pub row_sums: Option<Source>,
 }
 
