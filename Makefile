@@ -13,7 +13,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 WEFT := $(TARGET)/release/weft
 export WEFT := $(abspath $(WEFT))
 
-.PHONY: help setup packages toolchain build demo test check unit harness conformance methods models malformed bench saturation bench-methods simplifiers faults bless-onnx clean
+.PHONY: help setup packages browser toolchain build demo test check unit harness conformance methods models malformed bench saturation bench-methods simplifiers faults bless-onnx clean
 
 help: ## Shows the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,7 +61,10 @@ conformance: build ## onnx.backend.test, every CPU case, through weft
 malformed: build ## Malformed and hostile models: a clear error each, never a crash
 	$(PY) -m pytest -q tests/malformed
 
-models: build ## The real models against onnxruntime
+browser: # For the page of `weft inspect --html`; where a distribution has none, its test is skipped
+	@command -v chromium >/dev/null || .ci/packages chromium || echo "models: there is no Chromium, a test is skipped"
+
+models: build browser ## The real models against onnxruntime
 	$(PY) tests/models/fetch.py
 	$(PY) -m pytest -q tests/models
 
