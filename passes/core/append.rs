@@ -1,8 +1,9 @@
 //! More nodes for a copy of a graph that is only run, never kept.
 use crate::facts::node_facts;
 use crate::pass::PassError;
+use std::sync::Arc;
 use weft_ir::infer::Facts;
-use weft_ir::{Attr, Def, Fact, Graph, Node, OpSet, Value};
+use weft_ir::{Attr, Def, Fact, Graph, Node, OpSet, Tensor, Value};
 
 /// Adds a node with one result, whose type is inferred.
 pub(crate) fn append(
@@ -22,6 +23,19 @@ pub(crate) fn append(
     let facts = node_facts(graph, id, &facts, ops).map_err(|why| PassError::Failed(why.to_string()))?;
     facts.into_iter().next().into_iter().for_each(|fact| graph.set_ty(value, fact.ty));
     Ok(value)
+}
+
+/// Adds what lets numbers be zero whose size does not pass its limit.
+///
+/// # Errors
+/// If the limits do not fit the numbers.
+pub fn masked(graph: &mut Graph, ops: &OpSet, numbers: Value, limits: Value) -> Result<Value, PassError> {
+    let zero = Attr::Tensor(Arc::new(Tensor::scalar(0f32)));
+    let mut add = |op, attr, operands: &[Value]| append(graph, ops, (op, attr), operands);
+    let size = add("Abs", None, &[numbers])?;
+    let passes = add("Greater", None, &[size, limits])?;
+    let zero = add("Const", Some(("value", zero)), &[])?;
+    add("Where", None, &[passes, numbers, zero])
 }
 
 fn fact_of(graph: &Graph, value: Value) -> Fact {

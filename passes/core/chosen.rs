@@ -1,7 +1,7 @@
 //! Which linear layers of a model the options of a lossy pass choose.
 use crate::editor::Editor;
 use crate::linear::Linear;
-use crate::options::{OptionError, Options};
+use crate::options::{OptionError, OptionInfo, Options};
 use crate::pass::Declined;
 use crate::patterns::Names;
 use weft_ir::infer::Facts;
@@ -16,6 +16,15 @@ pub struct Chosen {
 }
 
 impl Chosen {
+    /// The option `only`.
+    pub const ONLY: OptionInfo = OptionInfo {
+        name: "only",
+        default: "*",
+        help: "which layers: names of their results or matrices, with `*` for anything and `|` between",
+    };
+    /// The option `skip`.
+    pub const SKIP: OptionInfo = OptionInfo { name: "skip", default: "", help: "which of them not" };
+
     /// Reads the three options.
     ///
     /// # Errors

@@ -3,13 +3,13 @@
 //! Matrices, and limits that inputs must pass by their size, are inputs of one compiled module, so
 //! that trying another choice of them takes no more than running it.
 use crate::against::Difference;
-use crate::append::append;
+use crate::append::masked;
 use crate::ledger::ModelError;
 use crate::linear::Linear;
 use crate::measure::{Measure, Ready};
 use crate::pass::PassError;
 use std::sync::Arc;
-use weft_ir::{Attr, DType, Graph, Module, OpSet, Tensor, TensorType, Value};
+use weft_ir::{DType, Graph, Module, OpSet, Tensor, TensorType, Value};
 
 /// The most bytes of inputs and exact outputs that are kept; with more, the exact model runs again in
 /// every trial.
@@ -157,12 +157,7 @@ fn exchangeable(module: &Module, ops: &OpSet, layers: &[Linear], masks: Masks) -
         let x = match masks {
             Masks::Some => {
                 let limits = input(graph, &[inputs]);
-                let zero = Attr::Tensor(Arc::new(Tensor::scalar(0f32)));
-                let mut add = |op, attr, operands: &[Value]| append(graph, ops, (op, attr), operands);
-                let size = add("Abs", None, &[layer.input])?;
-                let passes = add("Greater", None, &[size, limits])?;
-                let zero = add("Const", Some(("value", zero)), &[])?;
-                add("Where", None, &[passes, layer.input, zero])?
+                masked(graph, ops, layer.input, limits)?
             }
             Masks::None => layer.input,
         };

@@ -67,12 +67,8 @@ pub(crate) const INFO: PassInfo = PassInfo {
             help: "the most error of the whole model, `mse:X`, `kl:X` or `ppl:X`, besides `--max-error`",
         },
         OptionInfo { name: "trials", default: "48", help: "runs, about, to find out what layers matter" },
-        OptionInfo {
-            name: "only",
-            default: "*",
-            help: "which layers: names of their results or matrices, with `*` for anything and `|` between",
-        },
-        OptionInfo { name: "skip", default: "", help: "which of them not" },
+        Chosen::ONLY,
+        Chosen::SKIP,
         OptionInfo {
             name: "outputs",
             default: "true",

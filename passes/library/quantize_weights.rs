@@ -68,12 +68,8 @@ pub(crate) const INFO: PassInfo = PassInfo {
             help: "`f32` for activations as they are, `int8` to round each row to bytes as it comes",
         },
         OptionInfo { name: "symmetric", default: "false", help: "whether there are no zero points" },
-        OptionInfo {
-            name: "only",
-            default: "*",
-            help: "which layers: names of their results or matrices, with `*` for anything and `|` between",
-        },
-        OptionInfo { name: "skip", default: "", help: "which of them not" },
+        Chosen::ONLY,
+        Chosen::SKIP,
         OptionInfo {
             name: "outputs",
             default: "false",

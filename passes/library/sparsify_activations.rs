@@ -58,12 +58,8 @@ pub(crate) const INFO: PassInfo = PassInfo {
             default: "masked",
             help: "`masked` for every token, `dense` for runs of a single one only",
         },
-        OptionInfo {
-            name: "only",
-            default: "*",
-            help: "which layers: names of their results or matrices, with `*` for anything and `|` between",
-        },
-        OptionInfo { name: "skip", default: "", help: "which of them not" },
+        Chosen::ONLY,
+        Chosen::SKIP,
         OptionInfo {
             name: "outputs",
             default: "false",

@@ -8,11 +8,10 @@
 use super::second;
 use crate::forms::{Masked, Seen};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use weft_ir::infer::Facts;
-use weft_ir::{Attr, DType, Def, Module, Node, OpSet, Tensor, TensorType, Value};
+use weft_ir::{DType, Module, OpSet, Tensor, TensorType, Value};
 use weft_passes::{
-    Linear, Measure, OptionError, Options, PassError, Scoped, Tapped, in_scopes, linears, node, scopes,
+    Linear, Measure, OptionError, Options, PassError, Scoped, Tapped, in_scopes, linears, masked, scopes,
 };
 
 /// In how many steps a block comes to its share.
@@ -52,7 +51,7 @@ pub(super) fn allocate(
     let places: Vec<Option<usize>> = all.iter().map(place).collect();
     let mut blocks = scopes(&module.graph, facts, ops, &all);
     blocks.retain(|block| block.layers.iter().filter(|layer| places[**layer].is_some()).count() > 1);
-    blocks.iter_mut().for_each(|block| mask_inputs(&mut block.module, block.taps.len()));
+    blocks.iter_mut().try_for_each(|block| mask_inputs(&mut block.module, ops, block.taps.len()))?;
     let mut held: BTreeMap<usize, Vec<Scoped>> = BTreeMap::new();
     in_scopes(measure, module, &blocks, &mut |Tapped { group, input, last }, scoped| {
         if input >= INPUTS {
@@ -89,7 +88,7 @@ fn limits_of(slots: &[Slot], layers: &[Masked], seen: &Seen, sparsity: &[f64]) -
 }
 
 /// Puts a mask before each layer of a scope, whose limits are inputs behind all others.
-fn mask_inputs(module: &mut Module, taps: usize) {
+fn mask_inputs(module: &mut Module, ops: &OpSet, taps: usize) -> Result<(), PassError> {
     let graph = &mut module.graph;
     let matrices: Vec<Value> =
         graph.inputs().iter().skip(taps).map(|node| Value { node: *node, slot: 0 }).collect();
@@ -99,22 +98,11 @@ fn mask_inputs(module: &mut Module, taps: usize) {
         for (layer, _) in graph.uses(matrix) {
             let mut operands = graph.operands(layer);
             let Some(x) = operands[0] else { continue };
-            let sizes = graph.ty(x).clone();
-            let passing = TensorType { dtype: DType::Bool, ..sizes.clone() };
-            let mut add = |mut node: Node, name: &str, ty: &TensorType, operands: &[Value]| {
-                node.results = vec![Def { name: format!("{name}{number}"), ty: ty.clone() }];
-                let operands: Vec<Option<Value>> = operands.iter().copied().map(Some).collect();
-                Value { node: graph.add(node, &operands), slot: 0 }
-            };
-            let size = add(node("Abs", []), "size", &sizes, &[x]);
-            let passes = add(node("Greater", []), "passes", &passing, &[size, limit]);
-            let value = Attr::Tensor(Arc::new(Tensor::scalar(0f32)));
-            let scalar = TensorType::fixed(DType::F32, &[]);
-            let zero = add(node("Const", [("value", value)]), "zero", &scalar, &[]);
-            operands[0] = Some(add(node("Where", []), "some", &sizes, &[passes, x, zero]));
+            operands[0] = Some(masked(graph, ops, x, limit)?);
             graph.set_operands(layer, &operands);
         }
     }
+    Ok(())
 }
 
 /// A block with what flows into it.
