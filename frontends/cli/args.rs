@@ -134,6 +134,10 @@ pub(crate) struct Calibrating {
     /// Write what lossy passes cost, layer by layer, to this file, as JSON
     #[arg(long, value_name = "FILE")]
     pub(crate) ledger: Option<PathBuf>,
+    /// Where to keep what was found out on calibration data, for when it is asked again, or `none`; `weft` in
+    /// the user's folder for such files unless given. It is found by content, takes at most 4 GiB, and may be removed
+    #[arg(long, value_name = "DIR", env = "WEFT_CACHE", hide_env_values = true)]
+    pub(crate) cache: Option<PathBuf>,
 }
 
 /// What is compiled for.

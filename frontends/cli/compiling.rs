@@ -2,6 +2,7 @@
 use crate::args::{Calibrating, Command, Compiling, DimArgs, Extensions};
 use crate::failure::Failure;
 use crate::talk::Teller;
+use etcetera::{BaseStrategy, choose_base_strategy};
 use std::path::PathBuf;
 use std::sync::Arc;
 use weft::{Calibration, CompileOptions, Dims, Driver, PassOptions, Ports, family_of, files, ledger_json};
@@ -62,8 +63,20 @@ impl Calibrating {
     ) -> Result<(), Failure> {
         let Some(data) = &self.calibrate else { return Ok(()) };
         let data = Calibration::open(data, &Ports::of_graph(&module.graph))?.telling(teller.listener());
+        let data = match self.folder() {
+            Some(folder) => data.keeping(folder),
+            None => data,
+        };
         (options.calibration, options.bound) = (Some(Arc::new(data)), self.max_error);
         Ok(())
+    }
+
+    /// Where what is found out is kept, if it is.
+    fn folder(&self) -> Option<PathBuf> {
+        match &self.cache {
+            Some(folder) => (folder.as_os_str() != "none").then(|| folder.clone()),
+            None => Some(choose_base_strategy().ok()?.cache_dir().join("weft")),
+        }
     }
 
     /// Writes the ledger where it was asked for.

@@ -1,4 +1,5 @@
 //! `Measure`: what flows through a module on calibration data.
+use crate::findings::{Findings, Forgetful};
 use crate::pass::PassError;
 use std::sync::Arc;
 use weft_ir::{Module, Tensor, Value};
@@ -29,6 +30,11 @@ pub trait Measure: Send + Sync {
     /// # Errors
     /// If there is none.
     fn store(&self) -> Result<Box<dyn Store>, PassError>;
+
+    /// What was found out about a module on these data before.
+    fn findings(&self, _: &Module) -> Box<dyn Findings> {
+        Box::new(Forgetful)
+    }
 
     /// Where token ids go in and logits come out, if the data are a text for a language model.
     fn text(&self) -> Option<TextPorts>;

@@ -25,6 +25,17 @@ impl Quantiles {
         self.counts[(number.to_bits() << 1 >> (SHIFT + 1)) as usize] += 1;
     }
 
+    /// The bins that are not empty, each with how many numbers it has.
+    pub fn bins(&self) -> impl Iterator<Item = (u32, u64)> + '_ {
+        (0..).zip(self.counts.iter().copied()).filter(|(_, count)| *count > 0)
+    }
+
+    /// Adds numbers to a bin of [`Quantiles::bins`]; says whether there is such a bin.
+    pub fn add_bin(&mut self, bin: u32, count: u64) -> bool {
+        let found = self.counts.get_mut(bin as usize);
+        found.map(|known| *known = known.saturating_add(count)).is_some()
+    }
+
     /// How many there were.
     pub fn count(&self) -> u64 {
         self.counts.iter().sum()
@@ -62,6 +73,17 @@ mod tests {
             assert!((found - share).abs() < 0.002, "{share}: {found}");
         }
         assert_eq!(all.count(), 10_000);
+    }
+
+    #[test]
+    fn bins_give_the_numbers_back() {
+        let mut all = Quantiles::default();
+        [0.0, 0.5, 0.5, 3.0, f32::NAN].into_iter().for_each(|x| all.add(x));
+        let mut again = Quantiles::default();
+        assert!(all.bins().all(|(bin, count)| again.add_bin(bin, count)));
+        assert_eq!(again.count(), 5);
+        [0.1, 0.3, 0.5, 0.9].map(|share| assert_eq!(all.at(share), again.at(share)));
+        assert!(!again.add_bin(1 << 15, 1));
     }
 
     #[test]

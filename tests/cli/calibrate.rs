@@ -1,5 +1,7 @@
 //! `--calibrate`, `--max-error` and the ledger.
 use crate::weft::Folder;
+use std::fs::File;
+use std::time::{Duration, SystemTime};
 
 /// Two layers, and data for them: three inputs of four rows.
 fn folder() -> Folder {
@@ -41,6 +43,41 @@ pub(crate) fn npy(dtype: &str, dims: &[usize], data: &[u8]) -> Vec<u8> {
 }
 
 const ALL: &str = "quantize-weights{bits=3,group=4,dim=ada,method=gptq,outputs=true}";
+
+#[test]
+fn what_was_found_out_is_kept_and_changes_nothing() {
+    let folder = folder();
+    let run = |bits: usize, cache: &str| {
+        let pass = format!("quantize-weights{{bits={bits},group=4,dim=ada,method=gptq,outputs=true}}");
+        let passes = format!("--pipeline sparsify-activations{{outputs=true}},{pass}");
+        folder
+            .weft(&format!(
+                "opt net.weft {passes} --calibrate data --cache {cache} --ledger l.json -o q.weft"
+            ))
+            .done();
+        [folder.read("q.weft"), folder.read("q.weights.safetensors"), folder.read("l.json")]
+    };
+    let [three, four] = [3, 4].map(|bits| run(bits, "none"));
+    assert!(!folder.files().contains(&"none".to_string()));
+    assert_eq!(run(3, "kept"), three);
+    let kept = || -> Vec<_> {
+        let files = std::fs::read_dir(folder.path("kept")).unwrap();
+        files.map(|file| file.unwrap().path()).collect()
+    };
+    let (before, long_ago) = (kept(), SystemTime::now() - Duration::from_secs(3600));
+    assert!(!before.is_empty());
+    for file in &before {
+        File::options().append(true).open(file).unwrap().set_modified(long_ago).unwrap();
+    }
+    assert_eq!(run(3, "kept"), three);
+    assert_eq!(kept().len(), before.len());
+    for file in &before {
+        let used = file.metadata().unwrap().modified().unwrap();
+        assert!(used > long_ago + Duration::from_secs(60), "{} was not asked for", file.display());
+    }
+    // Another rounding asks some of the same questions.
+    assert_eq!(run(4, "kept"), four);
+}
 
 #[test]
 fn the_ledger_of_all_layers() {

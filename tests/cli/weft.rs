@@ -71,6 +71,7 @@ impl Folder {
     pub(crate) fn run(&self, program: &std::path::Path, arguments: &str) -> Ended {
         let mut command = Command::new(program);
         command.args(arguments.split_whitespace()).current_dir(self.0.path()).stdin(Stdio::null());
+        command.env("WEFT_CACHE", "none");
         let output = command.output().unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
         Ended { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }

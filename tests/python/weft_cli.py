@@ -54,7 +54,10 @@ class Ended:
 
 
 def run(*args: str | Path, timeout: float = 120, memory_mib: int | None = None, cwd: Path | None = None) -> Ended:
-    """Runs `weft ARGS`. `memory_mib` limits its address space beyond the libraries it maps."""
+    """Runs `weft ARGS`. `memory_mib` limits its address space beyond the libraries it maps.
+
+    Findings on calibration data are not kept, unless `--cache` or $WEFT_CACHE says where.
+    """
 
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -65,7 +68,7 @@ def run(*args: str | Path, timeout: float = 120, memory_mib: int | None = None, 
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         process = subprocess.Popen(
             [binary(), *args], stdin=subprocess.DEVNULL, stdout=out, stderr=err,
-            preexec_fn=limit, start_new_session=True, cwd=cwd, env={**os.environ, "NO_COLOR": "1"},
+            preexec_fn=limit, start_new_session=True, cwd=cwd, env={"WEFT_CACHE": "none", **os.environ, "NO_COLOR": "1"},
         )  # fmt: skip
         status, usage, timed_out = wait(process, timeout)
         return Ended(

@@ -1,5 +1,6 @@
 //! Calibration data, lent to passes.
 use super::Calibration;
+use super::kept::Kept;
 use super::run::Run;
 use super::segments::segments;
 use super::store::Spilled;
@@ -7,16 +8,17 @@ use crate::driver::Driver;
 use crate::error::Error;
 use crate::runner::Runner;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use weft_ir::text::{Style, print};
 use weft_ir::{Module, Tensor, Value};
-use weft_passes::{Measure, PassError, Ready, Store, TextPorts, Visit};
+use weft_passes::{Findings, Forgetful, Measure, PassError, Ready, Store, TextPorts, Visit};
 
 /// Runs modules on calibration data, compiled where there is a compiler.
 pub(crate) struct OnData<'d> {
     driver: &'d Driver,
     data: &'d Calibration,
     ready: Mutex<BTreeMap<String, Arc<dyn Ready>>>,
+    digest: OnceLock<Option<[u8; 32]>>,
 }
 
 struct Engine(Runner);
@@ -34,7 +36,7 @@ pub(super) fn failed(error: Error) -> PassError {
 
 impl<'d> OnData<'d> {
     pub(crate) fn new(driver: &'d Driver, data: &'d Calibration) -> Self {
-        Self { driver, data, ready: Mutex::default() }
+        Self { driver, data, ready: Mutex::default(), digest: OnceLock::new() }
     }
 
     /// Makes a module ready.
@@ -110,6 +112,14 @@ impl Measure for OnData<'_> {
 
     fn store(&self) -> Result<Box<dyn Store>, PassError> {
         Ok(Box::new(Spilled::new()?))
+    }
+
+    fn findings(&self, module: &Module) -> Box<dyn Findings> {
+        let digest = || self.digest.get_or_init(|| self.data.digest().ok()).as_ref();
+        match self.data.findings.as_ref().and_then(|folder| Some((folder, digest()?))) {
+            Some((folder, data)) => Box::new(Kept::new(folder, (&self.written(module), data))),
+            None => Box::new(Forgetful),
+        }
     }
 
     fn text(&self) -> Option<TextPorts> {

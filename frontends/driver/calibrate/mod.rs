@@ -7,6 +7,7 @@
 //!   first that of samples; or of the port's rank, and each index of the first axis is a sample;
 //! - for language models, a `.npy` or `.txt` file of token ids: a matrix of one window a row, or one
 //!   long text that is cut into windows.
+mod kept;
 mod measure;
 mod run;
 mod samples;
@@ -38,6 +39,8 @@ pub struct Calibration {
     extents: BTreeMap<String, u64>,
     text: Option<TextPorts>,
     tell: Option<Tell>,
+    /// Where what was found out on them is kept.
+    findings: Option<PathBuf>,
 }
 
 #[derive(Clone)]
@@ -93,12 +96,28 @@ impl Calibration {
             let at = |why: String| Error::Inputs(format!("calibration data `{name}`, input {number}: {why}"));
             fit(&input.tensors()?, &ports.inputs, &mut extents).map_err(at)?;
         }
-        Ok(Self { name, inputs, extents, text, tell: None })
+        Ok(Self { name, inputs, extents, text, tell: None, findings: None })
     }
 
     /// The same data, with somebody who is told what is being done with them.
     pub fn telling(self, tell: Tell) -> Self {
         Self { tell: Some(tell), ..self }
+    }
+
+    /// The same data; what passes find out on them is kept in a folder, for when it is asked again.
+    pub fn keeping(self, folder: PathBuf) -> Self {
+        Self { findings: Some(folder), ..self }
+    }
+
+    /// The digest of all inputs.
+    fn digest(&self) -> Result<[u8; 32], Error> {
+        let mut hasher = blake3::Hasher::new();
+        for input in &self.inputs {
+            for tensor in input.tensors()? {
+                hasher.update(tensor.digest());
+            }
+        }
+        Ok(*hasher.finalize().as_bytes())
     }
 
     fn say(&self, what: &str) {

@@ -96,11 +96,18 @@ fn numbers(values: &Tensor) -> Result<Vec<f32>, PassError> {
     values.to_vec::<f32>().ok_or_else(|| PassError::Failed(format!("activations of {found}, expected f32")))
 }
 
-/// Streams the calibration data and counts what all inputs of all layers amount to.
+/// Streams the calibration data and counts what all inputs of all layers amount to, as far as that was not kept.
 pub(crate) fn seen(measure: &dyn Measure, module: &Module, layers: &[Masked]) -> Result<Seen, PassError> {
+    let findings = measure.findings(module);
     let mut seen = Seen::new();
-    let layers: BTreeMap<Key, &Masked> = layers.iter().map(|layer| (layer.key(), layer)).collect();
-    let layers: Vec<&Masked> = layers.into_values().collect();
+    let mut open: BTreeMap<Key, &Masked> = layers.iter().map(|layer| (layer.key(), layer)).collect();
+    open.retain(|key, _| {
+        let kept = findings.get(&question(module, *key)).and_then(|kept| counted(&kept));
+        let known = kept.is_some();
+        seen.extend(kept.map(|kept| (*key, kept)));
+        !known
+    });
+    let layers: Vec<&Masked> = open.values().copied().collect();
     each_input(measure, module, &layers, &mut |place, values| {
         let (layer, numbers) = (layers[place], numbers(values)?);
         let all = seen.entry(layer.key()).or_default();
@@ -117,7 +124,37 @@ pub(crate) fn seen(measure: &dyn Measure, module: &Module, layers: &[Masked]) ->
         }
         Ok(())
     })?;
+    for key in open.keys() {
+        if let Some(all) = seen.get(key) {
+            findings.put(&question(module, *key), &bins(all));
+        }
+    }
     Ok(seen)
+}
+
+fn question(module: &Module, (input, layer): Key) -> String {
+    let name = |value| module.graph.name_of(value);
+    match layer {
+        None => format!("sizes of %{}", name(input)),
+        Some(layer) => {
+            format!("sizes of %{} times the norms of the weights of %{}", name(input), name(layer))
+        }
+    }
+}
+
+/// A distribution as tensors, and back.
+fn bins(all: &Quantiles) -> [Tensor; 2] {
+    let (bins, counts): (Vec<u32>, Vec<u64>) = all.bins().unzip();
+    [Tensor::vector(&bins), Tensor::vector(&counts)]
+}
+
+fn counted(kept: &[Tensor]) -> Option<Quantiles> {
+    let [bins, counts] = kept else { return None };
+    let (bins, counts) = (bins.to_vec::<u32>()?, counts.to_vec::<u64>()?);
+    let mut all = Quantiles::default();
+    let known =
+        bins.len() == counts.len() && bins.into_iter().zip(counts).all(|(bin, n)| all.add_bin(bin, n));
+    known.then_some(all)
 }
 
 /// Lends `visit` the inputs of each layer, by its place, once a calibration input.
