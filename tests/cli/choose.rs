@@ -72,6 +72,17 @@ fn a_bound_alone_chooses() {
 }
 
 #[test]
+fn the_page_shows_what_was_tried() {
+    let folder = folder();
+    let page =
+        folder.weft("inspect net.weft --html --pipeline choose{budget=mse:1e-6} --calibrate data").done();
+    let rows: Vec<&str> = page.lines().filter(|line| line.contains(" in every layer")).collect();
+    assert!(rows.len() >= 3, "{rows:?}");
+    assert!(rows.iter().any(|row| row.contains("int4-ic in every layer, out of the bound")), "{rows:?}");
+    assert!(rows.iter().any(|row| row.contains("<td>int8 in every layer</td>")), "{rows:?}");
+}
+
+#[test]
 fn what_is_named_is_run_and_nothing_else() {
     let folder = folder();
     let ledger = ledger(&folder, "--max-error mse:0.9 --pass quantize-weights");

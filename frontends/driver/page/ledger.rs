@@ -1,7 +1,7 @@
-//! What a lossy pass cost, layer by layer.
+//! What a lossy pass cost, layer by layer, and what else it tried.
 use super::markup::escaped;
 use super::{Open, section};
-use weft_passes::{LedgerEntry, LedgerLine, ValueError};
+use weft_passes::{LedgerEntry, LedgerLine, LedgerTrial, ValueError};
 
 /// A table of the layers in the order of the graph, the whole model before them.
 pub(super) fn ledger(entry: &LedgerEntry) -> String {
@@ -14,7 +14,41 @@ pub(super) fn ledger(entry: &LedgerEntry) -> String {
     let of = entry.data.as_deref().map_or("errors of weights, no calibration data".to_string(), |data| {
         format!("errors of outputs on {data}")
     });
-    section(&format!("ledger of {}", entry.pass), &of, Open::Yes, &(model(entry) + &table))
+    section(
+        &format!("ledger of {}", entry.pass),
+        &of,
+        Open::Yes,
+        &(model(entry) + &tried(&entry.tried) + &table),
+    )
+}
+
+/// What was tried for the whole model, the fastest first.
+fn tried(trials: &[LedgerTrial]) -> String {
+    if trials.is_empty() {
+        return String::new();
+    }
+    let mut order: Vec<&LedgerTrial> = trials.iter().collect();
+    order.sort_by_key(|trial| trial.picoseconds);
+    let slowest = order.last().map_or(1, |trial| trial.picoseconds.max(1)) as f64;
+    let row = |trial: &&LedgerTrial| {
+        let (time, mse) = (trial.picoseconds as f64, trial.model.outputs.relative_mse);
+        let text = trial.model.text.map_or_else(String::new, |of| {
+            format!("perplexity × {:.4}", of.perplexity / of.exact_perplexity)
+        });
+        let (idle, out) = if trial.within { ("", "") } else { (" class=\"idle\"", ", out of the bound") };
+        format!(
+            "<tr{idle}><td>{}{out}</td><td class=\"n\">{:.1}</td><td><i class=\"bar\" style=\"width:{:.1}%\"></i></td>\
+             <td class=\"n\">{mse:.3e}</td><td>{text}</td></tr>\n",
+            escaped(&trial.what),
+            time / 1e6,
+            100.0 * time / slowest
+        )
+    };
+    format!(
+        "<table><tr><th>tried</th><th class=\"n\">predicted µs</th><th style=\"width:140px\"></th>\
+         <th class=\"n\">relative mse</th><th></th></tr>{}</table>",
+        order.iter().map(row).collect::<String>()
+    )
 }
 
 fn row(line: &LedgerLine, worst: f64) -> String {
