@@ -59,7 +59,7 @@ pub use ledger::{
 };
 pub use linear::{Linear, linears};
 pub use manager::{Budget, Manager, RunError, VerifyEach};
-pub use measure::{Measure, Ready, Store, Tapped, TextPorts, Visit};
+pub use measure::{Measure, Ready, Replaced, Store, Streamed, Tapped, TextPorts, Visit};
 pub use moments::moments;
 pub use nearest::nearest;
 pub use numbers::{filled, floats, integers, permuted, scaled};
@@ -79,4 +79,4 @@ pub use reshape::{Elided, Group, ShapeData, groups, reshaped, shape_data};
 pub use rewriter::{Rewriter, node};
 pub use scope::{Scope, own_scopes, scopes};
 pub use scoped::{Scoped, in_scopes};
-pub use trials::{Exchange, Look, Masks, Trials};
+pub use trials::{Exchanged, Look, Masks, Trials};

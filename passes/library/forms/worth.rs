@@ -6,6 +6,9 @@ use weft_passes::{
     ErrorSum, Linear, Measure, PassContext, PassError, Scoped, Tapped, ValueError, in_scopes, own_scopes,
 };
 
+/// How many numbers a layer makes at a time, about, to be compared.
+const NUMBERS: usize = 1 << 23;
+
 /// What a layer is given in the place of its matrix and its input.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Form<'f> {
@@ -61,10 +64,10 @@ fn of_outputs(
     let scopes = own_scopes(&module.graph, facts, cx.ops, layers);
     in_scopes(measure, module, &scopes, &mut |Tapped { group, .. }, scoped| {
         let place = scopes[group].layers[0];
-        let matrices = exact(facts, layers, &[place])?;
-        let expected = scoped.run(&matrices)?;
-        for (form, sum) in forms[place].iter().zip(&mut sums[place]) {
-            sum.add(&expected, &form.run(scoped, &matrices[0])?);
+        let mut all: Vec<(&Form<'_>, &mut ErrorSum)> = forms[place].iter().zip(&mut sums[place]).collect();
+        let exact = &exact(facts, layers, &[place])?[0];
+        for rows in scoped.in_rows(NUMBERS.div_ceil(layers[place].dims[1].max(1)))? {
+            compare(&rows, exact, &mut all)?;
         }
         Ok(())
     })?;
@@ -78,9 +81,8 @@ impl Form<'_> {
         self.coded.map_or_else(|| Ok(exact.clone()), |coded| coded.matrix().ok_or_else(broken))
     }
 
-    /// What the layer makes in this form.
-    fn run(&self, scoped: &Scoped, exact: &Tensor) -> Result<Tensor, PassError> {
-        let matrix = self.matrix(exact)?;
+    /// What the layer makes in this form, whose matrix that is.
+    fn run(&self, scoped: &Scoped, matrix: Tensor) -> Result<Tensor, PassError> {
         match self.masked {
             None => scoped.run(&[matrix]),
             Some(masked) => {
@@ -89,4 +91,25 @@ impl Form<'_> {
             }
         }
     }
+}
+
+/// Adds up how far each form is off on what flows in.
+fn compare(
+    scoped: &Scoped,
+    exact: &Tensor,
+    forms: &mut [(&Form<'_>, &mut ErrorSum)],
+) -> Result<(), PassError> {
+    let expected = scoped.run(std::slice::from_ref(exact))?;
+    // Forms of the same codes follow each other.
+    let mut last: Option<(&Coded, Tensor)> = None;
+    for (form, sum) in forms {
+        let known = last.take().filter(|(coded, _)| form.coded.is_some_and(|own| std::ptr::eq(own, *coded)));
+        let matrix = match known {
+            Some((_, matrix)) => matrix,
+            None => form.matrix(exact)?,
+        };
+        last = form.coded.map(|coded| (coded, matrix.clone()));
+        sum.add(&expected, &form.run(scoped, matrix)?);
+    }
+    Ok(())
 }

@@ -1,6 +1,6 @@
 //! Which way the blocks of each layer reach, by what errs less on the calibration data.
 use super::QuantizeWeights;
-use crate::forms::{exact, spread};
+use crate::forms::{Way, exact, spread};
 use weft_ir::infer::Facts;
 use weft_ir::{Module, OpSet, Tensor};
 use weft_numerics::Along;
@@ -56,7 +56,8 @@ impl QuantizeWeights {
         let places: Vec<usize> = (0..trials.len()).collect();
         let rounded = spread(&places, &|place| {
             let layer = &layers[trials[place].layer];
-            let numbers = self.rounding.nearest(facts, layer, WAYS[trials[place].way]).numbers();
+            let way = Way { grid: self.grid, along: WAYS[trials[place].way] };
+            let numbers = self.rounding.nearest(facts, layer, way).numbers();
             let dims = layer.dims.map(|n| n as u64);
             Tensor::from_slice(&dims, &numbers).map_err(|error| PassError::Failed(error.to_string()))
         })?;
