@@ -9,4 +9,4 @@ pub mod source;
 pub use error::{Cause, ImportError, Place, Problem};
 pub use frontend::{Frontend, FrontendInfo, Import};
 pub use report::{NodeNote, Report, Warning};
-pub use source::{Source, SourceError};
+pub use source::{Source, SourceError, give_back_mapped};

@@ -1,11 +1,15 @@
 //! The bytes of a model and of the files that belong to it, mapped and not copied.
 use bytes::Bytes;
+use memmap2::Mmap;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::path::{Component, Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use thiserror::Error;
+
+/// All files that are mapped now, and some that were.
+static MAPPED: Mutex<Vec<Weak<Mmap>>> = Mutex::new(Vec::new());
 
 /// A model's file, and the folder in which files it names may lie.
 #[derive(Debug)]
@@ -105,8 +109,35 @@ fn map(path: &Path, name: &str) -> Result<Bytes, SourceError> {
     }
     // SAFETY: the mapping is private and read-only. That nobody shortens or rewrites the file while it is
     // mapped is a condition on the user, documented for models and their weights.
-    let mapped = unsafe { memmap2::Mmap::map(&file) }.map_err(io)?;
-    Ok(Bytes::from_owner(mapped))
+    let mapped = Arc::new(unsafe { Mmap::map(&file) }.map_err(io)?);
+    let mut all = MAPPED.lock().unwrap_or_else(PoisonError::into_inner);
+    all.retain(|other| other.strong_count() > 0);
+    all.push(Arc::downgrade(&mapped));
+    Ok(Bytes::from_owner(Mapped(mapped)))
+}
+
+/// The bytes of a mapped file.
+struct Mapped(Arc<Mmap>);
+
+impl AsRef<[u8]> for Mapped {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// Lets the system have back what is in memory of mapped files. Whoever reads on gets the same bytes, from
+/// the system's cache or from the file; until then they do not count as memory of this process. To be called
+/// between steps of work that each read a part of a large model.
+#[expect(unsafe_code, reason = "this is the one place that maps files")]
+pub fn give_back_mapped() {
+    let all = MAPPED.lock().unwrap_or_else(PoisonError::into_inner);
+    for mapped in all.iter().filter_map(Weak::upgrade) {
+        // SAFETY: nothing was ever written to the pages, so that they come back from the file as they were.
+        // That it stays as it is while it is mapped is a condition on the user already, as above.
+        let advised = unsafe { mapped.unchecked_advise(memmap2::UncheckedAdvice::DontNeed) };
+        // Advice that is not taken costs memory and nothing else.
+        drop(advised);
+    }
 }
 
 #[cfg(test)]
@@ -154,5 +185,27 @@ mod tests {
         assert!(matches!(Source::open(folder.path()), Err(SourceError::NotAFile(_))));
         let memory = Source::memory("m", Bytes::new());
         assert!(matches!(memory.sibling("w"), Err(SourceError::NoFolder(_))));
+    }
+
+    #[test]
+    fn what_was_given_back_is_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, text) = (folder.path().join("w"), vec![7u8; 1 << 20]);
+        std::fs::write(&path, &text).unwrap();
+        let source = Source::open(&path).unwrap();
+        assert_eq!(source.bytes(), &text);
+        let (file, size) = (resident(&path), text.len() as u64 / 1024);
+        super::give_back_mapped();
+        assert!(file >= size && resident(&path) < size, "{file} KiB, then {} KiB", resident(&path));
+        assert_eq!(source.bytes(), &text);
+    }
+
+    /// How much of a mapped file is in memory, in KiB.
+    fn resident(path: &Path) -> u64 {
+        let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+        let name = path.canonicalize().unwrap().display().to_string();
+        let own = maps.lines().skip_while(|line| !line.ends_with(&name));
+        let size = own.into_iter().find_map(|line| line.strip_prefix("Rss:")).unwrap();
+        size.trim().trim_end_matches(" kB").parse().unwrap()
     }
 }

@@ -1,9 +1,10 @@
 //! A changed model against the exact one, on calibration data.
 use crate::ends::End;
 use crate::ledger::{ErrorSum, ModelError, TextError};
-use crate::measure::{Measure, Store, Tapped, TextPorts};
+use crate::measure::{Measure, Replaced, Store, Tapped, TextPorts, Visit};
 use crate::pass::PassError;
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use weft_ir::{Element, Module, Tensor, Value};
 
 /// What the exact module makes of the calibration data, put aside to be compared with.
@@ -13,38 +14,92 @@ pub(crate) struct Exact<'m> {
     store: Box<dyn Store>,
     /// Where the values are, by output and input.
     at: BTreeMap<(usize, usize), usize>,
+    /// How many numbers are compared, by input.
+    numbers: BTreeMap<usize, usize>,
+}
+
+/// A module that is compared with the exact one: its outputs, and what must be streamed to know them.
+pub(crate) struct Changed {
+    ends: Vec<End>,
+    /// Where the token ids go in.
+    ids: Option<Value>,
+    pub(crate) groups: Vec<Vec<Value>>,
+}
+
+/// Streams the groups of a changed module.
+type Stream<'s> = dyn FnMut(&mut Visit<'_>) -> Result<(), PassError> + 's;
+
+impl Changed {
+    pub(crate) fn new(measure: &dyn Measure, module: &Module) -> Result<Self, PassError> {
+        let ends = ends(measure, module)?;
+        let ids = measure.text().map(|ports| text_at(module, ports));
+        let groups = groups(&ends, ids);
+        Ok(Self { ends, ids: ids.map(|(_, ids)| ids), groups })
+    }
 }
 
 impl<'m> Exact<'m> {
     pub(crate) fn new(measure: &'m dyn Measure, module: &Module) -> Result<Self, PassError> {
-        let (ends, mut store, mut at) = (ends(measure, module)?, measure.store()?, BTreeMap::new());
-        measure.stream(module, &groups(&ends, None), &mut |Tapped { group, input, .. }, values| {
-            at.insert((group, input), store.put(&values[0])?);
+        let (ends, store) = (ends(measure, module)?, measure.store()?);
+        let mut exact = Self { measure, ends, store, at: BTreeMap::new(), numbers: BTreeMap::new() };
+        measure.stream(module, &groups(&exact.ends, None), &mut |Tapped { group, input, .. }, values| {
+            let (rows, _) = exact.ends[group].rows(&values[0]);
+            *exact.numbers.entry(input).or_default() += rows * exact.ends[group].width(&values[0]);
+            exact.at.insert((group, input), exact.store.put(&values[0])?);
             Ok(())
         })?;
-        Ok(Self { measure, ends, store, at })
+        Ok(exact)
+    }
+
+    /// How many inputs it takes, the first ones, for so many numbers to be compared.
+    pub(crate) fn inputs_for(&self, numbers: usize) -> usize {
+        let mut seen = 0;
+        let enough = self.numbers.values().position(|own| {
+            seen += own;
+            seen >= numbers
+        });
+        enough.map_or(self.numbers.len(), |last| last + 1)
     }
 
     /// How far the outputs of a module with the same inputs and outputs are off.
-    pub(crate) fn against(&mut self, changed: &Module) -> Result<ModelError, PassError> {
-        let ends = ends(self.measure, changed)?;
-        let ids = self.measure.text().map(|ports| text_at(changed, ports));
+    pub(crate) fn against(&mut self, module: &Module) -> Result<ModelError, PassError> {
+        let (changed, measure) = (Changed::new(self.measure, module)?, self.measure);
+        let stream = &mut |visit: &mut Visit<'_>| measure.stream(module, &changed.groups, visit);
+        self.compare(&changed, &|_| Ok(None), stream)
+    }
+
+    /// The same of a module that is streamed by someone else, with other numbers for some constants.
+    pub(crate) fn compare(
+        &mut self,
+        changed: &Changed,
+        constant: &Replaced<'_>,
+        stream: &mut Stream<'_>,
+    ) -> Result<ModelError, PassError> {
         let (mut outputs, mut text) = (ErrorSum::default(), TextSum::default());
-        self.measure.stream(changed, &groups(&ends, ids), &mut |Tapped { group, input, .. }, found| {
-            let exact = self.store.get(self.at[&(group, input)])?;
-            let (count, step) = self.ends[group].rows(&exact);
+        let mut matrices: BTreeMap<usize, Option<Tensor>> = BTreeMap::new();
+        stream(&mut |Tapped { group, input, last }, found| {
+            let (exact, own, other) =
+                (self.store.get(self.at[&(group, input)])?, &self.ends[group], &changed.ends[group]);
+            let matrix = match matrices.remove(&group) {
+                Some(matrix) => matrix,
+                None => other.matrix().and_then(|matrix| constant(matrix).transpose()).transpose()?,
+            };
+            let (count, step) = own.rows(&exact);
             for first in (0..count).step_by(step) {
                 let rows = first..(first + step).min(count);
-                let expected = self.ends[group].some(&exact, rows.clone())?;
-                let found_rows = ends[group].some(&found[0], rows)?;
+                let expected = own.some(&exact, rows.clone(), None)?;
+                let found_rows = other.some(&found[0], rows, matrix.as_ref())?;
                 outputs.add(&expected, &found_rows);
                 if let Some(ids) = found.get(1) {
                     text.add((ids, first), (&expected, &found_rows))?;
                 }
             }
+            if !last {
+                matrices.insert(group, matrix);
+            }
             Ok(())
         })?;
-        Ok(ModelError { outputs: outputs.error(), text: ids.and_then(|_| text.error()) })
+        Ok(ModelError { outputs: outputs.error(), text: changed.ids.and_then(|_| text.error()) })
     }
 }
 
@@ -74,39 +129,6 @@ fn groups(ends: &[End], text: Option<(usize, Value)>) -> Vec<Vec<Value>> {
     groups.map(|(place, end)| std::iter::once(end.value).chain(ids(place)).collect()).collect()
 }
 
-/// How far outputs are from what they should be, summed up input by input, all outputs at once.
-pub(crate) struct Difference {
-    ports: Option<TextPorts>,
-    outputs: ErrorSum,
-    text: TextSum,
-}
-
-impl Difference {
-    pub(crate) fn new(measure: &dyn Measure) -> Self {
-        Self { ports: measure.text(), outputs: ErrorSum::default(), text: TextSum::default() }
-    }
-
-    /// Takes in what came out of one input, and what should have.
-    pub(crate) fn add(
-        &mut self,
-        inputs: &[Tensor],
-        expected: &[Tensor],
-        found: &[Tensor],
-    ) -> Result<(), PassError> {
-        expected.iter().zip(found).for_each(|(expected, found)| self.outputs.add(expected, found));
-        match self.ports {
-            Some(TextPorts { ids, logits }) => {
-                self.text.add((&inputs[ids], 0), (&rows(&expected[logits])?, &rows(&found[logits])?))
-            }
-            None => Ok(()),
-        }
-    }
-
-    pub(crate) fn error(&self) -> ModelError {
-        ModelError { outputs: self.outputs.error(), text: self.ports.and_then(|_| self.text.error()) }
-    }
-}
-
 /// Sums up a [`TextError`], input by input.
 #[derive(Debug, Default)]
 struct TextSum {
@@ -127,25 +149,26 @@ impl TextSum {
         let ([_, tokens], [rows, vocabulary]) = (ids.dims(), exact.dims()) else { return Err(not_logits()) };
         let (tokens, vocabulary) = (*tokens as usize, *vocabulary as usize);
         let ids = ids.to_i64s().filter(|_| exact.dims() == found.dims()).ok_or_else(not_logits)?;
-        let row = |tensor: &Tensor, at: usize| -> Option<Vec<f64>> {
-            let bytes = tensor.data().get(at * vocabulary * 4..(at + 1) * vocabulary * 4)?;
-            Some(bytes.chunks_exact(4).map(|b| f32::read(b).into()).collect())
-        };
-        for at in 0..*rows as usize {
-            let (exact, found) =
-                (row(exact, at).ok_or_else(not_logits)?, row(found, at).ok_or_else(not_logits)?);
-            let next = first + at + 1;
+        let next = |row: usize| {
+            let next = first + row + 1;
             let next = ids.get(next).filter(|_| next % tokens > 0);
-            let next = next.map(|next| usize::try_from(*next).unwrap_or(usize::MAX));
-            self.position(&log_chances(exact), &log_chances(found), next);
+            next.map(|next| usize::try_from(*next).unwrap_or(usize::MAX))
+        };
+        let position = |at: usize| {
+            let row = |tensor: &Tensor| {
+                tensor.data().get(at * vocabulary * 4..(at + 1) * vocabulary * 4).map(numbers)
+            };
+            Some(Position::new(row(exact)?, row(found)?, next(at)))
+        };
+        for found in on_threads(*rows as usize, &position) {
+            self.position(found.ok_or_else(not_logits)?);
         }
         Ok(())
     }
 
-    fn position(&mut self, exact: &[f64], found: &[f64], next: Option<usize>) {
+    fn position(&mut self, Position { kl, chances }: Position) {
         self.positions += 1.0;
-        self.kl += exact.iter().zip(found).map(|(p, q)| p.exp() * (p - q)).sum::<f64>();
-        let chances = next.and_then(|next| Some([*exact.get(next)?, *found.get(next)?]));
+        self.kl += kl;
         if let Some([exact, found]) = chances {
             self.guesses += 1.0;
             self.losses = [self.losses[0] - exact, self.losses[1] - found];
@@ -159,15 +182,25 @@ impl TextSum {
     }
 }
 
-/// Logits `[batch, tokens, vocabulary]` as a matrix, a row for each token.
-fn rows(logits: &Tensor) -> Result<Tensor, PassError> {
-    let [batch, tokens, vocabulary] = logits.dims() else { return Err(not_logits()) };
-    let data = logits.data().slice(0..logits.data().len());
-    Tensor::new(logits.dtype(), vec![batch * tokens, *vocabulary], data).map_err(|_| not_logits())
-}
-
 fn not_logits() -> PassError {
     PassError::Failed("logits are not [batch, tokens, vocabulary]".to_string())
+}
+
+/// What is known of the next token at one of them.
+struct Position {
+    /// The divergence of what is expected of it.
+    kl: f64,
+    /// The logarithms of the chances of the one that came: in the exact model and in the changed one.
+    chances: Option<[f64; 2]>,
+}
+
+impl Position {
+    /// Of logits, and the token that came.
+    fn new(exact: Vec<f64>, found: Vec<f64>, next: Option<usize>) -> Self {
+        let (exact, found) = (log_chances(exact), log_chances(found));
+        let kl = exact.iter().zip(&found).map(|(p, q)| p.exp() * (p - q)).sum();
+        Self { kl, chances: next.and_then(|next| Some([*exact.get(next)?, *found.get(next)?])) }
+    }
 }
 
 /// The logarithms of the softmax.
@@ -177,6 +210,25 @@ fn log_chances(mut logits: Vec<f64>) -> Vec<f64> {
     let shift = most + sum.ln();
     logits.iter_mut().for_each(|x| *x -= shift);
     logits
+}
+
+fn numbers(bytes: &[u8]) -> Vec<f64> {
+    bytes.chunks_exact(4).map(|b| f32::read(b).into()).collect()
+}
+
+/// What `work` makes of each number below `count`, in their order.
+fn on_threads<T: Send>(count: usize, work: &(dyn Fn(usize) -> T + Sync)) -> Vec<T> {
+    let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let step = count.div_ceil(threads).max(1);
+    let mut all: Vec<Option<T>> = (0..count).map(|_| None).collect();
+    std::thread::scope(|scope| {
+        for (part, places) in all.chunks_mut(step).enumerate() {
+            scope.spawn(move || {
+                places.iter_mut().enumerate().for_each(|(at, place)| *place = Some(work(part * step + at)));
+            });
+        }
+    });
+    all.into_iter().flatten().collect()
 }
 
 #[cfg(test)]

@@ -24,8 +24,8 @@ pub(crate) struct End {
 /// A product that is made of a few rows at a time.
 struct Product {
     ready: Arc<dyn Ready>,
-    /// What is multiplied with, unless it is within the module that is ready.
-    matrix: Option<Tensor>,
+    /// What is multiplied with, and the constant that it is; unless it is within the module that is ready.
+    matrix: Option<(Value, Tensor)>,
     width: usize,
 }
 
@@ -40,24 +40,40 @@ impl End {
         Ok(Self { value, product: Some(Product { ready, matrix, width }) })
     }
 
+    /// The constant that the last product multiplies with.
+    pub(crate) fn matrix(&self) -> Option<Value> {
+        self.product.as_ref()?.matrix.as_ref().map(|(value, _)| *value)
+    }
+
+    /// How many numbers a row of the output has.
+    pub(crate) fn width(&self, value: &Tensor) -> usize {
+        let last = value.dims().last().map_or(1, |last| *last as usize);
+        self.product.as_ref().map_or(last, |product| product.width)
+    }
+
     /// How many rows of the output there are, and how many are best made at once.
     pub(crate) fn rows(&self, value: &Tensor) -> (usize, usize) {
         let last = value.dims().last().map_or(1, |last| *last as usize);
         let count = value.dims().iter().product::<u64>() as usize / last.max(1);
-        let width = self.product.as_ref().map_or(last, |product| product.width);
-        let bytes = width.saturating_mul(value.dtype().bits() as usize / 8);
+        let bytes = self.width(value).saturating_mul(value.dtype().bits() as usize / 8);
         (count, (MOST / bytes.max(1)).max(1))
     }
 
-    /// Some rows of the output, as a matrix.
-    pub(crate) fn some(&self, value: &Tensor, rows: Range<usize>) -> Result<Tensor, PassError> {
+    /// Some rows of the output, as a matrix; `instead` may be what the last product multiplies with.
+    pub(crate) fn some(
+        &self,
+        value: &Tensor,
+        rows: Range<usize>,
+        instead: Option<&Tensor>,
+    ) -> Result<Tensor, PassError> {
         let last = value.dims().last().copied().unwrap_or(1);
         let row = last as usize * value.dtype().bits() as usize / 8;
         let data = value.data().slice(rows.start * row..rows.end * row);
         let part = Tensor::new(value.dtype(), vec![rows.len() as u64, last], data);
         let part = part.map_err(|error| PassError::Failed(error.to_string()))?;
         let Some(product) = &self.product else { return Ok(part) };
-        let inputs: Vec<Tensor> = std::iter::once(part).chain(product.matrix.clone()).collect();
+        let matrix = product.matrix.as_ref().map(|(_, matrix)| instead.unwrap_or(matrix).clone());
+        let inputs: Vec<Tensor> = std::iter::once(part).chain(matrix).collect();
         let nothing = || PassError::Failed("a product gives nothing".to_string());
         product.ready.run(&inputs)?.into_iter().next().ok_or_else(nothing)
     }
@@ -65,7 +81,7 @@ impl End {
 
 /// The product by constants that an output is: what is multiplied, and a module that multiplies rows
 /// of it, with the matrix as its other input where that is a constant as it stands.
-fn last_product(module: &Module, output: Value) -> Option<(Value, Module, Option<Tensor>)> {
+fn last_product(module: &Module, output: Value) -> Option<(Value, Module, Option<(Value, Tensor)>)> {
     let from = &module.graph;
     let (value, matrix) = (from.operand(output.node, 0)?, from.operand(output.node, 1)?);
     let ([inputs, outputs], dtype) = (matrix_dims(from, matrix)?, from.ty(value).dtype);
@@ -88,7 +104,7 @@ fn last_product(module: &Module, output: Value) -> Option<(Value, Module, Option
     graph.sweep();
     let before = from.inputs().len();
     graph.retain_inputs(&|place| place >= before);
-    Some((value, Module::new(module.stage, graph), constant.map(|tensor| (**tensor).clone())))
+    Some((value, Module::new(module.stage, graph), constant.map(|tensor| (matrix, (**tensor).clone()))))
 }
 
 fn matrix_dims(graph: &Graph, value: Value) -> Option<[Dim; 2]> {

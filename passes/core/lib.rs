@@ -54,14 +54,14 @@ pub use cost::{Applied, Cost, PlainCost, Speed, Work};
 pub use cut::{Cut, cuts};
 pub use editor::{Editor, GraphPath, graph_at, graph_paths};
 pub use facts::{AllFacts, facts_of, infer, node_facts};
-pub use findings::{Findings, Forgetful};
+pub use findings::{Findings, Forgetful, keep_sums, kept_sums};
 pub use formula::{Normalised, normalised};
 pub use ledger::{
     ErrorBound, ErrorSum, LedgerEntry, LedgerLine, LedgerTrial, ModelError, TextError, ValueError,
 };
 pub use linear::{Linear, linears};
 pub use manager::{Budget, Manager, RunError, VerifyEach};
-pub use measure::{Measure, Ready, Store, Tapped, TextPorts, Visit};
+pub use measure::{Measure, Ready, Replaced, Store, Streamed, Tapped, TextPorts, Visit};
 pub use moments::moments;
 pub use nearest::nearest;
 pub use numbers::{filled, floats, integers, permuted, scaled};
@@ -81,4 +81,4 @@ pub use reshape::{Elided, Group, ShapeData, groups, reshaped, shape_data};
 pub use rewriter::{Rewriter, node};
 pub use scope::{Scope, own_scopes, scopes};
 pub use scoped::{Scoped, in_scopes};
-pub use trials::{Exchange, Look, Masks, Trials};
+pub use trials::{Exchanged, Look, Masks, Trials};

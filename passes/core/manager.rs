@@ -191,6 +191,7 @@ impl Manager<'_> {
         }
         self.observer.before(info, module);
         let log = Log { rule: info.name.into(), observer: &mut *self.observer, budget: &mut self.budget };
+        self.context.measure.iter().for_each(|measure| measure.tell(info.name));
         let exact = (info.kind == PassKind::Lossy).then(|| known.exact(module));
         let mut editor = Editor::new(module, self.context.ops, (&mut known.analyses, exact), log);
         let outcome = pass

@@ -1,6 +1,7 @@
 //! `Measure`: what flows through a module on calibration data.
 use crate::findings::{Findings, Forgetful};
 use crate::pass::PassError;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use weft_ir::{Module, Tensor, Value};
 
@@ -8,6 +9,9 @@ use weft_ir::{Module, Tensor, Value};
 pub trait Measure: Send + Sync {
     /// What the data are, for reports: `text.npz: 12 inputs`.
     fn describe(&self) -> String;
+
+    /// Says what is being done from here on, to whoever watches.
+    fn tell(&self, _what: &str) {}
 
     /// Runs `module` on every calibration input, and lends `visit` the values of each of `groups`, in
     /// the order of the group, once an input; those of one group in the order of the inputs. Groups
@@ -17,6 +21,18 @@ pub trait Measure: Send + Sync {
     /// # Errors
     /// If the module cannot be run, or `visit` gives up.
     fn stream(&self, module: &Module, groups: &[Vec<Value>], visit: &mut Visit<'_>) -> Result<(), PassError>;
+
+    /// Makes ready what [`Measure::stream`] does, to be done often, each time with other numbers for some
+    /// constants of the main graph.
+    ///
+    /// # Errors
+    /// If the module cannot be run.
+    fn prepare<'m>(
+        &'m self,
+        module: &Module,
+        groups: &[Vec<Value>],
+        open: &BTreeSet<Value>,
+    ) -> Result<Box<dyn Streamed + 'm>, PassError>;
 
     /// Makes a module ready to be run on inputs of the pass's own choice; the same again for a module
     /// with the same text.
@@ -42,6 +58,20 @@ pub trait Measure: Send + Sync {
 
 /// Is lent values.
 pub type Visit<'v> = dyn FnMut(Tapped, &[Tensor]) -> Result<(), PassError> + 'v;
+
+/// A module that is ready to be run on calibration inputs.
+pub trait Streamed {
+    /// Runs it on the first `inputs` inputs, or all if there are fewer, as [`Measure::stream`] does. Each
+    /// of the open constants is what `constant` gives for it, asked when it is needed and held no longer;
+    /// where that is none, it is as it stands.
+    ///
+    /// # Errors
+    /// If a constant does not fit, a run fails, or `visit` gives up.
+    fn run(&self, inputs: usize, constant: &Replaced<'_>, visit: &mut Visit<'_>) -> Result<(), PassError>;
+}
+
+/// Gives numbers for a constant.
+pub type Replaced<'r> = dyn Fn(Value) -> Result<Option<Tensor>, PassError> + 'r;
 
 /// Which values are lent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

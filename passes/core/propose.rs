@@ -12,6 +12,7 @@ use crate::rewriter::Rewriter;
 use crate::trials::{Masks, Trials};
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use weft_ir::infer::Facts;
 use weft_ir::{Module, NodeId, OpSet};
 
 /// One layer of the main graph that a lossy pass would change, in one transaction.
@@ -44,10 +45,12 @@ impl Editor<'_> {
     /// If a module cannot be run.
     pub fn trials<'m>(
         &self,
-        (measure, ops): (&'m dyn Measure, &OpSet),
-        (layers, masks): (&[Linear], Masks),
+        at: (&'m dyn Measure, &OpSet),
+        layers: (&Facts, &[Linear]),
+        masks: Masks,
     ) -> Result<Trials<'m>, PassError> {
-        Trials::new(measure, (self.exact().ok_or_else(not_lossy)?, self), ops, (layers, masks))
+        let exact = self.exact().ok_or_else(not_lossy)?;
+        Trials::new(at, (&exact, self), layers, masks)
     }
 
     /// Makes the first of some changes that is within all bounds, as measured on the changed model against

@@ -11,6 +11,8 @@ pub struct Scoped {
     ready: Arc<dyn Ready>,
     values: Arc<[Value]>,
     taps: Vec<Tensor>,
+    /// Whether what flows in may have any number of rows.
+    any_rows: bool,
 }
 
 impl Scoped {
@@ -34,6 +36,29 @@ impl Scoped {
     ) -> Result<Tensor, PassError> {
         let tap = |(own, tap): (&Value, &Tensor)| if *own == value { instead(tap) } else { Ok(tap.clone()) };
         self.run_on(self.values.iter().zip(&self.taps).map(tap).collect::<Result<_, _>>()?, matrices)
+    }
+
+    /// The scope with a few rows at a time of what flows in, where that is one value of any number of rows.
+    /// To be asked only of scopes that make each row of its row alone, such as those of a single layer.
+    ///
+    /// # Errors
+    /// If the rows are no tensor.
+    pub fn in_rows(&self, most: usize) -> Result<Vec<Self>, PassError> {
+        let ([tap], true) = (&self.taps[..], self.any_rows) else { return Ok(vec![self.clone()]) };
+        let [ones @ .., rows, last] = tap.dims() else { return Ok(vec![self.clone()]) };
+        let (rows, most) = (*rows as usize, most.max(1));
+        if rows <= most || ones.iter().any(|extent| *extent != 1) {
+            return Ok(vec![self.clone()]);
+        }
+        let row = tap.data().len() / rows;
+        let part = |first: usize| {
+            let count = most.min(rows - first);
+            let data = tap.data().slice(first * row..(first + count) * row);
+            let part = Tensor::new(tap.dtype(), [ones, &[count as u64, *last]].concat(), data);
+            let part = part.map_err(|error| PassError::Failed(error.to_string()))?;
+            Ok(Self { taps: vec![part], ..self.clone() })
+        };
+        (0..rows).step_by(most).map(part).collect()
     }
 
     fn run_on(&self, mut inputs: Vec<Tensor>, matrices: &[Tensor]) -> Result<Tensor, PassError> {
@@ -64,6 +89,15 @@ pub fn in_scopes(
         };
         ready[group] = (!last).then(|| opened.clone());
         let values = scopes[group].taps.clone().into();
-        visit(tapped, &Scoped { ready: opened, values, taps: taps.to_vec() })
+        let any_rows = any_rows(&scopes[group]);
+        visit(tapped, &Scoped { ready: opened, values, taps: taps.to_vec(), any_rows })
     })
+}
+
+/// Whether the one value that flows in may have any number of rows.
+fn any_rows(scope: &Scope) -> bool {
+    let graph = &scope.module.graph;
+    let ty = graph.inputs().first().map(|node| graph.ty(Value { node: *node, slot: 0 }));
+    let rows = ty.and_then(|ty| ty.dims.as_ref()?.iter().rev().nth(1));
+    scope.taps.len() == 1 && rows.is_some_and(|rows| rows.as_symbol().is_some())
 }

@@ -1,21 +1,21 @@
 //! A model whose linear layers are exchanged from run to run, measured against the exact one.
 //!
-//! Matrices, and limits that inputs must pass by their size, are inputs of one compiled module, so
-//! that trying another choice of them takes no more than running it.
-use crate::against::Difference;
+//! Matrices, and limits that inputs must pass by their size, go into compiled code like inputs, so that trying
+//! another choice of them takes no more than running it. They are asked for where they are needed and
+//! dropped again, so that no more than those of a few layers are in memory at a time.
+use crate::against::{Changed, Exact};
 use crate::append::masked;
 use crate::ledger::ModelError;
 use crate::linear::Linear;
-use crate::measure::{Measure, Ready};
+use crate::measure::{Measure, Streamed};
 use crate::pass::PassError;
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use weft_ir::{DType, Graph, Module, OpSet, Tensor, TensorType, Value};
+use weft_ir::infer::Facts;
+use weft_ir::{Attr, Def, Graph, Module, Node, OpSet, Tensor, TensorType, Value};
 
-/// The most bytes of inputs and exact outputs that are kept; with more, the exact model runs again in
-/// every trial.
-const MOST: usize = 1 << 30;
 /// A glance is over when it saw so many numbers come out.
-const GLANCE: u64 = 1 << 20;
+const GLANCE: usize = 1 << 20;
 
 /// How much of the calibration data a trial looks at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,25 +26,16 @@ pub enum Look {
     Glance,
 }
 
-/// What each layer is tried with.
-#[derive(Debug, Clone)]
-pub struct Exchange {
-    /// Its matrix, inputs by outputs.
-    pub matrix: Tensor,
-    /// The sizes that its inputs must pass, channel by channel, or else are zero.
-    pub limits: Option<Vec<f32>>,
-}
+/// What layers are tried with, each by its place in the list that trials were made for.
+pub trait Exchanged {
+    /// Its matrix, inputs by outputs; none for its own.
+    ///
+    /// # Errors
+    /// If there is one that cannot be made.
+    fn matrix(&self, layer: usize) -> Result<Option<Tensor>, PassError>;
 
-/// A model made ready for many trials.
-pub struct Trials<'t> {
-    measure: &'t dyn Measure,
-    exact: Arc<Module>,
-    model: Arc<dyn Ready>,
-    /// The first inputs of the data with what the exact model makes of them.
-    kept: Vec<[Vec<Tensor>; 2]>,
-    /// Whether these are all.
-    complete: bool,
-    masks: Masks,
+    /// The sizes that its inputs must pass, channel by channel, or else are zero.
+    fn limits(&self, layer: usize) -> Option<Vec<f32>>;
 }
 
 /// Whether trials may let inputs of layers be zero.
@@ -56,8 +47,22 @@ pub enum Masks {
     None,
 }
 
-/// Is lent the inputs of a run and its outputs.
-type VisitRun<'v> = dyn FnMut(&[Tensor], &[Tensor]) -> Result<(), PassError> + 'v;
+/// A model made ready for many trials.
+pub struct Trials<'t> {
+    exact: Exact<'t>,
+    changed: Changed,
+    model: Box<dyn Streamed + 't>,
+    open: BTreeMap<Value, Open>,
+}
+
+/// A constant that is exchanged.
+#[derive(Debug, Clone, Copy)]
+enum Open {
+    /// The matrix of a layer.
+    Matrix(usize),
+    /// What its inputs must pass.
+    Limits(usize),
+}
 
 impl<'t> Trials<'t> {
     /// Trials of a module with other matrices in some layers of its main graph.
@@ -65,98 +70,52 @@ impl<'t> Trials<'t> {
     /// # Errors
     /// If a module cannot be run.
     pub(crate) fn new(
-        measure: &'t dyn Measure,
-        (exact, module): (Arc<Module>, &Module),
-        ops: &OpSet,
-        (layers, masks): (&[Linear], Masks),
+        (measure, ops): (&'t dyn Measure, &OpSet),
+        (exact, module): (&Module, &Module),
+        (facts, layers): (&Facts, &[Linear]),
+        masks: Masks,
     ) -> Result<Self, PassError> {
-        let model = measure.open(&exchangeable(module, ops, layers, masks)?)?;
-        let mut trials = Self { measure, exact, model, kept: Vec::new(), complete: true, masks };
-        trials.keep()?;
-        Ok(trials)
+        let mut module = module.clone();
+        let open = exchangeable(&mut module.graph, (ops, facts), layers, masks)?;
+        let changed = Changed::new(measure, &module)?;
+        let model = measure.prepare(&module, &changed.groups, &open.keys().copied().collect())?;
+        Ok(Self { exact: Exact::new(measure, exact)?, changed, model, open })
     }
 
-    /// Keeps inputs and outputs as long as there is room, the first always.
-    fn keep(&mut self) -> Result<(), PassError> {
-        let (mut kept, mut complete, mut bytes) = (Vec::new(), true, 0);
-        self.each_exact(&mut |inputs, outputs| {
-            let own: usize = inputs.iter().chain(outputs).map(|tensor| tensor.data().len()).sum();
-            complete &= kept.is_empty() || bytes + own <= MOST;
-            if complete {
-                bytes += own;
-                kept.push([inputs.to_vec(), outputs.to_vec()]);
-            }
-            Ok(())
-        })?;
-        (self.kept, self.complete) = (kept, complete);
-        Ok(())
-    }
-
-    /// Runs the exact model on all inputs.
-    fn each_exact(&self, visit: &mut VisitRun<'_>) -> Result<(), PassError> {
-        let graph = &self.exact.graph;
-        let inputs = graph.inputs().iter().map(|id| Value { node: *id, slot: 0 });
-        let taps: Vec<Value> = inputs.chain(graph.outputs().iter().copied()).collect();
-        let count = graph.inputs().len();
-        self.measure.stream(&self.exact, &[taps], &mut |_, values| {
-            let (inputs, outputs) = values.split_at(count);
-            visit(inputs, outputs)
-        })
-    }
-
-    /// How far the model is off with these layers, in the order of the layers.
+    /// How far the model is off with these layers.
     ///
     /// # Errors
     /// If they do not fit, or a run fails.
-    pub fn error(&self, layers: &[Exchange], look: Look) -> Result<ModelError, PassError> {
-        let more = self.inputs(layers)?;
-        let mut difference = Difference::new(self.measure);
-        let mut compare = |inputs: &[Tensor], outputs: &[Tensor]| {
-            let found = self.model.run(&[inputs, &more].concat())?;
-            difference.add(inputs, outputs, &found)
+    pub fn error(&mut self, layers: &dyn Exchanged, look: Look) -> Result<ModelError, PassError> {
+        let Self { exact, changed, model, open } = self;
+        let constant = |value: Value| match open.get(&value) {
+            Some(Open::Matrix(layer)) => layers.matrix(*layer),
+            Some(Open::Limits(layer)) => Ok(layers.limits(*layer).map(|limits| Tensor::vector(&limits))),
+            None => Ok(None),
         };
-        if look == Look::Whole && !self.complete {
-            self.each_exact(&mut compare)?;
-            return Ok(difference.error());
-        }
-        let mut seen = 0;
-        for [inputs, outputs] in &self.kept {
-            if look == Look::Glance && seen >= GLANCE {
-                break;
-            }
-            compare(inputs, outputs)?;
-            seen += outputs.iter().map(Tensor::len).sum::<u64>();
-        }
-        Ok(difference.error())
-    }
-
-    /// What goes in besides the inputs of the model.
-    fn inputs(&self, layers: &[Exchange]) -> Result<Vec<Tensor>, PassError> {
-        let mut inputs = Vec::new();
-        for Exchange { matrix, limits } in layers {
-            inputs.push(matrix.clone());
-            if self.masks == Masks::Some {
-                let channels = matrix.dims().first().map_or(0, |n| *n as usize);
-                // Every size passes a number below zero.
-                inputs.push(Tensor::vector(limits.as_deref().unwrap_or(&vec![-1.0; channels])));
-            } else if limits.is_some() {
-                return Err(PassError::Failed("a trial without masks was given limits".to_string()));
-            }
-        }
-        Ok(inputs)
+        let inputs = if look == Look::Glance { exact.inputs_for(GLANCE) } else { usize::MAX };
+        exact.compare(changed, &constant, &mut |visit| model.run(inputs, &constant, visit))
     }
 }
 
-/// A module with the matrices of layers as further inputs, and with limits if it has masks.
-fn exchangeable(module: &Module, ops: &OpSet, layers: &[Linear], masks: Masks) -> Result<Module, PassError> {
-    let mut module = module.clone();
-    let graph = &mut module.graph;
-    for layer in layers {
-        let [inputs, outputs] = layer.dims.map(|n| n as u64);
-        let matrix = input(graph, &[inputs, outputs]);
+/// Gives each layer a matrix of its own, inputs by outputs, and limits if there are masks; says which constants
+/// these are.
+fn exchangeable(
+    graph: &mut Graph,
+    (ops, facts): (&OpSet, &Facts),
+    layers: &[Linear],
+    masks: Masks,
+) -> Result<BTreeMap<Value, Open>, PassError> {
+    let mut open = BTreeMap::new();
+    for (place, layer) in layers.iter().enumerate() {
+        let gone = || PassError::Failed("a matrix is not there any more".to_string());
+        let matrix = constant(graph, layer.tensor(facts).ok_or_else(gone)?);
+        open.insert(matrix, Open::Matrix(place));
         let x = match masks {
             Masks::Some => {
-                let limits = input(graph, &[inputs]);
+                // Every size passes a number below zero.
+                let limits = constant(graph, Tensor::vector(&vec![-1.0f32; layer.dims[0]]));
+                open.insert(limits, Open::Limits(place));
                 masked(graph, ops, layer.input, limits)?
             }
             Masks::None => layer.input,
@@ -166,10 +125,12 @@ fn exchangeable(module: &Module, ops: &OpSet, layers: &[Linear], masks: Masks) -
         graph.set_operands(layer.node, &operands);
         graph.node_mut(layer.node).attrs.remove("transB");
     }
-    Ok(module)
+    Ok(open)
 }
 
-fn input(graph: &mut Graph, dims: &[u64]) -> Value {
-    let name = graph.fresh_name("exchanged");
-    graph.add_input(&name, TensorType::fixed(DType::F32, dims))
+fn constant(graph: &mut Graph, tensor: Tensor) -> Value {
+    let def =
+        Def { name: graph.fresh_name("exchanged"), ty: TensorType::fixed(tensor.dtype(), tensor.dims()) };
+    let node = Node::new("Const", vec![def]).with("value", Attr::Tensor(Arc::new(tensor)));
+    Value { node: graph.add(node, &[]), slot: 0 }
 }

@@ -146,8 +146,8 @@ impl Pass for Choose {
             return Ok(edit.outcome());
         }
         let layers = self.candidates(cx, edit, (&facts, linears))?;
-        let open = |masks| edit.trials((measure, cx.ops), (&layers.linears, masks));
-        let mut search = Search::new((measure, &bounds), (&facts, &layers), &open)?;
+        let open = |masks| edit.trials((measure, cx.ops), (&facts, &layers.linears), masks);
+        let mut search = Search::new((measure, &bounds), &layers, &open)?;
         for rounded in 0..=self.menu.rounded.len() {
             for sparsity in 0..=self.menu.sparsity.len() {
                 let item = [rounded, sparsity];

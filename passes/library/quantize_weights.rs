@@ -32,7 +32,7 @@
 mod activations;
 mod along;
 
-use crate::forms::{Coded, Form, Method, Rounding, errors};
+use crate::forms::{Coded, Form, Method, Rounding, Way, errors};
 use activations::Activations;
 use weft_ir::Stage;
 use weft_numerics::{Along, Grid, Zero};
@@ -90,6 +90,7 @@ enum Dim {
 
 struct QuantizeWeights {
     rounding: Rounding,
+    grid: Grid,
     dim: Dim,
     activations: Activations,
     chosen: Chosen,
@@ -102,13 +103,14 @@ impl QuantizeWeights {
             return Err(OptionError::Refused(format!("option `bits` cannot be {bits}: expected 2 to 8")));
         }
         let grid = Grid { bits, zero: if options.flag("symmetric")? { Zero::Centre } else { Zero::Free } };
-        let rounding = Rounding { grid, group: options.number("group")?, method: Method::new(options)? };
+        let rounding = Rounding { group: options.number("group")?, method: Method::new(options)? };
         let refused = |name: &str, expected: &str| {
             let found = options.text(name);
             Err(OptionError::Refused(format!("option `{name}` cannot be `{found}`: expected {expected}")))
         };
         Ok(Self {
             rounding,
+            grid,
             dim: match options.text("dim") {
                 "oc" => Dim::Fixed(Along::Inputs),
                 "ic" => Dim::Fixed(Along::Outputs),
@@ -139,7 +141,10 @@ impl Pass for QuantizeWeights {
             Dim::Fixed(along) => vec![along; layers.len()],
             Dim::Ada => self.better_ways(cx.data_for("dim=ada")?, (edit, cx.ops), (&facts, &layers))?,
         };
-        let coded = self.rounding.codes(cx, edit, (&facts, &layers), &along)?;
+        let ways: Vec<Vec<Way>> =
+            along.into_iter().map(|along| vec![Way { grid: self.grid, along }]).collect();
+        let coded = self.rounding.codes(cx, edit, (&facts, &layers), &ways)?;
+        let coded: Vec<Coded> = coded.into_iter().flatten().collect();
         let forms: Vec<Vec<Form<'_>>> =
             coded.iter().map(|coded| vec![Form { coded: Some(coded), masked: None }]).collect();
         let rounds = self.rounds_activations(edit, (&layers, &coded));
@@ -171,7 +176,7 @@ impl QuantizeWeights {
         (coded, rounds): (&'p Coded, bool),
         error: ValueError,
     ) -> Proposal<'p> {
-        let (method, bits) = (self.rounding.method.name(), self.rounding.grid.bits);
+        let (method, bits) = (self.rounding.method.name(), self.grid.bits);
         let activations = if rounds { ", activations in i8" } else { "" };
         let what = format!("{coded}, {method}, {bits} bits{activations}");
         let apply = move |g: &mut Rewriter<'_>| {

@@ -18,43 +18,63 @@ impl Default for Dampening {
 /// Inputs that are rounded before all later ones are put right by one product.
 const BATCH: usize = 128;
 
-/// Rounds a matrix, inputs by outputs, row-major, so that its products with inputs of these second
-/// moments (`Xᵀ X`, inputs by inputs) change little. Inputs are rounded in the order of falling
-/// moments. Blocks along the inputs keep the levels of the matrix as it was given; blocks along the
-/// outputs get theirs when their input's turn comes, so the order breaks none of them.
+/// What is to be known of the inputs of a layer to round its matrix: in what order they are taken, and how
+/// later ones make up for earlier ones.
+#[derive(Debug, Clone)]
+pub struct Compensation {
+    order: Vec<usize>,
+    /// The triangle `U` with `Uᵀ U` the inverse of the second moments.
+    upper: Array2<f32>,
+}
+
+impl Compensation {
+    /// For so many inputs with these second moments (`Xᵀ X`, inputs by inputs). Inputs are rounded in the
+    /// order of falling moments.
+    ///
+    /// # Errors
+    /// If the moments are not positive definite in spite of the dampening.
+    ///
+    /// # Panics
+    /// If there is not a moment for every two inputs.
+    pub fn new(inputs: usize, moments: &[f32], dampening: Dampening) -> Result<Self, NotPositive> {
+        assert_eq!(moments.len(), inputs * inputs, "there is a moment for every two inputs");
+        let order = order(moments, inputs);
+        let upper = inverse_factor(dampened(moments, &order, dampening))?.mapv(|x| x as f32);
+        Ok(Self { order, upper })
+    }
+}
+
+/// Rounds a matrix, inputs by outputs, row-major, so that its products with inputs such as those the
+/// compensation is for change little. Blocks along the inputs keep the levels of the matrix as it was
+/// given; blocks along the outputs get theirs when their input's turn comes, so the order breaks none of
+/// them. Outputs are rounded each on its own, those of one block along them together.
 ///
 /// Frantar et al., "GPTQ" (ICLR 2023); Kim et al. (ICLR 2024) for blocks along the outputs.
 ///
-/// # Errors
-/// If the moments are not positive definite in spite of the dampening.
-///
 /// # Panics
-/// If there are not as many weights or moments as the dims say.
+/// If there are not as many weights as the dims say, or the compensation is for another number of inputs.
 pub fn gptq(
     weights: &[f32],
     dims: [usize; 2],
-    moments: &[f32],
-    dampening: Dampening,
+    Compensation { order, upper }: &Compensation,
     (blocks, grid): (Blocks, Grid),
-) -> Result<Quantised, NotPositive> {
+) -> Quantised {
     assert_eq!(weights.len(), dims[0] * dims[1], "a matrix has as many elements as its dims say");
-    assert_eq!(moments.len(), dims[0] * dims[0], "there is a moment for every two inputs");
+    assert_eq!(order.len(), dims[0], "the compensation is for these inputs");
     let mut quantised = Quantised::empty(dims, blocks, grid);
     if blocks.along == Along::Inputs {
         quantised.fit(weights);
     }
-    let order = order(moments, dims[0]);
-    let upper = inverse_factor(dampened(moments, &order, dampening))?.mapv(|x| x as f32);
-    let mut rest = sorted(weights, dims, &order);
+    let mut rest = sorted(weights, dims, order);
     let [inputs, outputs] = dims;
     for first in (0..inputs).step_by(BATCH) {
         let end = (first + BATCH).min(inputs);
-        let errors = batch(&mut quantised, &mut rest, &upper, &order[first..end], first);
+        let errors = batch(&mut quantised, &mut rest, upper, &order[first..end], first);
         let mut later = window(rest.view_mut(), end..inputs, 0..outputs);
         let factors = window(upper.view(), first..end, end..inputs);
         general_mat_mul(-1.0, &factors.t(), &errors, 1.0, &mut later);
     }
-    Ok(quantised)
+    quantised
 }
 
 /// The inputs by falling moment; equal ones as they come.
@@ -115,9 +135,10 @@ fn batch(
 
 #[cfg(test)]
 mod tests {
-    use super::{Dampening, gptq};
+    use super::{Compensation, Dampening, gptq};
     use crate::grid::{Along, Blocks, Grid, Quantised, Zero};
     use crate::rtn::rtn;
+    use crate::window::window;
     use ndarray::Array2;
 
     /// Inputs that are mixtures of fewer signals, as those of real layers are.
@@ -149,9 +170,26 @@ mod tests {
             let blocks = Blocks { along, size: 32 };
             let nearest = rtn(flat, dims, blocks, grid);
             let seen = seen.as_slice().unwrap();
-            let better = gptq(flat, dims, seen, Dampening::default(), (blocks, grid)).unwrap();
+            let inputs = Compensation::new(dims[0], seen, Dampening::default()).unwrap();
+            let better = gptq(flat, dims, &inputs, (blocks, grid));
             let ratio = error(&x, &weights, &better) / error(&x, &weights, &nearest);
             assert!(ratio < 0.6, "{along:?}: {ratio}");
+        }
+    }
+
+    #[test]
+    fn outputs_are_rounded_each_on_its_own() {
+        let (x, dims) = (data(300, 70), [70, 80]);
+        let (weights, moments) = (data(dims[0], dims[1]), x.t().dot(&x));
+        let part = |from: usize, to: usize| window(weights.view(), 0..70, from..to).iter().copied().collect();
+        let parts: [(Vec<f32>, usize); 3] = [(part(0, 32), 32), (part(32, 64), 32), (part(64, 80), 16)];
+        let seen = moments.as_standard_layout().into_owned();
+        let inputs = Compensation::new(dims[0], seen.as_slice().unwrap(), Dampening::default()).unwrap();
+        for along in [Along::Inputs, Along::Outputs] {
+            let how = (Blocks { along, size: 16 }, Grid { bits: 4, zero: Zero::Free });
+            let whole = gptq(weights.as_slice().unwrap(), dims, &inputs, how);
+            let parts = parts.iter().map(|(part, outputs)| gptq(part, [dims[0], *outputs], &inputs, how));
+            assert_eq!(Quantised::beside(parts.collect()), Some(whole), "{along:?}");
         }
     }
 
@@ -162,7 +200,8 @@ mod tests {
         let moments: Vec<f32> = (0..16).map(|i| if i % 5 == 0 { 1.0 + i as f32 } else { 0.0 }).collect();
         for along in [Along::Inputs, Along::Outputs] {
             let how = (Blocks { along, size: 2 }, Grid { bits: 2, zero: Zero::Free });
-            let found = gptq(&weights, dims, &moments, Dampening::default(), how).unwrap();
+            let inputs = Compensation::new(dims[0], &moments, Dampening::default()).unwrap();
+            let found = gptq(&weights, dims, &inputs, how);
             assert_eq!(found, rtn(&weights, dims, how.0, how.1));
         }
     }

@@ -122,6 +122,27 @@ impl Quantised {
         }
     }
 
+    /// Some matrices of the same inputs as one, the outputs of each behind those of the one before; `None`
+    /// if there is none, or they do not fit. Blocks along the outputs must end where a matrix ends.
+    pub fn beside(parts: Vec<Self>) -> Option<Self> {
+        let first = parts.first()?;
+        let (grid, blocks, inputs) = (first.grid, first.blocks, first.dims[0]);
+        let whole = |part: &Self| blocks.along == Along::Inputs || part.dims[1] % blocks.size == 0;
+        let alike = |part: &Self| part.grid == grid && part.blocks == blocks && part.dims[0] == inputs;
+        if !parts.iter().all(alike) || !parts[..parts.len() - 1].iter().all(whole) {
+            return None;
+        }
+        let rows = first.scale_dims()[0];
+        Some(Self {
+            grid,
+            blocks,
+            dims: [inputs, parts.iter().map(|part| part.dims[1]).sum()],
+            codes: joined(inputs, parts.iter().map(|part| (&part.codes[..], part.dims[1]))),
+            scales: joined(rows, parts.iter().map(|part| (&part.scales[..], part.scale_dims()[1]))),
+            zeros: joined(rows, parts.iter().map(|part| (&part.zeros[..], part.scale_dims()[1]))),
+        })
+    }
+
     fn block_of(&self, input: usize, output: usize) -> usize {
         let [_, columns] = self.scale_dims();
         match self.blocks.along {
@@ -200,6 +221,14 @@ impl Quantised {
         let number = |(at, code): (usize, &i16)| self.level_at(at / outputs, at % outputs).number(*code);
         self.codes.iter().enumerate().map(number).collect()
     }
+}
+
+/// Matrices of so many rows, each with its columns, beside each other.
+fn joined<'p, T: Copy + 'p>(rows: usize, parts: impl Iterator<Item = (&'p [T], usize)> + Clone) -> Vec<T> {
+    let row = |row: usize| {
+        parts.clone().flat_map(move |(numbers, columns)| &numbers[row * columns..(row + 1) * columns])
+    };
+    (0..rows).flat_map(row).copied().collect()
 }
 
 /// The least and the greatest.

@@ -12,7 +12,7 @@ mod rtn;
 mod window;
 
 pub use cholesky::NotPositive;
-pub use gptq::{Dampening, gptq};
+pub use gptq::{Compensation, Dampening, gptq};
 pub use grid::{Along, Blocks, Grid, Quantised, Zero};
 pub use knapsack::{Choice, knapsack, total};
 pub use quantile::Quantiles;

@@ -1,24 +1,27 @@
 //! Calibration data, lent to passes.
 use super::Calibration;
 use super::kept::Kept;
-use super::run::Run;
+use super::run::{Keep, Run};
 use super::segments::segments;
 use super::store::Spilled;
 use crate::driver::Driver;
 use crate::error::Error;
 use crate::runner::Runner;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use weft_ir::text::{Style, print};
 use weft_ir::{Module, Tensor, Value};
-use weft_passes::{Findings, Forgetful, Measure, PassError, Ready, Store, TextPorts, Visit};
+use weft_passes::{Findings, Forgetful, Measure, PassError, Ready, Store, Streamed, TextPorts, Visit};
 
 /// Runs modules on calibration data, compiled where there is a compiler.
 pub(crate) struct OnData<'d> {
     driver: &'d Driver,
     data: &'d Calibration,
     ready: Mutex<BTreeMap<String, Arc<dyn Ready>>>,
+    /// The digest of the data, once it was asked for.
     digest: OnceLock<Option<[u8; 32]>>,
+    /// What passes say they are doing.
+    doing: Mutex<String>,
 }
 
 struct Engine(Runner);
@@ -36,7 +39,8 @@ pub(super) fn failed(error: Error) -> PassError {
 
 impl<'d> OnData<'d> {
     pub(crate) fn new(driver: &'d Driver, data: &'d Calibration) -> Self {
-        Self { driver, data, ready: Mutex::default(), digest: OnceLock::new() }
+        let doing = Mutex::new("calibrating".to_string());
+        Self { driver, data, ready: Mutex::default(), digest: OnceLock::new(), doing }
     }
 
     /// Makes a module ready.
@@ -45,6 +49,13 @@ impl<'d> OnData<'d> {
         module.graph.sweep();
         let runner = self.runner(module).map_err(failed)?;
         Ok(Arc::new(Engine(runner)))
+    }
+
+    /// A module in segments that give these groups of values.
+    fn run(&self, module: &Module, groups: &[Vec<Value>], (open, keep): (&BTreeSet<Value>, Keep)) -> Run<'_> {
+        let bytes = |value| self.bytes(module, value);
+        let segments = segments((module, open), self.driver.ops(), groups, &bytes);
+        Run::new(self, (module.graph.clone(), groups.to_vec()), segments, keep)
     }
 
     /// The extents of a value, over all inputs the largest; nothing if they are decided at run time.
@@ -66,7 +77,7 @@ impl<'d> OnData<'d> {
     }
 
     pub(super) fn say(&self, what: &str) {
-        self.data.say(what);
+        self.data.say(&format!("{}: {what}", self.doing.lock().unwrap_or_else(PoisonError::into_inner)));
     }
 
     /// The text of a module, by which equal ones are found.
@@ -95,9 +106,22 @@ impl Measure for OnData<'_> {
         self.data.to_string()
     }
 
+    fn tell(&self, what: &str) {
+        self.data.say(what);
+        *self.doing.lock().unwrap_or_else(PoisonError::into_inner) = what.to_string();
+    }
+
     fn stream(&self, module: &Module, groups: &[Vec<Value>], visit: &mut Visit<'_>) -> Result<(), PassError> {
-        let segments = segments(module, self.driver.ops(), groups, &|value| self.bytes(module, value));
-        Run::new(self, (&module.graph, groups), &segments).all(visit)
+        self.run(module, groups, (&BTreeSet::new(), Keep::WhileNeeded)).run(usize::MAX, &|_| Ok(None), visit)
+    }
+
+    fn prepare<'m>(
+        &'m self,
+        module: &Module,
+        groups: &[Vec<Value>],
+        open: &BTreeSet<Value>,
+    ) -> Result<Box<dyn Streamed + 'm>, PassError> {
+        Ok(Box::new(self.run(module, groups, (open, Keep::ForMore))))
     }
 
     fn open(&self, module: &Module) -> Result<Arc<dyn Ready>, PassError> {

@@ -1,30 +1,47 @@
 //! Running the segments of a module on all inputs.
 use super::measure::OnData;
-use super::segments::{Feed, Segment};
+use super::segments::{Feed, Segment, fed};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use weft_frontend::give_back_mapped;
 use weft_ir::{Graph, Tensor, Value};
-use weft_passes::{PassError, Ready, Tapped, Visit};
+use weft_passes::{PassError, Ready, Replaced, Streamed, Tapped, Visit};
 
-/// A run of a module, segment by segment.
+/// So many bytes of constants are read before what is mapped of the model is given back.
+const MOST_MAPPED: usize = 64 << 20;
+
+/// For how long segments that were made ready stay so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keep {
+    /// Until the last segment that is equal to one was run.
+    WhileNeeded,
+    /// For the next run, too.
+    ForMore,
+}
+
+/// A module in segments, to be run one after the other.
 pub(super) struct Run<'r> {
     on: &'r OnData<'r>,
-    graph: &'r Graph,
-    groups: &'r [Vec<Value>],
-    segments: &'r [Segment],
+    graph: Graph,
+    groups: Vec<Vec<Value>>,
+    segments: Vec<Segment>,
     /// Each segment as text. Equal ones are made ready once.
     texts: Vec<String>,
     /// The last segment that needs a value.
     last: BTreeMap<Value, usize>,
-    /// What is known of each input: the values that later segments need.
-    known: Vec<BTreeMap<Value, Tensor>>,
+    keep: Keep,
+    ready: Mutex<BTreeMap<String, Arc<dyn Ready>>>,
 }
+
+/// What is known of each input: the values that later segments need.
+type Known = Vec<BTreeMap<Value, Tensor>>;
 
 impl<'r> Run<'r> {
     pub(super) fn new(
         on: &'r OnData<'r>,
-        (graph, groups): (&'r Graph, &'r [Vec<Value>]),
-        segments: &'r [Segment],
+        (graph, groups): (Graph, Vec<Vec<Value>>),
+        segments: Vec<Segment>,
+        keep: Keep,
     ) -> Self {
         let mut last = BTreeMap::new();
         for (number, segment) in segments.iter().enumerate() {
@@ -36,65 +53,124 @@ impl<'r> Run<'r> {
             last.extend(fed.chain(looked_at).map(|value| (value, number)));
         }
         let texts = segments.iter().map(|segment| on.written(&segment.module)).collect();
-        Self { on, graph, groups, segments, texts, last, known: vec![BTreeMap::new(); on.count()] }
+        Self { on, graph, groups, segments, texts, last, keep, ready: Mutex::default() }
     }
 
-    /// Runs all segments, and lends `visit` each group of values once an input.
-    pub(super) fn all(mut self, visit: &mut Visit<'_>) -> Result<(), PassError> {
-        let mut ready: BTreeMap<&str, Arc<dyn Ready>> = BTreeMap::new();
-        let texts = std::mem::take(&mut self.texts);
-        for (number, segment) in self.segments.iter().enumerate() {
-            let text = texts[number].as_str();
-            if !segment.yields.is_empty() && !ready.contains_key(text) {
-                self.tell(number, "compiling");
-                ready.insert(text, self.on.fresh(&segment.module)?);
-            }
-            for input in 0..self.known.len() {
-                self.tell(number, &format!("input {} of {}", input + 1, self.known.len()));
-                let inputs = self.on.input(input)?;
-                if let Some(ready) = ready.get(text) {
-                    self.step((number, input), (&**ready, &inputs))?;
-                }
-                for group in &segment.groups {
-                    let values = self.groups[*group].iter().map(|value| self.value(input, &inputs, *value));
-                    let values: Vec<Tensor> = values.collect::<Result<_, _>>()?;
-                    let last = input + 1 == self.known.len();
-                    visit(Tapped { group: *group, input, last }, &values)?;
-                }
-                self.known[input].retain(|value, _| self.last.get(value).is_some_and(|last| *last > number));
-            }
-            if !texts[number + 1..].iter().any(|later| later == text) {
-                ready.remove(text);
-            }
+    /// What runs a segment; nothing if it computes nothing.
+    fn ready(&self, number: usize) -> Result<Option<Arc<dyn Ready>>, PassError> {
+        let (segment, text) = (&self.segments[number], &self.texts[number]);
+        let mut all = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
+        let again = self.keep == Keep::ForMore || self.texts[number + 1..].contains(text);
+        if segment.yields.is_empty() {
+            return Ok(None);
         }
-        Ok(())
+        let ready = match all.remove(text) {
+            Some(ready) => ready,
+            None => {
+                self.tell(number, "compiling");
+                self.on.fresh(&segment.module)?
+            }
+        };
+        if again {
+            all.insert(text.clone(), ready.clone());
+        }
+        Ok(Some(ready))
     }
 
     fn tell(&self, segment: usize, what: &str) {
-        self.on.say(&format!("calibrating: part {} of {}, {what}", segment + 1, self.segments.len()));
+        self.on.say(&format!("part {} of {}, {what}", segment + 1, self.segments.len()));
+    }
+
+    /// The constants that go into a segment, by the places they go to.
+    fn constants(
+        &self,
+        number: usize,
+        constant: &Replaced<'_>,
+    ) -> Result<BTreeMap<usize, Tensor>, PassError> {
+        let mut found = BTreeMap::new();
+        for (place, feed) in self.segments[number].feeds.iter().enumerate() {
+            let Feed::Constant(value, tensor) = feed else { continue };
+            let other = constant(*value)?;
+            let other = other.as_ref().unwrap_or(tensor);
+            let fits = other.dtype() == tensor.dtype() && other.dims() == tensor.dims();
+            let wrong =
+                || format!("calibration: `%{}` is no constant to run with", self.graph.name_of(*value));
+            let fed = fed(other).filter(|_| fits).ok_or_else(|| PassError::Failed(wrong()))?;
+            found.insert(place, fed);
+        }
+        Ok(found)
     }
 
     /// Runs one segment on one input.
     fn step(
-        &mut self,
-        (number, input): (usize, usize),
-        (ready, inputs): (&dyn Ready, &[Tensor]),
+        &self,
+        number: usize,
+        (ready, inputs, constants): (&dyn Ready, &[Tensor], &BTreeMap<usize, Tensor>),
+        known: &mut BTreeMap<Value, Tensor>,
     ) -> Result<(), PassError> {
         let segment = &self.segments[number];
-        let feed = |feed: &Feed| match feed {
+        let feed = |(place, feed): (usize, &Feed)| match feed {
             Feed::Input(at) => Ok(inputs[*at].clone()),
-            Feed::Carried(value) => self.value(input, inputs, *value),
-            Feed::Constant(tensor) => Ok((**tensor).clone()),
+            Feed::Carried(value) => self.value(known, inputs, *value),
+            Feed::Constant(_, tensor) => Ok(constants.get(&place).unwrap_or(tensor).clone()),
         };
-        let fed: Vec<Tensor> = segment.feeds.iter().map(feed).collect::<Result<_, _>>()?;
-        self.known[input].extend(segment.yields.iter().copied().zip(ready.run(&fed)?));
+        let fed: Vec<Tensor> = segment.feeds.iter().enumerate().map(feed).collect::<Result<_, _>>()?;
+        known.extend(segment.yields.iter().copied().zip(ready.run(&fed)?));
         Ok(())
     }
 
-    fn value(&self, input: usize, inputs: &[Tensor], value: Value) -> Result<Tensor, PassError> {
+    fn value(
+        &self,
+        known: &BTreeMap<Value, Tensor>,
+        inputs: &[Tensor],
+        value: Value,
+    ) -> Result<Tensor, PassError> {
         let given = self.graph.inputs().iter().position(|id| *id == value.node);
-        let found = given.map_or_else(|| self.known[input].get(&value), |at| inputs.get(at));
+        let found = given.map_or_else(|| known.get(&value), |at| inputs.get(at));
         let gone = || format!("calibration: `%{}` was not computed", self.graph.name_of(value));
         found.cloned().ok_or_else(|| PassError::Failed(gone()))
+    }
+
+    /// Runs one segment on all inputs; says how many bytes of constants it read.
+    fn segment(
+        &self,
+        number: usize,
+        constant: &Replaced<'_>,
+        known: &mut Known,
+        visit: &mut Visit<'_>,
+    ) -> Result<usize, PassError> {
+        let (segment, ready) = (&self.segments[number], self.ready(number)?);
+        let constants = self.constants(number, constant)?;
+        let count = known.len();
+        for (input, known) in known.iter_mut().enumerate() {
+            self.tell(number, &format!("input {} of {count}", input + 1));
+            let inputs = self.on.input(input)?;
+            if let Some(ready) = &ready {
+                self.step(number, (&**ready, &inputs, &constants), known)?;
+            }
+            for group in &segment.groups {
+                let values = self.groups[*group].iter().map(|value| self.value(known, &inputs, *value));
+                let values: Vec<Tensor> = values.collect::<Result<_, _>>()?;
+                visit(Tapped { group: *group, input, last: input + 1 == count }, &values)?;
+            }
+            known.retain(|value, _| self.last.get(value).is_some_and(|last| *last > number));
+        }
+        Ok(constants.values().map(|tensor| tensor.data().len()).sum())
+    }
+}
+
+impl Streamed for Run<'_> {
+    fn run(&self, inputs: usize, constant: &Replaced<'_>, visit: &mut Visit<'_>) -> Result<(), PassError> {
+        let mut known: Known = vec![BTreeMap::new(); inputs.min(self.on.count())];
+        let mut mapped = 0;
+        for number in 0..self.segments.len() {
+            mapped += self.segment(number, constant, &mut known, visit)?;
+            if mapped > MOST_MAPPED {
+                give_back_mapped();
+                mapped = 0;
+            }
+        }
+        give_back_mapped();
+        Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! All the forms on the menu that a layer may have, with what each takes and how far it is off.
 use super::Choose;
 use super::time::picoseconds;
-use crate::forms::{Coded, Form, Masked, Rounding, errors, norms, seen};
+use crate::forms::{Coded, Form, Masked, Rounding, Way, errors, norms, seen};
 use std::sync::Arc;
 use weft_ir::Module;
 use weft_ir::infer::Facts;
@@ -44,12 +44,16 @@ impl Choose {
         module: &Module,
         (facts, linears): (&Facts, Vec<Linear>),
     ) -> Result<Layers, PassError> {
+        let tell =
+            |what: &str| cx.measure.iter().for_each(|measure| measure.tell(&format!("choose, {what}")));
+        tell("rounding");
         let codes = self.codes(cx, module, (facts, &linears))?;
+        tell("inputs that count least");
         let masks = self.masks(cx, module, (facts, &linears))?;
         let mut candidates: Vec<Vec<Candidate>> = linears.iter().map(|_| Vec::new()).collect();
         for (place, (layer, all)) in linears.iter().zip(&mut candidates).enumerate() {
-            for (item, coded) in std::iter::once(None).chain(codes.iter().map(Some)).enumerate() {
-                let coded = coded.map(|codes| codes[place].clone());
+            for (item, coded) in std::iter::once(None).chain(codes[place].iter().map(Some)).enumerate() {
+                let coded = coded.cloned();
                 let without = all.len();
                 all.push(self.candidate(cx, layer, ([item, 0], coded.clone(), None)));
                 for (level, masks) in masks.iter().enumerate() {
@@ -62,22 +66,23 @@ impl Choose {
             }
         }
         let mut layers = Layers { linears, candidates };
+        tell("errors of layers");
         layers.judge(cx, module, facts)?;
         Ok(layers)
     }
 
+    /// The codes of each layer in all ways on the menu.
     fn codes(
         &self,
         cx: &PassContext<'_>,
         module: &Module,
         (facts, linears): (&Facts, &[Linear]),
     ) -> Result<Vec<Vec<Arc<Coded>>>, PassError> {
-        let one = |(_, grid, along): &(String, _, _)| {
-            let rounding = Rounding { grid: *grid, group: self.group, method: self.method };
-            let codes = rounding.codes(cx, module, (facts, linears), &vec![*along; linears.len()])?;
-            Ok(codes.into_iter().map(Arc::new).collect())
-        };
-        self.menu.rounded.iter().map(one).collect()
+        let rounding = Rounding { group: self.group, method: self.method };
+        let ways = self.menu.rounded.iter().map(|(_, grid, along)| Way { grid: *grid, along: *along });
+        let ways = vec![ways.collect::<Vec<_>>(); linears.len()];
+        let codes = rounding.codes(cx, module, (facts, linears), &ways)?;
+        Ok(codes.into_iter().map(|all| all.into_iter().map(Arc::new).collect()).collect())
     }
 
     /// The masks of all layers, by their share of zeros.

@@ -1,11 +1,10 @@
 //! Looking for the fastest choice whose measured error is within the bounds.
 use super::candidates::{Candidate, Layers};
-use crate::forms::{exact, spread};
 use std::collections::BTreeMap;
-use weft_ir::infer::Facts;
+use weft_ir::Tensor;
 use weft_numerics::{Choice, knapsack, total};
 use weft_passes::{
-    ErrorBound, Exchange, LedgerTrial, Look, Masks, Measure, ModelError, PassError, Trials, within,
+    ErrorBound, Exchanged, LedgerTrial, Look, Masks, Measure, ModelError, PassError, Trials, within,
 };
 
 /// How many budgets are tried.
@@ -22,55 +21,51 @@ pub(super) struct Tried {
 
 /// The search, and all it tried.
 pub(super) struct Search<'s> {
-    facts: &'s Facts,
+    measure: &'s dyn Measure,
     layers: &'s Layers,
     bounds: &'s [ErrorBound],
     trials: Trials<'s>,
     is_text: bool,
-    /// The candidate of each layer that the last trial had.
-    now: Vec<usize>,
-    exchanged: Vec<Exchange>,
     pub(super) tried: Vec<Tried>,
+}
+
+/// The candidate of each layer, as trials have it.
+struct Picked<'p>(&'p Layers, &'p [usize]);
+
+impl Picked<'_> {
+    fn candidate(&self, layer: usize) -> &Candidate {
+        &self.0.candidates[layer][self.1[layer]]
+    }
+}
+
+impl Exchanged for Picked<'_> {
+    fn matrix(&self, layer: usize) -> Result<Option<Tensor>, PassError> {
+        let broken = || PassError::Failed("the codes of a matrix do not read back".to_string());
+        let coded = self.candidate(layer).coded.as_ref();
+        coded.map(|coded| coded.matrix().ok_or_else(broken)).transpose()
+    }
+
+    fn limits(&self, layer: usize) -> Option<Vec<f32>> {
+        let masked = self.candidate(layer).masked.as_ref()?;
+        masked.limits(masked.limit?)
+    }
 }
 
 impl<'s> Search<'s> {
     pub(super) fn new(
         (measure, bounds): (&'s dyn Measure, &'s [ErrorBound]),
-        (facts, layers): (&'s Facts, &'s Layers),
+        layers: &'s Layers,
         open: &dyn Fn(Masks) -> Result<Trials<'s>, PassError>,
     ) -> Result<Self, PassError> {
         let mut all = layers.candidates.iter().flatten();
         let masks = if all.any(|candidate| candidate.masked.is_some()) { Masks::Some } else { Masks::None };
-        let now = vec![0; layers.linears.len()];
         let is_text = measure.text().is_some();
-        let (trials, exchanged, tried) = (open(masks)?, Vec::new(), Vec::new());
-        let mut search = Self { facts, layers, bounds, trials, is_text, now, exchanged, tried };
-        let places: Vec<usize> = (0..search.now.len()).collect();
-        search.exchanged = spread(&places, &|place| search.exchange(place, 0))?;
-        Ok(search)
+        Ok(Self { measure, layers, bounds, trials: open(masks)?, is_text, tried: Vec::new() })
     }
 
-    /// What a layer is tried with as a candidate.
-    fn exchange(&self, place: usize, pick: usize) -> Result<Exchange, PassError> {
-        let candidate = &self.layers.candidates[place][pick];
-        let broken = || PassError::Failed("the codes of a matrix do not read back".to_string());
-        let matrix = match &candidate.coded {
-            Some(coded) => coded.matrix().ok_or_else(broken)?,
-            None => exact(self.facts, &self.layers.linears, &[place])?.swap_remove(0),
-        };
-        let limits = candidate.masked.as_ref().and_then(|masked| masked.limits(masked.limit?));
-        Ok(Exchange { matrix, limits })
-    }
-
-    fn error(&mut self, picks: &[usize], look: Look) -> Result<ModelError, PassError> {
-        let changed: Vec<usize> =
-            (0..picks.len()).filter(|place| self.now[*place] != picks[*place]).collect();
-        let exchanges = spread(&changed, &|place| self.exchange(place, picks[place]))?;
-        for (place, exchange) in changed.into_iter().zip(exchanges) {
-            self.exchanged[place] = exchange;
-        }
-        self.now = picks.to_vec();
-        self.trials.error(&self.exchanged, look)
+    fn error(&mut self, what: &str, picks: &[usize], look: Look) -> Result<ModelError, PassError> {
+        self.measure.tell(&format!("choose, {what}"));
+        self.trials.error(&Picked(self.layers, picks), look)
     }
 
     /// Measures a choice, unless it was; says where it is among those that were tried.
@@ -78,7 +73,7 @@ impl<'s> Search<'s> {
         if let Some(known) = self.tried.iter().position(|tried| tried.picks == picks) {
             return Ok(known);
         }
-        let model = self.error(&picks, Look::Whole)?;
+        let model = self.error(what, &picks, Look::Whole)?;
         let trial = LedgerTrial {
             what: what.to_string(),
             picoseconds: self.layers.picoseconds(&picks),
@@ -156,14 +151,16 @@ impl<'s> Search<'s> {
         }
         let size = self.layers.linears.len().div_ceil(groups.max(1));
         let mut weights = vec![0.0; self.layers.linears.len()];
-        for group in alike.values().flat_map(|places| places.chunks(size.max(1))) {
+        let alike: Vec<&[usize]> = alike.values().flat_map(|places| places.chunks(size.max(1))).collect();
+        let count = alike.len();
+        for (number, group) in (1..).zip(alike) {
             let (mut picks, mut own) = (vec![0; weights.len()], 0.0);
             for place in group {
                 picks[*place] = fastest(&self.layers.candidates[*place]);
                 own += self.layers.candidates[*place][picks[*place]].error.relative_mse;
             }
             if own > 0.0 {
-                let error = self.error(&picks, Look::Glance)?;
+                let error = self.error(&format!("layers {number} of {count}"), &picks, Look::Glance)?;
                 let whole =
                     error.text.filter(|_| self.is_text).map_or(error.outputs.relative_mse, |text| text.kl);
                 // What makes no numbers any more may not be taken at all.

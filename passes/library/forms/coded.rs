@@ -1,7 +1,7 @@
 //! A rounded matrix as tensors, and its place in the graph.
 use std::fmt;
 use weft_ir::{Attr, DType, Tensor, TensorType, Value};
-use weft_numerics::{Along, Quantised, Zero};
+use weft_numerics::{Along, Blocks, Quantised, Zero};
 use weft_passes::{Declined, Linear, Rewriter, node};
 
 /// The operands of the `DequantizeLinear` that gives a matrix back.
@@ -51,6 +51,35 @@ impl Coded {
         })
     }
 
+    /// What it is, by content.
+    pub(super) fn described(&self) -> String {
+        let Self { along, block, .. } = self;
+        let digests: Vec<&[u8; 32]> = self.tensors().map(Tensor::digest).collect();
+        format!("codes {digests:?} in blocks of {block} along {along:?}")
+    }
+
+    /// Codes, scales and zero points, if there are any.
+    pub(super) fn tensors(&self) -> impl Iterator<Item = &Tensor> {
+        [Some(&self.codes), Some(&self.scales), self.zeros.as_ref()].into_iter().flatten()
+    }
+
+    /// What [`Coded::tensors`] were of, a matrix of these extents.
+    pub(super) fn of_tensors(tensors: &[Tensor], dims: [usize; 2], blocks: Blocks) -> Option<Self> {
+        let (codes, scales, zeros) = match tensors {
+            [codes, scales] => (codes, scales, None),
+            [codes, scales, zeros] => (codes, scales, Some(zeros.clone())),
+            _ => return None,
+        };
+        let fits = codes.dims() == dims.map(|n| n as u64) && scales.dtype() == DType::F32;
+        fits.then(|| Self {
+            codes: codes.clone(),
+            scales: scales.clone(),
+            zeros,
+            along: blocks.along,
+            block: blocks.size,
+        })
+    }
+
     /// Whether blocks reach along the inputs.
     pub(crate) fn is_along_inputs(&self) -> bool {
         self.along == Along::Inputs
@@ -61,27 +90,49 @@ impl Coded {
         let [_, outputs] = self.codes.dims() else { return None };
         let (outputs, columns) = (*outputs as usize, *self.scales.dims().last()? as usize);
         let scales = self.scales.to_vec::<f32>()?;
-        let zeros = match &self.zeros {
-            Some(zeros) => zeros.to_i64s()?,
+        let zeros: Vec<i32> = match &self.zeros {
+            Some(zeros) => zeros.to_i64s()?.into_iter().map(|zero| zero as i32).collect(),
             None => vec![0; scales.len()],
         };
-        let number = |(at, code): (usize, i64)| {
-            let (input, output) = (at / outputs, at % outputs);
-            let block = match self.along {
-                Along::Inputs => input / self.block * columns + output,
-                Along::Outputs => input * columns + output / self.block,
-            };
-            (code - zeros[block]) as f32 * scales[block]
-        };
-        let numbers: Vec<f32> = self.codes.to_i64s()?.into_iter().enumerate().map(number).collect();
-        Tensor::from_slice(self.codes.dims(), &numbers).ok()
+        let mut data = vec![0u8; usize::try_from(self.codes.len()).ok()?.checked_mul(4)?];
+        let mut codes = vec![0i32; outputs];
+        for (input, row) in data.chunks_exact_mut(4 * outputs.max(1)).enumerate() {
+            self.unpack(input * outputs, &mut codes);
+            match self.along {
+                Along::Inputs => {
+                    let blocks = input / self.block * columns..(input / self.block + 1) * columns;
+                    let levels = zeros[blocks.clone()].iter().zip(&scales[blocks]);
+                    write(
+                        row,
+                        codes.iter().zip(levels).map(|(code, (zero, scale))| (code - zero) as f32 * scale),
+                    );
+                }
+                Along::Outputs => {
+                    let levels = zeros[input * columns..].iter().zip(&scales[input * columns..]);
+                    let parts = row.chunks_mut(4 * self.block).zip(codes.chunks(self.block)).zip(levels);
+                    for ((row, codes), (zero, scale)) in parts {
+                        write(row, codes.iter().map(|code| (code - zero) as f32 * scale));
+                    }
+                }
+            }
+        }
+        Tensor::new(DType::F32, self.codes.dims().to_vec(), data.into()).ok()
+    }
+
+    /// Some codes, from the one of that number on.
+    fn unpack(&self, first: usize, into: &mut [i32]) {
+        let dtype = self.codes.dtype();
+        let signed = matches!(dtype, DType::I2 | DType::I4 | DType::I8);
+        match dtype.bits() {
+            2 => unpacked::<2>(self.codes.data(), (first, signed), into),
+            4 => unpacked::<4>(self.codes.data(), (first, signed), into),
+            _ => unpacked::<8>(self.codes.data(), (first, signed), into),
+        }
     }
 
     /// The types of all that is read for the matrix.
     pub(crate) fn types(&self) -> Vec<TensorType> {
-        let tensors = [Some(&self.codes), Some(&self.scales), self.zeros.as_ref()];
-        let ty = |tensor: &Tensor| TensorType::fixed(tensor.dtype(), tensor.dims());
-        tensors.into_iter().flatten().map(ty).collect()
+        self.tensors().map(|tensor| TensorType::fixed(tensor.dtype(), tensor.dims())).collect()
     }
 
     /// Adds what gives the matrix back.
@@ -111,6 +162,23 @@ impl Coded {
         }
         Ok(())
     }
+}
+
+/// Some codes of so many bits, from the one of that number on.
+fn unpacked<const BITS: usize>(bytes: &[u8], (first, signed): (usize, bool), into: &mut [i32]) {
+    let rest = 32 - BITS;
+    for (at, code) in (first..).zip(into) {
+        let raw = u32::from(bytes[at * BITS / 8] >> (at * BITS % 8)) << rest;
+        *code = if signed { raw as i32 >> rest } else { (raw >> rest) as i32 };
+    }
+}
+
+/// Writes numbers where there are bytes for them.
+fn write(bytes: &mut [u8], numbers: impl Iterator<Item = f32>) {
+    bytes
+        .chunks_exact_mut(4)
+        .zip(numbers)
+        .for_each(|(bytes, number)| bytes.copy_from_slice(&number.to_le_bytes()));
 }
 
 /// Codes of so many bits in a byte, the first in its low end.

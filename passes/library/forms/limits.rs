@@ -39,6 +39,13 @@ impl Masked {
         seen.get(&self.key()).map_or(0.0, |all| all.at(sparsity))
     }
 
+    /// What it is, by content.
+    pub(super) fn described(&self) -> String {
+        let Self { layer: _, channel, sparsity, limit, dense_prompts } = self;
+        let norms = channel.as_ref().map(|norms| *Tensor::vector(norms).digest());
+        format!("limit {limit:?} of {sparsity} by norms {norms:?}, dense prompts {dense_prompts}")
+    }
+
     fn key(&self) -> Key {
         (self.layer.input, self.channel.is_some().then(|| self.layer.output()))
     }

@@ -8,5 +8,5 @@ mod worth;
 pub(crate) use coded::Coded;
 pub(crate) use limits::{Masked, Seen, norms, seen};
 pub(crate) use mask::{not_masked, not_residual};
-pub(crate) use rounded::{Method, Rounding, spread};
+pub(crate) use rounded::{Method, Rounding, Way, spread};
 pub(crate) use worth::{Form, errors, exact};

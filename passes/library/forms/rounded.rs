@@ -3,12 +3,15 @@ use super::Coded;
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use weft_ir::infer::Facts;
-use weft_ir::{Module, OpSet, Value};
-use weft_numerics::{Along, Blocks, Dampening, Grid, Quantised, gptq, rtn};
-use weft_passes::{Linear, Measure, OptionError, Options, PassContext, PassError, moments};
+use weft_ir::{Graph, Module, OpSet, Tensor, Value};
+use weft_numerics::{Along, Blocks, Compensation, Dampening, Grid, Quantised, gptq, rtn};
+use weft_passes::{Findings, Linear, Measure, OptionError, Options, PassContext, PassError, moments};
 
 /// Layers are rounded together until the second moments of their inputs take more bytes.
-const MOST: usize = 128 << 20;
+const MOST: usize = 64 << 20;
+
+/// Outputs of a layer that are rounded at once, by one thread.
+const COLUMNS: usize = 512;
 
 /// How numbers become codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,10 +39,16 @@ impl Method {
     }
 }
 
-/// How a matrix is rounded, but for the way of its blocks.
+/// One way to round a matrix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Way {
+    pub(crate) grid: Grid,
+    pub(crate) along: Along,
+}
+
+/// How matrices are rounded, whatever the way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Rounding {
-    pub(crate) grid: Grid,
     /// How many weights share a scale; 0 for all along an axis.
     pub(crate) group: usize,
     pub(crate) method: Method,
@@ -52,76 +61,143 @@ impl Rounding {
         Blocks { along, size: if self.group == 0 { extent } else { self.group.min(extent) } }
     }
 
-    /// The codes of all layers.
+    /// The codes of all layers, of each in some ways.
     pub(crate) fn codes(
         &self,
         cx: &PassContext<'_>,
         module: &Module,
-        (facts, layers): (&Facts, &[Linear]),
-        along: &[Along],
-    ) -> Result<Vec<Coded>, PassError> {
+        layers: (&Facts, &[Linear]),
+        ways: &[Vec<Way>],
+    ) -> Result<Vec<Vec<Coded>>, PassError> {
         match self.method {
-            Method::Rtn => self.rounded(facts, layers, along),
-            Method::Gptq => {
-                let measure = cx.data_for("method=gptq")?;
-                self.compensated(measure, (module, cx.ops), (facts, layers), along)
-            }
+            Method::Rtn => self.rounded(layers, ways),
+            Method::Gptq => self.compensated(cx.data_for("method=gptq")?, (module, cx.ops), layers, ways),
         }
     }
 
-    /// The matrix of a layer, rounded to nearest in blocks that reach this way.
-    pub(crate) fn nearest(&self, facts: &Facts, layer: &Linear, along: Along) -> Quantised {
-        rtn(&layer.matrix(facts), layer.dims, self.blocks(layer, along), self.grid)
+    /// The matrix of a layer, rounded to nearest.
+    pub(crate) fn nearest(&self, facts: &Facts, layer: &Linear, way: Way) -> Quantised {
+        rtn(&layer.matrix(facts), layer.dims, self.blocks(layer, way.along), way.grid)
     }
 
     /// All layers rounded to nearest.
-    fn rounded(&self, facts: &Facts, layers: &[Linear], along: &[Along]) -> Result<Vec<Coded>, PassError> {
+    fn rounded(
+        &self,
+        (facts, layers): (&Facts, &[Linear]),
+        ways: &[Vec<Way>],
+    ) -> Result<Vec<Vec<Coded>>, PassError> {
         let places: Vec<usize> = (0..layers.len()).collect();
-        spread(&places, &|place| coded(&self.nearest(facts, &layers[place], along[place])))
+        let one = |place: usize, way: &Way| coded(&self.nearest(facts, &layers[place], *way));
+        spread(&places, &|place| ways[place].iter().map(|way| one(place, way)).collect())
     }
 
-    /// All layers rounded by GPTQ.
+    /// All layers rounded by GPTQ, as far as their codes were not kept.
     fn compensated(
         &self,
         measure: &dyn Measure,
         (module, ops): (&Module, &OpSet),
         (facts, layers): (&Facts, &[Linear]),
-        along: &[Along],
-    ) -> Result<Vec<Coded>, PassError> {
-        let inputs: BTreeSet<Value> = layers.iter().map(|layer| layer.input).collect();
+        ways: &[Vec<Way>],
+    ) -> Result<Vec<Vec<Coded>>, PassError> {
+        let kept = Kept { rounding: self, findings: measure.findings(module), module };
+        let mut made: BTreeMap<usize, Vec<Coded>> = (0..layers.len())
+            .filter_map(|place| Some((place, kept.codes(&layers[place], &ways[place])?)))
+            .collect();
+        let open: Vec<usize> = (0..layers.len()).filter(|place| !made.contains_key(place)).collect();
+        let inputs: BTreeSet<Value> = open.iter().map(|place| layers[*place].input).collect();
         let inputs: Vec<Value> = inputs.into_iter().collect();
-        let mut made: BTreeMap<usize, Coded> = BTreeMap::new();
         let mut known = Known::new();
-        let mut round = |known: &Known| -> Result<(), PassError> {
-            let places: Vec<usize> =
-                (0..layers.len()).filter(|place| known.contains_key(&layers[*place].input)).collect();
-            let one = |place: usize| {
-                let why = |why| {
-                    let at = module.graph.name_of(layers[place].output());
-                    PassError::Failed(format!("`method=gptq` at `%{at}`: {why}"))
-                };
-                let (layer, how) = (&layers[place], (self.blocks(&layers[place], along[place]), self.grid));
-                let (matrix, moments) = (layer.matrix(facts), &known[&layer.input]);
-                coded(&gptq(&matrix, layer.dims, moments, Dampening::default(), how).map_err(why)?)
-            };
-            made.extend(places.iter().copied().zip(spread(&places, &one)?));
+        let mut round = |known: Known| -> Result<(), PassError> {
+            let known = compensations(&module.graph, known)?;
+            for place in open.iter().copied().filter(|place| known.contains_key(&layers[*place].input)) {
+                let (layer, inputs) = (&layers[place], &known[&layers[place].input]);
+                measure.tell(&format!("rounding layer {} of {}", place + 1, layers.len()));
+                let codes = self.layer((facts, layer), inputs, &ways[place])?;
+                kept.keep(layer, &ways[place], &codes);
+                made.insert(place, codes);
+            }
             Ok(())
         };
         moments(measure, (module, ops), &inputs, &mut |value, sum| {
             known.insert(value, sum);
             if known.values().map(|sum| size_of_val(&sum[..])).sum::<usize>() > MOST {
-                round(&known)?;
-                known.clear();
+                round(std::mem::take(&mut known))?;
             }
             Ok(())
         })?;
-        round(&known)?;
+        round(known)?;
         Ok(made.into_values().collect())
+    }
+
+    /// One layer rounded by GPTQ, some outputs at a time.
+    fn layer(
+        &self,
+        (facts, layer): (&Facts, &Linear),
+        inputs: &Compensation,
+        ways: &[Way],
+    ) -> Result<Vec<Coded>, PassError> {
+        let (matrix, [_, outputs]) = (layer.matrix(facts), layer.dims);
+        let one = |way: &Way| {
+            let blocks = self.blocks(layer, way.along);
+            let step =
+                if way.along == Along::Outputs { COLUMNS.next_multiple_of(blocks.size) } else { COLUMNS };
+            let parts: Vec<usize> = (0..outputs.div_ceil(step)).collect();
+            let parts = spread(&parts, &|part| {
+                let columns = part * step..(part * step + step).min(outputs);
+                let dims = [layer.dims[0], columns.len()];
+                let rows = matrix.chunks_exact(outputs).flat_map(|row| &row[columns.clone()]);
+                Ok(gptq(&rows.copied().collect::<Vec<f32>>(), dims, inputs, (blocks, way.grid)))
+            })?;
+            let whole = Quantised::beside(parts);
+            coded(&whole.ok_or_else(|| PassError::Failed("parts of a matrix do not fit".to_string()))?)
+        };
+        ways.iter().map(one).collect()
+    }
+}
+
+/// Codes that were found before.
+struct Kept<'k> {
+    rounding: &'k Rounding,
+    findings: Box<dyn Findings>,
+    module: &'k Module,
+}
+
+impl Kept<'_> {
+    fn question(&self, layer: &Linear, way: &Way) -> String {
+        format!("codes of %{} by {:?} and {way:?}", self.module.graph.name_of(layer.output()), self.rounding)
+    }
+
+    /// The codes of a layer in all of some ways.
+    fn codes(&self, layer: &Linear, ways: &[Way]) -> Option<Vec<Coded>> {
+        let one = |way: &Way| {
+            let tensors = self.findings.get(&self.question(layer, way))?;
+            Coded::of_tensors(&tensors, layer.dims, self.rounding.blocks(layer, way.along))
+        };
+        ways.iter().map(one).collect()
+    }
+
+    fn keep(&self, layer: &Linear, ways: &[Way], codes: &[Coded]) {
+        for (way, coded) in ways.iter().zip(codes) {
+            let tensors: Vec<Tensor> = coded.tensors().cloned().collect();
+            self.findings.put(&self.question(layer, way), &tensors);
+        }
     }
 }
 
 /// Second moments of inputs.
 type Known = BTreeMap<Value, Vec<f32>>;
+
+/// What GPTQ makes of second moments.
+fn compensations(graph: &Graph, known: Known) -> Result<BTreeMap<Value, Compensation>, PassError> {
+    let known: Vec<(Value, Vec<f32>)> = known.into_iter().collect();
+    let places: Vec<usize> = (0..known.len()).collect();
+    let made = spread(&places, &|place| {
+        let (value, moments) = &known[place];
+        let failed = |why| PassError::Failed(format!("`method=gptq` at `%{}`: {why}", graph.name_of(*value)));
+        Compensation::new(moments.len().isqrt(), moments, Dampening::default()).map_err(failed)
+    })?;
+    Ok(known.into_iter().map(|(value, _)| value).zip(made).collect())
+}
 
 fn coded(matrix: &Quantised) -> Result<Coded, PassError> {
     Coded::new(matrix).ok_or_else(|| PassError::Failed("a matrix is too large for a tensor".to_string()))

@@ -3,8 +3,12 @@ use super::{Coded, Masked};
 use weft_ir::infer::Facts;
 use weft_ir::{Module, Tensor};
 use weft_passes::{
-    ErrorSum, Linear, Measure, PassContext, PassError, Scoped, Tapped, ValueError, in_scopes, own_scopes,
+    ErrorSum, Findings, Linear, Measure, PassContext, PassError, Scoped, Tapped, ValueError, in_scopes,
+    keep_sums, kept_sums, own_scopes,
 };
+
+/// How many numbers a layer makes at a time, about, to be compared.
+const NUMBERS: usize = 1 << 23;
 
 /// What a layer is given in the place of its matrix and its input.
 #[derive(Debug, Clone, Copy)]
@@ -56,31 +60,91 @@ fn of_outputs(
     (facts, layers): (&Facts, &[Linear]),
     forms: &[Vec<Form<'_>>],
 ) -> Result<Vec<Vec<ValueError>>, PassError> {
-    let mut sums: Vec<Vec<ErrorSum>> =
-        forms.iter().map(|forms| vec![ErrorSum::default(); forms.len()]).collect();
-    let scopes = own_scopes(&module.graph, facts, cx.ops, layers);
-    in_scopes(measure, module, &scopes, &mut |Tapped { group, .. }, scoped| {
+    let mut sums = Sums::kept(measure, (module, layers), forms);
+    let mut scopes = own_scopes(&module.graph, facts, cx.ops, layers);
+    scopes.retain(|scope| !sums.open(scope.layers[0]).is_empty());
+    let mut open: Vec<Vec<(&Form<'_>, ErrorSum)>> =
+        scopes.iter().map(|scope| sums.open(scope.layers[0])).collect();
+    in_scopes(measure, module, &scopes, &mut |Tapped { group, last, .. }, scoped| {
         let place = scopes[group].layers[0];
-        let matrices = exact(facts, layers, &[place])?;
-        let expected = scoped.run(&matrices)?;
-        for (form, sum) in forms[place].iter().zip(&mut sums[place]) {
-            sum.add(&expected, &form.run(scoped, &matrices[0])?);
+        let exact = &exact(facts, layers, &[place])?[0];
+        for rows in scoped.in_rows(NUMBERS.div_ceil(layers[place].dims[1].max(1)))? {
+            compare(&rows, exact, &mut open[group])?;
+        }
+        if last {
+            sums.settle(place, &open[group]);
         }
         Ok(())
     })?;
-    Ok(sums.iter().map(|sums| sums.iter().map(ErrorSum::error).collect()).collect())
+    Ok(sums.errors())
+}
+
+/// How far forms of layers are off, as far as it is known.
+struct Sums<'s> {
+    findings: Box<dyn Findings>,
+    module: &'s Module,
+    layers: &'s [Linear],
+    forms: &'s [Vec<Form<'s>>],
+    known: Vec<Vec<Option<ErrorSum>>>,
+}
+
+impl<'s> Sums<'s> {
+    fn kept(
+        measure: &dyn Measure,
+        (module, layers): (&'s Module, &'s [Linear]),
+        forms: &'s [Vec<Form<'s>>],
+    ) -> Self {
+        let known = forms.iter().map(|forms| vec![None; forms.len()]).collect();
+        let mut sums = Self { findings: measure.findings(module), module, layers, forms, known };
+        for (place, forms) in forms.iter().enumerate() {
+            let kept = |form| kept_sums(&*sums.findings, &sums.question(place, form)).map(|[sum]| sum);
+            sums.known[place] = forms.iter().map(kept).collect();
+        }
+        sums
+    }
+
+    fn question(&self, place: usize, form: &Form<'_>) -> String {
+        let layer = self.module.graph.name_of(self.layers[place].output());
+        format!("errors of %{layer} with {}", form.described())
+    }
+
+    /// The forms of a layer of which it is not known, with nothing summed up yet.
+    fn open(&self, place: usize) -> Vec<(&'s Form<'s>, ErrorSum)> {
+        let all = self.forms[place].iter().zip(&self.known[place]);
+        all.filter(|(_, sum)| sum.is_none()).map(|(form, _)| (form, ErrorSum::default())).collect()
+    }
+
+    /// Takes in, and keeps, the sums of what was open.
+    fn settle(&mut self, place: usize, open: &[(&Form<'_>, ErrorSum)]) {
+        for (form, sum) in open {
+            keep_sums(&*self.findings, &self.question(place, form), &[*sum]);
+        }
+        let unknown = self.known[place].iter_mut().filter(|sum| sum.is_none());
+        unknown.zip(open).for_each(|(known, (_, sum))| *known = Some(*sum));
+    }
+
+    fn errors(&self) -> Vec<Vec<ValueError>> {
+        let error = |sum: &Option<ErrorSum>| sum.unwrap_or_default().error();
+        self.known.iter().map(|sums| sums.iter().map(error).collect()).collect()
+    }
 }
 
 impl Form<'_> {
+    /// What it computes with, by content.
+    fn described(&self) -> String {
+        let coded = self.coded.map_or("its own matrix".to_string(), Coded::described);
+        let masked = self.masked.map_or("all inputs".to_string(), Masked::described);
+        format!("{coded} and {masked}")
+    }
+
     /// The matrix that it computes with.
     fn matrix(&self, exact: &Tensor) -> Result<Tensor, PassError> {
         let broken = || PassError::Failed("the codes of a matrix do not read back".to_string());
         self.coded.map_or_else(|| Ok(exact.clone()), |coded| coded.matrix().ok_or_else(broken))
     }
 
-    /// What the layer makes in this form.
-    fn run(&self, scoped: &Scoped, exact: &Tensor) -> Result<Tensor, PassError> {
-        let matrix = self.matrix(exact)?;
+    /// What the layer makes in this form, whose matrix that is.
+    fn run(&self, scoped: &Scoped, matrix: Tensor) -> Result<Tensor, PassError> {
         match self.masked {
             None => scoped.run(&[matrix]),
             Some(masked) => {
@@ -89,4 +153,21 @@ impl Form<'_> {
             }
         }
     }
+}
+
+/// Adds up how far each form is off on what flows in.
+fn compare(scoped: &Scoped, exact: &Tensor, forms: &mut [(&Form<'_>, ErrorSum)]) -> Result<(), PassError> {
+    let expected = scoped.run(std::slice::from_ref(exact))?;
+    // Forms of the same codes follow each other.
+    let mut last: Option<(&Coded, Tensor)> = None;
+    for (form, sum) in forms {
+        let known = last.take().filter(|(coded, _)| form.coded.is_some_and(|own| std::ptr::eq(own, *coded)));
+        let matrix = match known {
+            Some((_, matrix)) => matrix,
+            None => form.matrix(exact)?,
+        };
+        last = form.coded.map(|coded| (coded, matrix.clone()));
+        sum.add(&expected, &form.run(scoped, matrix)?);
+    }
+    Ok(())
 }

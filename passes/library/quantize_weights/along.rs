@@ -1,10 +1,13 @@
 //! Which way the blocks of each layer reach, by what errs less on the calibration data.
 use super::QuantizeWeights;
-use crate::forms::{exact, spread};
+use crate::forms::{Way, exact, spread};
 use weft_ir::infer::Facts;
 use weft_ir::{Module, OpSet, Tensor};
 use weft_numerics::Along;
-use weft_passes::{ErrorSum, Linear, Measure, PassError, Scope, Scoped, Tapped, in_scopes, linears, scopes};
+use weft_passes::{
+    ErrorSum, Linear, Measure, PassError, Scope, Scoped, Tapped, in_scopes, keep_sums, kept_sums, linears,
+    scopes,
+};
 
 const WAYS: [Along; 2] = [Along::Inputs, Along::Outputs];
 
@@ -30,12 +33,27 @@ impl QuantizeWeights {
         // Layers that stay exact may still be what others lead into.
         let all = linears(&module.graph, facts, ops);
         let mut scopes = scopes(&module.graph, facts, ops, &all);
-        scopes.retain(|scope| !trials(scope, &all, layers).is_empty());
-        let mut sums = vec![[ErrorSum::default(); 2]; layers.len()];
-        in_scopes(measure, module, &scopes, &mut |Tapped { group: place, .. }, scoped| {
+        let findings = measure.findings(module);
+        let question = |layer: &Linear| {
+            let name = module.graph.name_of(layer.output());
+            format!("errors of %{name} in its scope by {:?} and {:?}", self.rounding, self.grid)
+        };
+        let kept = |layer| kept_sums::<2>(&*findings, &question(layer));
+        let known: Vec<Option<[ErrorSum; 2]>> = layers.iter().map(kept).collect();
+        let open = |scope: &Scope| -> Vec<Trial> {
+            let trials = trials(scope, &all, layers).into_iter();
+            trials.filter(|trial| known[trial.layer].is_none()).collect()
+        };
+        scopes.retain(|scope| !open(scope).is_empty());
+        let mut sums: Vec<[ErrorSum; 2]> = known.iter().map(|sums| sums.unwrap_or_default()).collect();
+        in_scopes(measure, module, &scopes, &mut |Tapped { group: place, last, .. }, scoped| {
             let exact = exact(facts, &all, &scopes[place].layers)?;
-            let trials = trials(&scopes[place], &all, layers);
-            self.judge(scoped, (&exact, &trials), (facts, layers), &mut sums)
+            let trials = open(&scopes[place]);
+            self.judge(scoped, (&exact, &trials), (facts, layers), &mut sums)?;
+            for trial in trials.iter().filter(|trial| last && trial.way == 0) {
+                keep_sums(&*findings, &question(&layers[trial.layer]), &sums[trial.layer]);
+            }
+            Ok(())
         })?;
         let better = |[inputs, outputs]: &[ErrorSum; 2]| match outputs.squared() < inputs.squared() {
             true => Along::Outputs,
@@ -56,7 +74,8 @@ impl QuantizeWeights {
         let places: Vec<usize> = (0..trials.len()).collect();
         let rounded = spread(&places, &|place| {
             let layer = &layers[trials[place].layer];
-            let numbers = self.rounding.nearest(facts, layer, WAYS[trials[place].way]).numbers();
+            let way = Way { grid: self.grid, along: WAYS[trials[place].way] };
+            let numbers = self.rounding.nearest(facts, layer, way).numbers();
             let dims = layer.dims.map(|n| n as u64);
             Tensor::from_slice(&dims, &numbers).map_err(|error| PassError::Failed(error.to_string()))
         })?;

@@ -1,5 +1,6 @@
 //! Routed experts merged by their shares, on calibration data that a test makes up.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use weft_interp::Interpreter;
 use weft_ir::text::{NoWeights, Style, print};
@@ -56,6 +57,15 @@ impl Measure for Gates {
             }
         }
         Ok(())
+    }
+
+    fn prepare<'m>(
+        &'m self,
+        _: &Module,
+        _: &[Vec<Value>],
+        _: &BTreeSet<Value>,
+    ) -> Result<Box<dyn Streamed + 'm>, PassError> {
+        Err(PassError::Failed("nothing is tried here".to_string()))
     }
 
     fn open(&self, module: &Module) -> Result<Arc<dyn Ready>, PassError> {

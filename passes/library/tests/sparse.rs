@@ -1,5 +1,6 @@
 //! Masks and rotations on a decoder of two layers whose heads share keys, run by the interpreter.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use weft_interp::Interpreter;
 use weft_ir::text::NoWeights;
@@ -107,6 +108,15 @@ impl Measure for Once {
             visit(Tapped { group, input: 0, last: true }, &values)?;
         }
         Ok(())
+    }
+
+    fn prepare<'m>(
+        &'m self,
+        _: &Module,
+        _: &[Vec<Value>],
+        _: &BTreeSet<Value>,
+    ) -> Result<Box<dyn Streamed + 'm>, PassError> {
+        Err(PassError::Failed("nothing is tried here".to_string()))
     }
 
     fn open(&self, module: &Module) -> Result<Arc<dyn Ready>, PassError> {

@@ -13,7 +13,8 @@ use piece::piece;
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
-use weft_ir::{Module, OpSet, Tensor, Value};
+use weft_ir::{DType, Module, OpSet, Tensor, Value};
+use weft_passes::integers;
 
 /// What goes into an input of a segment.
 #[derive(Debug, Clone)]
@@ -23,7 +24,25 @@ pub(super) enum Feed {
     /// What an earlier segment yielded for this value.
     Carried(Value),
     /// A constant of the module.
-    Constant(Arc<Tensor>),
+    Constant(Value, Arc<Tensor>),
+}
+
+/// A constant as compiled code takes it from outside: codes of a few bits in bytes of their own.
+pub(super) fn fed(tensor: &Tensor) -> Option<Tensor> {
+    let dtype = fed_as(tensor.dtype())?;
+    if dtype == tensor.dtype() {
+        return Some(tensor.clone());
+    }
+    integers(dtype, tensor.dims(), &tensor.to_i64s()?)
+}
+
+/// The type of such a constant; `None` if compiled code takes none of that type.
+fn fed_as(dtype: DType) -> Option<DType> {
+    match dtype {
+        DType::U2 | DType::U4 => Some(DType::U8),
+        DType::I2 | DType::I4 => Some(DType::I8),
+        _ => (dtype.bits() >= 8).then_some(dtype),
+    }
 }
 
 /// A part of a module.
@@ -39,9 +58,9 @@ pub(super) struct Segment {
 }
 
 /// The segments that compute groups of values, in order. A value that is an input is of no segment.
-/// `bytes` says how large a value is, if that is known.
+/// `bytes` says how large a value is, if that is known. Constants that are `open` are always inputs.
 pub(super) fn segments(
-    module: &Module,
+    (module, open): (&Module, &BTreeSet<Value>),
     ops: &OpSet,
     groups: &[Vec<Value>],
     bytes: &dyn Fn(Value) -> Option<u64>,
@@ -52,7 +71,7 @@ pub(super) fn segments(
         let yields: Vec<Value> = yields(&flow, groups, &levels).into_iter().collect();
         let groups = (0..groups.len()).filter(|at| levels.contains(&flow.level_of(&groups[*at])));
         let groups = groups.collect();
-        let (module, feeds) = piece(module, &flow, levels.start, &yields);
+        let (module, feeds) = piece((module, open), &flow, levels.start, &yields);
         found.push(Segment { module, feeds, yields, groups });
     }
     found
@@ -68,7 +87,7 @@ fn yields(flow: &Flow<'_>, groups: &[Vec<Value>], levels: &Range<usize>) -> BTre
 #[cfg(test)]
 mod tests {
     use super::{Feed, segments};
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
     use std::sync::Arc;
     use weft_interp::Interpreter;
     use weft_ir::text::{NoWeights, Style, print};
@@ -103,7 +122,7 @@ graph @main(%x: f32[N, 4]) -> (f32[N, 4], f32[N, 8]) {
         let module = Module::parse(MODULE, ops, &NoWeights).unwrap();
         let outputs = module.graph.outputs();
         let groups = [vec![outputs[0]], vec![outputs[1]]];
-        let found = segments(&module, ops, &groups, &|value| {
+        let found = segments((&module, &BTreeSet::new()), ops, &groups, &|value| {
             Some(if module.graph.ty(value).to_string().contains('8') { 8 } else { 4 })
         });
         assert_eq!(found.iter().map(|segment| segment.groups.clone()).collect::<Vec<_>>(), [[1], [0]]);
@@ -113,7 +132,7 @@ graph @main(%x: f32[N, 4]) -> (f32[N, 4], f32[N, 8]) {
             let fed = segment.feeds.iter().map(|feed| match feed {
                 Feed::Input(_) => x.clone(),
                 Feed::Carried(value) => known[value].clone(),
-                Feed::Constant(tensor) => tensor.clone(),
+                Feed::Constant(_, tensor) => tensor.clone(),
             });
             let fed: Vec<Arc<Tensor>> = fed.collect();
             let values = Interpreter::default().run(&segment.module, &fed).unwrap();
@@ -129,7 +148,7 @@ graph @main(%x: f32[N, 4]) -> (f32[N, 4], f32[N, 8]) {
         let ops = OpSet::builtin();
         let module = Module::parse(MODULE, ops, &NoWeights).unwrap();
         let outputs = module.graph.outputs();
-        let found = segments(&module, ops, &[vec![outputs[0]]], &|value| {
+        let found = segments((&module, &BTreeSet::new()), ops, &[vec![outputs[0]]], &|value| {
             Some(if module.graph.ty(value).to_string().contains('8') { 8 } else { 4 })
         });
         let texts: Vec<String> =

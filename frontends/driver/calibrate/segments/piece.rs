@@ -1,10 +1,9 @@
 //! One segment as a module of its own.
-use super::Feed;
 use super::flow::Flow;
+use super::{Feed, fed_as};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use weft_ir::{DType, Def, Graph, Module, Node, NodeId, Tensor, TensorType, Value};
-use weft_passes::integers;
+use weft_ir::{Def, Graph, Module, Node, NodeId, TensorType, Value};
 
 /// Constants of fewer elements stay where they are.
 const FEW: u64 = 16;
@@ -26,9 +25,14 @@ const ANY_OPERAND: &[&str] = &[
 ];
 
 /// The module that makes `yields` of inputs, constants and what comes from levels before `start`.
-pub(super) fn piece(module: &Module, flow: &Flow<'_>, start: usize, yields: &[Value]) -> (Module, Vec<Feed>) {
-    let mut piece =
-        Piece { from: flow.graph, into: Graph::new("segment"), values: BTreeMap::new(), feeds: Vec::new() };
+pub(super) fn piece(
+    (module, open): (&Module, &BTreeSet<Value>),
+    flow: &Flow<'_>,
+    start: usize,
+    yields: &[Value],
+) -> (Module, Vec<Feed>) {
+    let (from, into) = (flow.graph, Graph::new("segment"));
+    let mut piece = Piece { from, open, into, values: BTreeMap::new(), feeds: Vec::new() };
     let own = own(flow, start, yields);
     for id in flow.graph.order().into_iter().filter(|id| own.contains(id)) {
         piece.copy(id, &own);
@@ -56,6 +60,7 @@ fn own(flow: &Flow<'_>, start: usize, yields: &[Value]) -> BTreeSet<NodeId> {
 
 struct Piece<'g> {
     from: &'g Graph,
+    open: &'g BTreeSet<Value>,
     into: Graph,
     values: BTreeMap<Value, Value>,
     feeds: Vec<Feed>,
@@ -65,9 +70,9 @@ impl Piece<'_> {
     fn copy(&mut self, id: NodeId, own: &BTreeSet<NodeId>) {
         let value = Value { node: id, slot: 0 };
         let constant = self.from.constant(value).filter(|_| self.is_free(value, own)).cloned();
-        if let Some(tensor) = constant.and_then(whole_bytes) {
-            let ty = TensorType::fixed(tensor.dtype(), tensor.dims());
-            self.feed((value, ty), Feed::Constant(tensor));
+        if let Some((dtype, tensor)) = constant.and_then(|tensor| Some((fed_as(tensor.dtype())?, tensor))) {
+            let ty = TensorType::fixed(dtype, tensor.dims());
+            self.feed((value, ty), Feed::Constant(value, tensor));
             return;
         }
         let operands =
@@ -101,6 +106,9 @@ impl Piece<'_> {
 
     /// Whether a constant may as well be an input.
     fn is_free(&self, value: Value, own: &BTreeSet<NodeId>) -> bool {
+        if self.open.contains(&value) {
+            return true;
+        }
         let users = self.from.uses(value).into_iter().map(|(user, _)| user).filter(|user| own.contains(user));
         let users: Vec<&str> = users.map(|user| self.from.node(user).op.as_str()).collect();
         let ty = self.from.ty(value);
@@ -134,14 +142,4 @@ impl Piece<'_> {
             }
         }
     }
-}
-
-/// A constant as compiled code takes it from outside: codes of a few bits in bytes of their own.
-fn whole_bytes(tensor: Arc<Tensor>) -> Option<Arc<Tensor>> {
-    let wider = match tensor.dtype() {
-        DType::U2 | DType::U4 => DType::U8,
-        DType::I2 | DType::I4 => DType::I8,
-        dtype => return (dtype.bits() >= 8).then_some(tensor),
-    };
-    integers(wider, tensor.dims(), &tensor.to_i64s()?).map(Arc::new)
 }
