@@ -56,6 +56,9 @@ pub(crate) fn write(
         })?;
         beside.push(place);
     }
-    files::write(path, &model)?;
+    files::replace(path, |at| {
+        let mut file = std::fs::File::create(at)?;
+        model.iter().try_for_each(|piece| file.write_all(piece))
+    })?;
     Ok(beside)
 }

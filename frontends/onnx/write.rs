@@ -6,6 +6,7 @@ mod graph;
 mod header;
 mod opset;
 mod parts;
+mod pieces;
 
 use crate::model::NEWEST_OPSET;
 use crate::names::Names;
@@ -61,8 +62,8 @@ pub enum Form {
 /// A model as files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Written {
-    /// The bytes of the model.
-    pub model: Vec<u8>,
+    /// The bytes of the model, in pieces that follow each other; large weights are the module's own.
+    pub model: Vec<Bytes>,
     /// What lies in the file of weights: where, and the bytes, in order. Gaps are zeros.
     pub data: Vec<(u64, Bytes)>,
 }
@@ -93,13 +94,13 @@ pub fn write(module: &Module, ops: &OpSet, options: &WriteOptions) -> Result<Wri
         data = external::move_out(&mut model, &options.data_file);
     }
     if options.form == Form::Text {
-        return Ok(Written { model: text::print(&model).into_bytes(), data });
+        return Ok(Written { model: vec![text::print(&model).into()], data });
     }
     let bytes = model.encoded_len() as u64;
     if bytes > MAX_BYTES {
         Err(WriteError::TooLarge(bytes))
     } else {
-        Ok(Written { model: model.encode_to_vec(), data })
+        Ok(Written { model: pieces::pieces(model), data })
     }
 }
 

@@ -1,7 +1,7 @@
 //! A changed model against the exact one, on calibration data.
 use crate::ends::End;
 use crate::ledger::{ErrorSum, ModelError, TextError};
-use crate::measure::{Measure, Replaced, Store, Tapped, TextPorts, Visit};
+use crate::measure::{AsTheyStand, Constants, Measure, Store, Tapped, TextPorts, Visit};
 use crate::pass::PassError;
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -65,14 +65,14 @@ impl<'m> Exact<'m> {
     pub(crate) fn against(&mut self, module: &Module) -> Result<ModelError, PassError> {
         let (changed, measure) = (Changed::new(self.measure, module)?, self.measure);
         let stream = &mut |visit: &mut Visit<'_>| measure.stream(module, &changed.groups, visit);
-        self.compare(&changed, &|_| Ok(None), stream)
+        self.compare(&changed, &AsTheyStand, stream)
     }
 
     /// The same of a module that is streamed by someone else, with other numbers for some constants.
     pub(crate) fn compare(
         &mut self,
         changed: &Changed,
-        constant: &Replaced<'_>,
+        constants: &dyn Constants,
         stream: &mut Stream<'_>,
     ) -> Result<ModelError, PassError> {
         let (mut outputs, mut text) = (ErrorSum::default(), TextSum::default());
@@ -82,7 +82,10 @@ impl<'m> Exact<'m> {
                 (self.store.get(self.at[&(group, input)])?, &self.ends[group], &changed.ends[group]);
             let matrix = match matrices.remove(&group) {
                 Some(matrix) => matrix,
-                None => other.matrix().and_then(|matrix| constant(matrix).transpose()).transpose()?,
+                None => {
+                    let matrix = other.matrix().filter(|matrix| constants.has(*matrix));
+                    matrix.map(|matrix| constants.numbers(matrix)).transpose()?
+                }
             };
             let (count, step) = own.rows(&exact);
             for first in (0..count).step_by(step) {
@@ -158,7 +161,7 @@ impl TextSum {
             let row = |tensor: &Tensor| {
                 tensor.data().get(at * vocabulary * 4..(at + 1) * vocabulary * 4).map(numbers)
             };
-            Some(Position::new(row(exact)?, row(found)?, next(at)))
+            Some(Position::new(&row(exact)?, &row(found)?, next(at)))
         };
         for found in on_threads(*rows as usize, &position) {
             self.position(found.ok_or_else(not_logits)?);
@@ -196,20 +199,23 @@ struct Position {
 
 impl Position {
     /// Of logits, and the token that came.
-    fn new(exact: Vec<f64>, found: Vec<f64>, next: Option<usize>) -> Self {
-        let (exact, found) = (log_chances(exact), log_chances(found));
-        let kl = exact.iter().zip(&found).map(|(p, q)| p.exp() * (p - q)).sum();
-        Self { kl, chances: next.and_then(|next| Some([*exact.get(next)?, *found.get(next)?])) }
+    fn new(exact: &[f64], found: &[f64], next: Option<usize>) -> Self {
+        let ((chances, exact_shift), (_, found_shift)) = (softmax(exact), softmax(found));
+        let apart = exact_shift - found_shift;
+        let off =
+            chances.iter().zip(exact.iter().zip(found)).map(|(chance, (p, q))| chance * (p - q - apart));
+        let chance = |next: usize| Some([exact.get(next)? - exact_shift, found.get(next)? - found_shift]);
+        Self { kl: off.sum(), chances: next.and_then(chance) }
     }
 }
 
-/// The logarithms of the softmax.
-fn log_chances(mut logits: Vec<f64>) -> Vec<f64> {
+/// The softmax, and what logits are larger by than its logarithms.
+fn softmax(logits: &[f64]) -> (Vec<f64>, f64) {
     let most = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let sum: f64 = logits.iter().map(|x| (x - most).exp()).sum();
-    let shift = most + sum.ln();
-    logits.iter_mut().for_each(|x| *x -= shift);
-    logits
+    let mut chances: Vec<f64> = logits.iter().map(|x| (x - most).exp()).collect();
+    let sum: f64 = chances.iter().sum();
+    chances.iter_mut().for_each(|chance| *chance /= sum);
+    (chances, most + sum.ln())
 }
 
 fn numbers(bytes: &[u8]) -> Vec<f64> {

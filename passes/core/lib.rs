@@ -61,7 +61,7 @@ pub use ledger::{
 };
 pub use linear::{Linear, linears};
 pub use manager::{Budget, Manager, RunError, VerifyEach};
-pub use measure::{Measure, Ready, Replaced, Store, Streamed, Tapped, TextPorts, Visit};
+pub use measure::{AsTheyStand, Constants, Measure, Ready, Store, Streamed, Tapped, TextPorts, Visit};
 pub use moments::moments;
 pub use nearest::nearest;
 pub use numbers::{filled, floats, integers, permuted, scaled};

@@ -61,17 +61,40 @@ pub type Visit<'v> = dyn FnMut(Tapped, &[Tensor]) -> Result<(), PassError> + 'v;
 
 /// A module that is ready to be run on calibration inputs.
 pub trait Streamed {
-    /// Runs it on the first `inputs` inputs, or all if there are fewer, as [`Measure::stream`] does. Each
-    /// of the open constants is what `constant` gives for it, asked when it is needed and held no longer;
-    /// where that is none, it is as it stands.
+    /// Runs it on the first `inputs` inputs, or all if there are fewer, as [`Measure::stream`] does, with
+    /// other numbers for some of the open constants. What comes before the first of these may be known
+    /// from earlier runs.
     ///
     /// # Errors
     /// If a constant does not fit, a run fails, or `visit` gives up.
-    fn run(&self, inputs: usize, constant: &Replaced<'_>, visit: &mut Visit<'_>) -> Result<(), PassError>;
+    fn run(&self, inputs: usize, constants: &dyn Constants, visit: &mut Visit<'_>) -> Result<(), PassError>;
 }
 
-/// Gives numbers for a constant.
-pub type Replaced<'r> = dyn Fn(Value) -> Result<Option<Tensor>, PassError> + 'r;
+/// Other numbers for constants.
+pub trait Constants {
+    /// Whether a constant has others.
+    fn has(&self, constant: Value) -> bool;
+
+    /// Those; asked when they are needed and held no longer.
+    ///
+    /// # Errors
+    /// If they cannot be made.
+    fn numbers(&self, constant: Value) -> Result<Tensor, PassError>;
+}
+
+/// Constants as they stand.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct AsTheyStand;
+
+impl Constants for AsTheyStand {
+    fn has(&self, _: Value) -> bool {
+        false
+    }
+
+    fn numbers(&self, _: Value) -> Result<Tensor, PassError> {
+        Err(PassError::Failed("a constant stays as it stands".to_string()))
+    }
+}
 
 /// Which values are lent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use crate::against::{Changed, Exact};
 use crate::append::masked;
 use crate::ledger::ModelError;
 use crate::linear::Linear;
-use crate::measure::{Measure, Streamed};
+use crate::measure::{Constants, Measure, Streamed};
 use crate::pass::PassError;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,14 +28,20 @@ pub enum Look {
 
 /// What layers are tried with, each by its place in the list that trials were made for.
 pub trait Exchanged {
-    /// Its matrix, inputs by outputs; none for its own.
+    /// Whether it has another matrix than its own.
+    fn has_matrix(&self, layer: usize) -> bool;
+
+    /// That matrix, inputs by outputs.
     ///
     /// # Errors
-    /// If there is one that cannot be made.
-    fn matrix(&self, layer: usize) -> Result<Option<Tensor>, PassError>;
+    /// If it cannot be made.
+    fn matrix(&self, layer: usize) -> Result<Tensor, PassError>;
+
+    /// Whether some of its inputs may be zero.
+    fn has_limits(&self, layer: usize) -> bool;
 
     /// The sizes that its inputs must pass, channel by channel, or else are zero.
-    fn limits(&self, layer: usize) -> Option<Vec<f32>>;
+    fn limits(&self, layer: usize) -> Vec<f32>;
 }
 
 /// Whether trials may let inputs of layers be zero.
@@ -88,13 +94,33 @@ impl<'t> Trials<'t> {
     /// If they do not fit, or a run fails.
     pub fn error(&mut self, layers: &dyn Exchanged, look: Look) -> Result<ModelError, PassError> {
         let Self { exact, changed, model, open } = self;
-        let constant = |value: Value| match open.get(&value) {
-            Some(Open::Matrix(layer)) => layers.matrix(*layer),
-            Some(Open::Limits(layer)) => Ok(layers.limits(*layer).map(|limits| Tensor::vector(&limits))),
-            None => Ok(None),
-        };
+        let constants = Opened { open, layers };
         let inputs = if look == Look::Glance { exact.inputs_for(GLANCE) } else { usize::MAX };
-        exact.compare(changed, &constant, &mut |visit| model.run(inputs, &constant, visit))
+        exact.compare(changed, &constants, &mut |visit| model.run(inputs, &constants, visit))
+    }
+}
+
+/// What layers are tried with, as constants.
+struct Opened<'o> {
+    open: &'o BTreeMap<Value, Open>,
+    layers: &'o dyn Exchanged,
+}
+
+impl Constants for Opened<'_> {
+    fn has(&self, constant: Value) -> bool {
+        match self.open.get(&constant) {
+            Some(Open::Matrix(layer)) => self.layers.has_matrix(*layer),
+            Some(Open::Limits(layer)) => self.layers.has_limits(*layer),
+            None => false,
+        }
+    }
+
+    fn numbers(&self, constant: Value) -> Result<Tensor, PassError> {
+        match self.open.get(&constant) {
+            Some(Open::Matrix(layer)) => self.layers.matrix(*layer),
+            Some(Open::Limits(layer)) => Ok(Tensor::vector(&self.layers.limits(*layer))),
+            None => Err(PassError::Failed("a constant is not exchanged".to_string())),
+        }
     }
 }
 

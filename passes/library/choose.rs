@@ -13,7 +13,8 @@
 //! outputs. A knapsack over all layers then takes the least time within a budget of such errors.
 //!
 //! The bound itself is about the whole model: `--max-error`, or the option `budget`, and if there are both
-//! both. Choices for ever closer budgets are measured, and the same form in every layer as well; the
+//! both. Choices for ever closer budgets are measured, and the same form in every layer as well, with zeros as long as fewer of
+//! them hold; the
 //! fastest of all that are within the bound is taken, of those that differ by less than 2 % in time the one
 //! that is off least, so that no uniform setting that holds is faster by the cost model. What is taken is measured once more on the model as it will be compiled; the ledger
 //! tells of it and of all that was tried. The forms of a layer are equal nodes of one e-graph in the end, of
@@ -151,7 +152,10 @@ impl Pass for Choose {
         for rounded in 0..=self.menu.rounded.len() {
             for sparsity in 0..=self.menu.sparsity.len() {
                 let item = [rounded, sparsity];
-                search.uniform(&self.named(item), item)?;
+                // More zeros bring no model back that is out of bounds with fewer.
+                if !search.uniform(&self.named(item), item)? {
+                    break;
+                }
             }
         }
         search.mixtures(self.trials)?;

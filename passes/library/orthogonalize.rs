@@ -21,7 +21,7 @@
 mod stream;
 mod turn;
 
-use stream::{Place, Stream};
+use stream::{Matrix, Place, Stream};
 use weft_ir::{NodeId, Stage};
 use weft_numerics::{off_diagonal, principal_axes, product, transposed};
 use weft_passes::{
@@ -74,10 +74,14 @@ struct Orthogonalize {
 }
 
 impl Pass for Orthogonalize {
-    fn run(&self, edit: &mut Editor<'_>, _: &PassContext<'_>) -> Result<Outcome, PassError> {
-        edit.each_node(|g, id| self.orthogonalize(g, id))
+    fn run(&self, edit: &mut Editor<'_>, cx: &PassContext<'_>) -> Result<Outcome, PassError> {
+        let tell = |what: &str| cx.measure.iter().for_each(|measure| measure.tell(what));
+        edit.each_node(|g, id| self.orthogonalize(g, id, &tell))
     }
 }
+
+/// Is told what is being done.
+type Tell<'t> = dyn Fn(&str) + 't;
 
 /// Axes of the stream.
 struct Axes {
@@ -88,14 +92,19 @@ struct Axes {
 }
 
 impl Orthogonalize {
-    fn orthogonalize(&self, g: &mut Rewriter<'_>, id: NodeId) -> Result<(), Declined> {
+    fn orthogonalize(&self, g: &mut Rewriter<'_>, id: NodeId, tell: &Tell<'_>) -> Result<(), Declined> {
         let Some(stream) = Stream::from(g, id)? else { return Ok(()) };
-        let (axes, of) = self.axes(g, &stream)?;
-        turn::turn(g, &stream, (&axes, &of))
+        let (axes, of) = self.axes(g, &stream, tell)?;
+        turn::turn(g, &stream, (&axes, &of), tell)
     }
 
     /// The axes, and which of them the stream has at each place.
-    fn axes(&self, g: &Rewriter<'_>, stream: &Stream) -> Result<(Vec<Axes>, Vec<usize>), Declined> {
+    fn axes(
+        &self,
+        g: &Rewriter<'_>,
+        stream: &Stream,
+        tell: &Tell<'_>,
+    ) -> Result<(Vec<Axes>, Vec<usize>), Declined> {
         let leading: Vec<usize> = match self.rotations {
             Rotations::PerLayer => (0..stream.places.len() - 1).collect(),
             Rotations::Gate | Rotations::Global => stream.gates(),
@@ -116,7 +125,11 @@ impl Orthogonalize {
         if grams.iter().all(|gram| off_diagonal(gram, stream.width) < DIAGONAL) {
             return Err("its axes are the principal ones already".into());
         }
-        let matrices = grams.iter().map(|gram| principal_axes(gram, stream.width));
+        let count = grams.len();
+        let matrices = grams.iter().enumerate().map(|(number, gram)| {
+            tell(&format!("orthogonalize, axes {} of {count}", number + 1));
+            principal_axes(gram, stream.width)
+        });
         if self.rotations == Rotations::Global {
             let axes = matrices.map(|matrix| Axes { matrix, own: None }).collect();
             return Ok((axes, vec![0; stream.places.len()]));
@@ -131,7 +144,8 @@ impl Orthogonalize {
 
 /// What the leading layer of a place makes of the axes of the stream: inputs by inputs.
 fn gram(g: &Rewriter<'_>, place: &Place, width: usize) -> Result<Vec<f64>, Declined> {
-    let (weights, cols) = stream::matrix(g, place.readers[place.leading].weight, width)?;
+    let matrix = Matrix::of(g, place.readers[place.leading].weight, width)?;
+    let (weights, cols) = (matrix.all()?, matrix.cols);
     let scaled: Vec<f64> = weights.iter().enumerate().map(|(i, w)| w * place.gain[i / cols]).collect();
     Ok(product(&scaled, &transposed(&scaled, [width, cols]), [width, cols, width]))
 }

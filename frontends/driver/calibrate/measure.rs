@@ -9,9 +9,12 @@ use crate::error::Error;
 use crate::runner::Runner;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use weft_frontend::give_back_mapped;
 use weft_ir::text::{Style, print};
 use weft_ir::{Module, Tensor, Value};
-use weft_passes::{Findings, Forgetful, Measure, PassError, Ready, Store, Streamed, TextPorts, Visit};
+use weft_passes::{
+    AsTheyStand, Findings, Forgetful, Measure, PassError, Ready, Store, Streamed, TextPorts, Visit,
+};
 
 /// Runs modules on calibration data, compiled where there is a compiler.
 pub(crate) struct OnData<'d> {
@@ -107,12 +110,14 @@ impl Measure for OnData<'_> {
     }
 
     fn tell(&self, what: &str) {
+        // A step is over; the next one reads other weights.
+        give_back_mapped();
         self.data.say(what);
         *self.doing.lock().unwrap_or_else(PoisonError::into_inner) = what.to_string();
     }
 
     fn stream(&self, module: &Module, groups: &[Vec<Value>], visit: &mut Visit<'_>) -> Result<(), PassError> {
-        self.run(module, groups, (&BTreeSet::new(), Keep::WhileNeeded)).run(usize::MAX, &|_| Ok(None), visit)
+        self.run(module, groups, (&BTreeSet::new(), Keep::WhileNeeded)).run(usize::MAX, &AsTheyStand, visit)
     }
 
     fn prepare<'m>(

@@ -7,6 +7,7 @@
 //!   first that of samples; or of the port's rank, and each index of the first axis is a sample;
 //! - for language models, a `.npy` or `.txt` file of token ids: a matrix of one window a row, or one
 //!   long text that is cut into windows.
+mod before;
 mod kept;
 mod measure;
 mod run;

@@ -1,11 +1,13 @@
 //! Running the segments of a module on all inputs.
+use super::before::Before;
 use super::measure::OnData;
 use super::segments::{Feed, Segment, fed};
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use weft_frontend::give_back_mapped;
 use weft_ir::{Graph, Tensor, Value};
-use weft_passes::{PassError, Ready, Replaced, Streamed, Tapped, Visit};
+use weft_passes::{Constants, PassError, Ready, Streamed, Tapped, Visit};
 
 /// So many bytes of constants are read before what is mapped of the model is given back.
 const MOST_MAPPED: usize = 64 << 20;
@@ -31,6 +33,8 @@ pub(super) struct Run<'r> {
     last: BTreeMap<Value, usize>,
     keep: Keep,
     ready: Mutex<BTreeMap<String, Arc<dyn Ready>>>,
+    /// With constants as they stand.
+    before: Mutex<Before>,
 }
 
 /// What is known of each input: the values that later segments need.
@@ -53,7 +57,17 @@ impl<'r> Run<'r> {
             last.extend(fed.chain(looked_at).map(|value| (value, number)));
         }
         let texts = segments.iter().map(|segment| on.written(&segment.module)).collect();
-        Self { on, graph, groups, segments, texts, last, keep, ready: Mutex::default() }
+        Self {
+            on,
+            graph,
+            groups,
+            segments,
+            texts,
+            last,
+            keep,
+            ready: Mutex::default(),
+            before: Mutex::default(),
+        }
     }
 
     /// What runs a segment; nothing if it computes nothing.
@@ -85,12 +99,12 @@ impl<'r> Run<'r> {
     fn constants(
         &self,
         number: usize,
-        constant: &Replaced<'_>,
+        constants: &dyn Constants,
     ) -> Result<BTreeMap<usize, Tensor>, PassError> {
         let mut found = BTreeMap::new();
         for (place, feed) in self.segments[number].feeds.iter().enumerate() {
             let Feed::Constant(value, tensor) = feed else { continue };
-            let other = constant(*value)?;
+            let other = constants.has(*value).then(|| constants.numbers(*value)).transpose()?;
             let other = other.as_ref().unwrap_or(tensor);
             let fits = other.dtype() == tensor.dtype() && other.dims() == tensor.dims();
             let wrong =
@@ -131,40 +145,56 @@ impl<'r> Run<'r> {
         found.cloned().ok_or_else(|| PassError::Failed(gone()))
     }
 
-    /// Runs one segment on all inputs; says how many bytes of constants it read.
+    /// Whether all constants of a segment are as they stand.
+    fn stands(&self, number: usize, constants: &dyn Constants) -> bool {
+        let changed = |feed: &Feed| matches!(feed, Feed::Constant(value, _) if constants.has(*value));
+        !self.segments[number].feeds.iter().any(changed)
+    }
+
+    /// Runs one segment on all inputs, or takes what it yields from an earlier run, and lends the groups of
+    /// which it has the last values. `stands` says whether all constants up to here are as they stand. Says
+    /// how many bytes of constants were read.
     fn segment(
         &self,
         number: usize,
-        constant: &Replaced<'_>,
+        (constants, stands): (&dyn Constants, bool),
         known: &mut Known,
         visit: &mut Visit<'_>,
     ) -> Result<usize, PassError> {
-        let (segment, ready) = (&self.segments[number], self.ready(number)?);
-        let constants = self.constants(number, constant)?;
-        let count = known.len();
+        let (aside, count) = (stands && self.keep == Keep::ForMore, known.len());
+        let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
+        let again = aside && before.knows(number, count);
+        let ready = if again { None } else { self.ready(number)? };
+        let fed = if ready.is_some() { self.constants(number, constants)? } else { BTreeMap::new() };
         for (input, known) in known.iter_mut().enumerate() {
-            self.tell(number, &format!("input {} of {count}", input + 1));
-            let inputs = self.on.input(input)?;
+            let (inputs, yields) = (self.on.input(input)?, &self.segments[number].yields);
             if let Some(ready) = &ready {
-                self.step(number, (&**ready, &inputs, &constants), known)?;
+                self.tell(number, &format!("input {} of {count}", input + 1));
+                self.step(number, (&**ready, &inputs, &fed), known)?;
             }
-            for group in &segment.groups {
+            match aside {
+                true if again => before.take((number, input), yields, known)?,
+                true => before.put((number, input), yields, known)?,
+                false => {}
+            }
+            for group in &self.segments[number].groups {
                 let values = self.groups[*group].iter().map(|value| self.value(known, &inputs, *value));
                 let values: Vec<Tensor> = values.collect::<Result<_, _>>()?;
                 visit(Tapped { group: *group, input, last: input + 1 == count }, &values)?;
             }
             known.retain(|value, _| self.last.get(value).is_some_and(|last| *last > number));
         }
-        Ok(constants.values().map(|tensor| tensor.data().len()).sum())
+        Ok(fed.values().map(|tensor| tensor.data().len()).sum())
     }
 }
 
 impl Streamed for Run<'_> {
-    fn run(&self, inputs: usize, constant: &Replaced<'_>, visit: &mut Visit<'_>) -> Result<(), PassError> {
+    fn run(&self, inputs: usize, constants: &dyn Constants, visit: &mut Visit<'_>) -> Result<(), PassError> {
         let mut known: Known = vec![BTreeMap::new(); inputs.min(self.on.count())];
-        let mut mapped = 0;
+        let (mut stands, mut mapped) = (true, 0);
         for number in 0..self.segments.len() {
-            mapped += self.segment(number, constant, &mut known, visit)?;
+            stands &= self.stands(number, constants);
+            mapped += self.segment(number, (constants, stands), &mut known, visit)?;
             if mapped > MOST_MAPPED {
                 give_back_mapped();
                 mapped = 0;

@@ -13,7 +13,7 @@ fn files(module: &Module, options: &WriteOptions) -> Written {
 }
 
 fn written(module: &Module) -> ModelProto {
-    ModelProto::decode(&files(module, &usual()).model[..]).unwrap()
+    ModelProto::decode(&files(module, &usual()).model.concat()[..]).unwrap()
 }
 
 fn usual() -> WriteOptions {
@@ -22,14 +22,14 @@ fn usual() -> WriteOptions {
 
 /// In that opset, the operators it is written with.
 fn ops_in(opset: i64, module: &Module) -> Vec<String> {
-    let bytes = files(module, &WriteOptions { opset: Some(opset), ..usual() }).model;
+    let bytes = files(module, &WriteOptions { opset: Some(opset), ..usual() }).model.concat();
     let model = ModelProto::decode(&bytes[..]).unwrap();
     assert_eq!(model.opset_import[0].version(), opset);
     model.graph.iter().flat_map(|g| &g.node).map(|n| n.op_type().to_string()).collect()
 }
 
 fn read_again(module: &Module) -> Import {
-    let bytes = files(module, &usual()).model;
+    let bytes = files(module, &usual()).model.concat();
     Onnx::default()
         .read(&Source::memory("again.onnx", bytes.into()))
         .unwrap_or_else(|error| panic!("{error}"))
@@ -225,7 +225,7 @@ fn nodes_keep_their_names_and_remarks() {
         node("Exp", &["c"], &["y"]),
     ];
     let Import { module, report } = import(&model(18, graph(&["x"], nodes, &["y"]))).unwrap();
-    let bytes = files(&module, &WriteOptions { nodes: report.nodes, ..usual() }).model;
+    let bytes = files(&module, &WriteOptions { nodes: report.nodes, ..usual() }).model.concat();
     let again = ModelProto::decode(&bytes[..]).unwrap().graph.unwrap();
     let said: Vec<_> = again.node.iter().map(|node| (node.name(), node.doc_string())).collect();
     // No two nodes share a name; one without is named after its result.
@@ -251,7 +251,7 @@ fn weights_may_lie_in_a_file_of_their_own() {
     let mut file = vec![0; 4096 + 2400];
     data.iter().for_each(|(at, bytes)| file[*at as usize..][..bytes.len()].copy_from_slice(bytes));
     std::fs::write(folder.path().join("m.data"), file).unwrap();
-    std::fs::write(folder.path().join("m.onnx"), model).unwrap();
+    std::fs::write(folder.path().join("m.onnx"), model.concat()).unwrap();
     let again = read(&Source::open(&folder.path().join("m.onnx")).unwrap()).unwrap().module;
     assert_eq!(summary(&again.graph), summary(&module.graph));
 }

@@ -1,5 +1,6 @@
 //! Looking for the fastest choice whose measured error is within the bounds.
 use super::candidates::{Candidate, Layers};
+use crate::forms::Masked;
 use std::collections::BTreeMap;
 use weft_ir::Tensor;
 use weft_numerics::{Choice, knapsack, total};
@@ -39,15 +40,22 @@ impl Picked<'_> {
 }
 
 impl Exchanged for Picked<'_> {
-    fn matrix(&self, layer: usize) -> Result<Option<Tensor>, PassError> {
-        let broken = || PassError::Failed("the codes of a matrix do not read back".to_string());
-        let coded = self.candidate(layer).coded.as_ref();
-        coded.map(|coded| coded.matrix().ok_or_else(broken)).transpose()
+    fn has_matrix(&self, layer: usize) -> bool {
+        self.candidate(layer).coded.is_some()
     }
 
-    fn limits(&self, layer: usize) -> Option<Vec<f32>> {
-        let masked = self.candidate(layer).masked.as_ref()?;
-        masked.limits(masked.limit?)
+    fn matrix(&self, layer: usize) -> Result<Tensor, PassError> {
+        let matrix = self.candidate(layer).coded.as_ref().and_then(|coded| coded.matrix());
+        matrix.ok_or_else(|| PassError::Failed("the codes of a matrix do not read back".to_string()))
+    }
+
+    fn has_limits(&self, layer: usize) -> bool {
+        self.candidate(layer).masked.as_ref().is_some_and(|masked| masked.limit.is_some())
+    }
+
+    fn limits(&self, layer: usize) -> Vec<f32> {
+        let limits = |masked: &Masked| masked.limits(masked.limit?);
+        self.candidate(layer).masked.as_ref().and_then(limits).unwrap_or_default()
     }
 }
 
@@ -84,14 +92,15 @@ impl<'s> Search<'s> {
         Ok(self.tried.len() - 1)
     }
 
-    /// Measures the same item of the menu in every layer.
-    pub(super) fn uniform(&mut self, what: &str, item: [usize; 2]) -> Result<(), PassError> {
+    /// Measures the same item of the menu in every layer; says whether it is within the bounds.
+    pub(super) fn uniform(&mut self, what: &str, item: [usize; 2]) -> Result<bool, PassError> {
         let picks = self.layers.everywhere(item);
         let nothing = picks.iter().all(|pick| *pick == 0);
-        if !nothing {
-            self.try_out(&format!("{what} in every layer"), picks)?;
+        if nothing {
+            return Ok(true);
         }
-        Ok(())
+        let at = self.try_out(&format!("{what} in every layer"), picks)?;
+        Ok(self.tried[at].trial.within)
     }
 
     /// Measures what the knapsack takes, for budgets that close in on the largest one that is within the

@@ -1,7 +1,8 @@
 //! Finding the residual stream: from the embedding from one sum to the next, up to the last
 //! normalisation.
 use std::collections::BTreeSet;
-use weft_ir::{NodeId, Value};
+use std::ops::Range;
+use weft_ir::{NodeId, Tensor, Value};
 use weft_passes::{Declined, Rewriter};
 
 /// Nodes that are followed to find out what a layer is for.
@@ -61,7 +62,7 @@ impl Stream {
             return Ok(None);
         };
         let mut here = g.result(gather);
-        if !g.dtype(table).is_float() {
+        if !g.dtype(table).is_float() || width == 0 {
             return Ok(None);
         }
         if !g.uses(here).iter().any(|(user, _)| is_norm(g, *user)) {
@@ -187,16 +188,56 @@ fn turned(g: &Rewriter<'_>, value: Value) -> Option<Value> {
     g.operand(id, 0).filter(|_| plain && (perm.is_empty() || perm == [1, 0]))
 }
 
-/// The numbers of a constant matrix of so many rows, row-major, and how many columns it has.
-pub(super) fn matrix(g: &Rewriter<'_>, value: Value, rows: usize) -> Result<(Vec<f64>, usize), Declined> {
-    let [found, cols] = matrix_dims(g, value)?;
-    let turned = turned(g, value);
-    let data =
-        g.data(turned.unwrap_or(value)).and_then(|data| data.to_f64s()).ok_or("a matrix is not of floats")?;
-    if found != rows {
-        return Err(format!("a matrix of the stream has {found} rows, expected {rows}").into());
+/// A constant matrix.
+pub(super) struct Matrix<'g> {
+    data: &'g Tensor,
+    /// Whether it lies column by column.
+    turned: bool,
+    rows: usize,
+    pub(super) cols: usize,
+}
+
+impl<'g> Matrix<'g> {
+    /// The matrix of so many rows that a value is.
+    pub(super) fn of(g: &'g Rewriter<'_>, value: Value, rows: usize) -> Result<Self, Declined> {
+        let [found, cols] = matrix_dims(g, value)?;
+        let turned = turned(g, value);
+        let data = g.data(turned.unwrap_or(value)).filter(|data| data.dtype().is_float());
+        let data = data.ok_or("a matrix is not of floats")?;
+        if found != rows {
+            return Err(format!("a matrix of the stream has {found} rows, expected {rows}").into());
+        }
+        Ok(Self { data, turned: turned.is_some(), rows, cols })
     }
-    Ok((if turned.is_some() { weft_numerics::transposed(&data, [cols, rows]) } else { data }, cols))
+
+    /// The numbers of some columns, row-major.
+    pub(super) fn columns(&self, columns: Range<usize>) -> Result<Vec<f64>, Declined> {
+        if self.turned {
+            let numbers = numbers(self.data, columns.start * self.rows..columns.end * self.rows)?;
+            return Ok(weft_numerics::transposed(&numbers, [columns.len(), self.rows]));
+        }
+        if columns.len() == self.cols {
+            return numbers(self.data, 0..self.rows * self.cols);
+        }
+        let mut all = Vec::with_capacity(self.rows * columns.len());
+        for row in 0..self.rows {
+            all.extend(numbers(self.data, row * self.cols + columns.start..row * self.cols + columns.end)?);
+        }
+        Ok(all)
+    }
+
+    /// All numbers, row-major.
+    pub(super) fn all(&self) -> Result<Vec<f64>, Declined> {
+        self.columns(0..self.cols)
+    }
+}
+
+/// Some numbers of a tensor as they lie.
+pub(super) fn numbers(tensor: &Tensor, range: Range<usize>) -> Result<Vec<f64>, Declined> {
+    let bytes = tensor.dtype().bits() as usize / 8;
+    let data = tensor.data().slice(range.start * bytes..range.end * bytes);
+    let part = Tensor::new(tensor.dtype(), vec![range.len() as u64], data);
+    part.ok().and_then(|part| part.to_f64s()).ok_or_else(|| "a matrix is not of floats of whole bytes".into())
 }
 
 /// Whether a nonlinear function is applied to what a layer makes.

@@ -1,22 +1,28 @@
 //! Turning a stream: new constants everywhere, and products between places of different axes.
 use super::Axes;
-use super::stream::{Place, Reader, Stream, Writer, matrix};
+use super::Tell;
+use super::stream::{Matrix, Place, Reader, Stream, Writer, numbers};
 use weft_ir::{DType, Tensor, Value};
 use weft_numerics::{product, transposed};
 use weft_passes::{Declined, Rewriter, filled, floats, node};
 
-/// Rows of the embedding that are turned at once.
-const ROWS: usize = 1024;
+/// Rows of the embedding, or columns of a matrix, that are turned at once.
+const SOME: usize = 1024;
+
+/// Why numbers are not turned.
+const NO_FLOATS: &str = "a matrix is not of floats";
 
 /// Gives the stream the axes `of[place]` at each place.
 pub(super) fn turn(
     g: &mut Rewriter<'_>,
     stream: &Stream,
     (axes, of): (&[Axes], &[usize]),
+    tell: &Tell<'_>,
 ) -> Result<(), Declined> {
     let width = stream.width;
     embedding(g, stream, &axes[of[0]])?;
     for (number, place) in stream.places.iter().enumerate() {
+        tell(&format!("orthogonalize, place {} of {}", number + 1, stream.places.len()));
         let axes = &axes[of[number]];
         let back = transposed(&axes.matrix, [width, width]);
         let ones =
@@ -46,15 +52,16 @@ fn stream_dtype(g: &Rewriter<'_>, stream: &Stream) -> DType {
 
 fn embedding(g: &mut Rewriter<'_>, stream: &Stream, axes: &Axes) -> Result<(), Declined> {
     let table = g.data(stream.table).cloned().ok_or("the embedding is gone")?;
-    let (numbers, dims) =
-        (table.to_vec::<f32>().ok_or("the embedding is not of f32")?, table.dims().to_vec());
-    let mut turned: Vec<f32> = Vec::with_capacity(numbers.len());
-    for rows in numbers.chunks(ROWS * stream.width) {
-        let rows: Vec<f64> = rows.iter().map(|x| f64::from(*x)).collect();
-        let rows = product(&rows, &axes.matrix, [rows.len() / stream.width, stream.width, stream.width]);
-        turned.extend(rows.iter().map(|x| *x as f32));
+    let (width, count) = (stream.width, table.len() as usize);
+    let mut bytes = Vec::with_capacity(table.data().len());
+    for first in (0..count).step_by(SOME * width) {
+        let rows = numbers(&table, first..(first + SOME * width).min(count))?;
+        let turned = product(&rows, &axes.matrix, [rows.len() / width, width, width]);
+        let turned = floats(table.dtype(), &[rows.len() as u64], &turned).ok_or(NO_FLOATS)?;
+        bytes.extend_from_slice(turned.data());
     }
-    let turned = Tensor::from_slice(&dims, &turned).map_err(|e| Declined::from(e.to_string()))?;
+    let turned = Tensor::new(table.dtype(), table.dims().to_vec(), bytes.into());
+    let turned = turned.map_err(|e| Declined::from(e.to_string()))?;
     let (turned, indices) = (g.constant(turned)?, g.operand(stream.gather, 1));
     g.set_operands(stream.gather, vec![Some(turned), indices]);
     Ok(())
@@ -68,7 +75,27 @@ fn constant(
     numbers: &[f64],
 ) -> Result<Value, Declined> {
     let tensor = floats(dtype, &dims.map(|extent| extent as u64), numbers);
-    g.constant(tensor.ok_or("a matrix is not of floats")?)
+    g.constant(tensor.ok_or(NO_FLOATS)?)
+}
+
+/// The first `kept` rows of `Q' gain w`, some columns at a time.
+fn scaled_and_turned(
+    matrix: &Matrix<'_>,
+    (gain, back): (&[f64], &[f64]),
+    (dtype, kept): (DType, usize),
+) -> Result<Tensor, Declined> {
+    let (width, cols, size) = (gain.len(), matrix.cols, dtype.bits() as usize / 8);
+    let mut bytes = vec![0u8; kept * cols * size];
+    for first in (0..cols).step_by(SOME) {
+        let count = SOME.min(cols - first);
+        let mut part = matrix.columns(first..first + count)?;
+        part.iter_mut().enumerate().for_each(|(i, w)| *w *= gain[i / count]);
+        let turned = product(back, &part, [width, width, count]);
+        let turned = floats(dtype, &[(kept * count) as u64], &turned[..kept * count]).ok_or(NO_FLOATS)?;
+        let rows = bytes.chunks_exact_mut(cols * size).zip(turned.data().chunks_exact(count * size));
+        rows.for_each(|(row, part)| row[first * size..(first + count) * size].copy_from_slice(part));
+    }
+    Tensor::new(dtype, vec![kept as u64, cols as u64], bytes.into()).map_err(|e| e.to_string().into())
 }
 
 /// A layer that reads the stream: `Q' gain w`. If the axes are its own and it has fewer outputs than
@@ -78,11 +105,10 @@ fn read(
     (place, reader): (&Place, &Reader),
     (back, width, own): (&[f64], usize, bool),
 ) -> Result<(), Declined> {
-    let (dtype, (weights, cols)) = (g.dtype(reader.weight), matrix(g, reader.weight, width)?);
-    let scaled: Vec<f64> = weights.iter().enumerate().map(|(i, w)| w * place.gain[i / cols]).collect();
-    let turned = product(back, &scaled, [width, width, cols]);
-    let kept = if own { cols.min(width) } else { width };
-    let weight = constant(g, dtype, [kept, cols], &turned[..kept * cols])?;
+    let (dtype, matrix) = (g.dtype(reader.weight), Matrix::of(g, reader.weight, width)?);
+    let kept = if own { matrix.cols.min(width) } else { width };
+    let weight = scaled_and_turned(&matrix, (&place.gain, back), (dtype, kept))?;
+    let weight = g.constant(weight)?;
     let mut from = g.result(place.norm);
     if kept < width {
         let mut vector = |n: usize| g.constant(Tensor::vector(&[n as i64]));
@@ -104,7 +130,7 @@ fn write(
     let rows = g.dims(g.operand(writer.product, 0).ok_or("an operand is missing")?);
     let rows =
         rows.and_then(|dims| dims.last()?.as_fixed()).ok_or("how much is multiplied is not known")? as usize;
-    let (weights, _) = matrix(g, writer.weight, rows)?;
+    let weights = Matrix::of(g, writer.weight, rows)?.all()?;
     let weight = constant(g, dtype, [rows, width], &product(&weights, axes, [rows, width, width]))?;
     let operand = g.operand(writer.product, 0);
     g.set_operands(writer.product, vec![operand, Some(weight)]);
