@@ -52,7 +52,7 @@ def count(form: str, k: int, n: int) -> int:
 def grouped(matrix: np.ndarray, axis: int) -> np.ndarray:
     """The numbers that share a scale, on the axis behind `axis`."""
     k, n = matrix.shape
-    group = min(GROUP, matrix.shape[axis])
+    group = math.gcd(GROUP, matrix.shape[axis])
     return matrix.reshape((k, n // group, group) if axis else (k // group, group, n))
 
 

@@ -272,12 +272,12 @@ impl Lowering<'_> {
         Some(self.anchor(kind, DType::F32, dims))
     }
 
-    /// Codes that lie by rows, where rows may be skipped: there may be a single row of `A`, and zero times any number
+    /// Codes that lie by rows, where rows may be skipped: there may be few rows of `A`, and zero times any number
     /// is zero.
     fn coded_rows(&self, b: Handle, dims: &[Dim]) -> Option<(Coded, Tile)> {
         let matrix = self.matrices.get(&b)?;
         let rows = dims[..dims.len() - 1].iter().fold(Dim::fixed(1), |p, d| p.mul(d));
-        if rows.as_fixed().is_some_and(|rows| rows != 1) {
+        if rows.as_fixed().is_some_and(|rows| rows > schedule::skipping_rows(true)) {
             return None;
         }
         let tile = schedule::code_rows_tile(&self.machine, matrix.columns());

@@ -16,7 +16,8 @@ mod transpose;
 
 pub use gemm::{
     CHUNK, Codes, DOT_CHUNK, Gemm, Groups, QUAD, Tile, UNIT_STEPS, UNIT_VECTORS, Zeros, code_rows_tile,
-    code_tile, dot_field, field, gemm, gemm_skipping, panel_elements, pieces, skipping_tile, tile,
+    code_tile, dot_field, field, gemm, gemm_skipping, panel_elements, pieces, skipping_rows, skipping_tile,
+    tile,
 };
 pub use map::{Map, map};
 pub use moments::Moments;

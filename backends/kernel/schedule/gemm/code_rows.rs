@@ -16,7 +16,7 @@ use weft_ir::{DType, Dim};
 pub(super) const LINE_BYTES: i64 = 64;
 /// Columns of a panel, about: a row of them is long enough that skipping it saves its way from memory, and there
 /// are several tasks.
-const WIDE: i64 = 1024;
+const WIDE: i64 = 1408;
 /// The same where there are fewer than [`MANY`] columns.
 const NARROW: i64 = 512;
 const MANY: i64 = 2048;

@@ -20,7 +20,7 @@ pub use code_rows::{code_rows_tile, pieces};
 pub use codes::{CHUNK, Codes, Groups, UNIT_STEPS, UNIT_VECTORS, Zeros, code_tile, field};
 pub use dots::{DOT_CHUNK, dot_field};
 pub use quads::QUAD;
-pub use skip::skipping_tile;
+pub use skip::{skipping_rows, skipping_tile};
 pub use tile::{Tile, panel_elements, tile};
 
 use self::blocks::Blocks;
@@ -83,14 +83,14 @@ pub fn gemm(name: &str, machine: &Machine, terms: &Terms, what: &Gemm) -> Schedu
     Scheduled { kernel: b.finish(), sources: operands.sources, tasks }
 }
 
-/// Writes the kernel for a single row of `A` that is mostly zero. There must be no
+/// Writes the kernel for rows of `A` that are mostly zero, of which there are [`skipping_rows`] at most. There must be no
 /// batch axes.
 pub fn gemm_skipping(name: &str, machine: &Machine, terms: &Terms, what: &Gemm) -> Scheduled {
     let codes = what.codes.as_ref().map_or(String::new(), |codes| format!("codes{} ", codes.bits));
     let mut b = Builder::new(name, &format!("{codes}gemv skipping x{}", what.tile.panel()));
     let operands = Operands::new(&mut b, terms, what);
     let writer = operands.writer(machine, what);
-    let tasks = writer.plan.cols.div_ceil(&Dim::fixed(what.tile.panel()));
+    let tasks = writer.plan.cols.div_ceil(&Dim::fixed(what.tile.panel())).mul(&writer.plan.rows);
     writer.panel_of_one_row(&mut b);
     Scheduled { kernel: b.finish(), sources: operands.sources, tasks }
 }

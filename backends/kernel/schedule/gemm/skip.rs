@@ -1,6 +1,6 @@
 //! One row of a product whose `A` is mostly zero: rows of `B` that meet a zero are not read.
 //!
-//! A task has one panel. It goes through the depth part by part: first a list of the elements that are
+//! A task has one row and one panel. It goes through the depth part by part: first a list of the elements that are
 //! not zero and of their rows of the panel, then the rows of the list, four at a time,
 //! added up into an array of sums. What a machine brings from memory ahead of its use are the lines
 //! that follow, so that of short rows the skipped ones would be brought all the same; rows of 512 to
@@ -19,6 +19,9 @@ use weft_ir::{DType, Dim};
 pub(super) const PART: u32 = 512;
 /// Rows that are added up at once.
 pub(super) const AT_ONCE: u32 = 4;
+/// Rows of `A` that are done one by one where rows of `B` are codes: so many take no longer than if all were decoded
+/// once, even where nothing is zero.
+const FEW: i64 = 4;
 /// Columns of a panel, about: many, but so that there are several tasks.
 const WIDE: u64 = 1024;
 /// The same where there are fewer than [`MANY`] columns.
@@ -32,6 +35,11 @@ pub fn skipping_tile(machine: &Machine, dtype: DType, cols: &Dim) -> Tile {
     let panels = (all / if all < MANY { NARROW } else { WIDE }).max(1);
     let width = all.div_ceil(panels).div_ceil(tile.cols() as u64);
     Tile { beside: width as u32, ..tile }
+}
+
+/// Up to how many rows of `A` are done one by one.
+pub fn skipping_rows(codes: bool) -> i64 {
+    if codes { FEW } else { 1 }
 }
 
 /// The arrays of a task.
@@ -57,13 +65,15 @@ pub(super) struct Panel {
 }
 
 impl Writer<'_> {
-    /// All columns of one panel.
+    /// All columns of one panel, for one row.
     pub(super) fn panel_of_one_row(&self, b: &mut Builder) {
         let held = self.held(b);
-        let (zero, number, width) = (b.index(0), b.task(), b.index(self.tile.panel()));
+        let (zero, rows, width) = (b.index(0), b.extent(&self.plan.rows), b.index(self.tile.panel()));
+        // Rows that share a panel follow each other.
+        let (number, row) = (b.div(b.task(), rows), b.rem(b.task(), rows));
         let size = b.extent(&self.plan.depth.scale(self.tile.panel()));
         let (panel, col) = (b.mul(number, size), b.mul(number, width));
-        let place = Place { batch: vec![zero; self.ends[0]], row: zero, col, panel };
+        let place = Place { batch: vec![zero; self.ends[0]], row, col, panel };
         let (cols, depth) = (b.extent(&self.plan.cols), b.extent(&self.plan.depth));
         let left = b.sub(cols, col);
         let panel = Panel { place, number, columns: b.min(left, width) };
