@@ -2,7 +2,7 @@
 //!
 //! Codes lie as the schedule of [`crate::schedule::Codes`] reads them: panel by panel, in units of a few
 //! steps of the depth; scales and zero points beside them, spread over the slots of a panel.
-use crate::schedule::{CHUNK, DOT_CHUNK, Groups, QUAD, UNIT_STEPS, UNIT_VECTORS, dot_field, field};
+use crate::schedule::{CHUNK, DOT_CHUNK, Groups, QUAD, UNIT_STEPS, UNIT_VECTORS, dot_field, field, pieces};
 use half::f16;
 use std::sync::Arc;
 use weft_ir::Tensor;
@@ -91,6 +91,8 @@ pub(crate) enum Layout {
     Numbers,
     /// Bytes: four steps of the depth in each word.
     Quads,
+    /// `f32` that is mostly zero: rows over all of so many columns, which are a panel.
+    Rows(usize),
 }
 
 impl Layout {
@@ -99,13 +101,17 @@ impl Layout {
         match self {
             Layout::Numbers => CHUNK as usize,
             Layout::Quads => DOT_CHUNK as usize,
+            Layout::Rows(_) => 1,
         }
     }
 }
 
 impl Coded {
     fn panel(&self) -> usize {
-        UNIT_VECTORS as usize * self.lanes
+        match self.layout {
+            Layout::Rows(panel) => panel,
+            Layout::Numbers | Layout::Quads => UNIT_VECTORS as usize * self.lanes,
+        }
     }
 
     fn panels(&self) -> usize {
@@ -126,8 +132,43 @@ impl Coded {
         self.panels() * self.steps() * self.panel() * self.bits as usize / 8
     }
 
-    /// The packed codes: for each panel and unit of steps as many vectors of words as a code has bits.
+    /// The packed codes.
     pub(crate) fn pack_codes(&self) -> Vec<u8> {
+        if let Layout::Rows(_) = self.layout { self.pack_rows() } else { self.pack_words() }
+    }
+
+    /// For each panel and step units of vectors; each lane of a unit has bytes in pieces that lie apart.
+    fn pack_rows(&self) -> Vec<u8> {
+        let (bits, vectors) = (self.bits as usize, UNIT_VECTORS as usize);
+        let places: Vec<(usize, usize)> = pieces(self.bits)
+            .iter()
+            .scan(0, |start, size| {
+                let (first, size) = (*start * self.lanes, *size as usize);
+                *start += size;
+                Some((0..size).map(move |byte| (first + byte, size)))
+            })
+            .flatten()
+            .collect();
+        let mut packed = vec![0u8; self.code_bytes()];
+        for step in 0..self.depth.0 {
+            for col in 0..self.cols.0 {
+                let code = self.codes.at(step * self.depth.1 + col * self.cols.1) - self.base;
+                let (panel, within) = (col / self.panel(), col % self.panel());
+                let (vector, lane) = (within / self.lanes % vectors, within % self.lanes);
+                let row = (panel * self.depth.0 + step) * self.panel() * bits / 8;
+                let unit = row + within / self.lanes / vectors * self.lanes * bits;
+                let (first, code) = (vector * bits / 8, (code as u16) << (vector * bits % 8));
+                for (byte, part) in code.to_le_bytes().into_iter().enumerate().filter(|(_, part)| *part > 0) {
+                    let (start, apart) = places[first + byte];
+                    packed[unit + start + lane * apart] |= part;
+                }
+            }
+        }
+        packed
+    }
+
+    /// For each panel and unit of steps as many vectors of words as a code has bits.
+    fn pack_words(&self) -> Vec<u8> {
         let mut words = vec![0u32; self.code_bytes() / 4];
         for panel in 0..self.panels() {
             let first = panel * self.panel();
@@ -171,13 +212,20 @@ impl Coded {
         (start, fields)
     }
 
-    /// Where the scales that the packed form has lie: those of each panel, in its order. Nothing for
-    /// steps and columns that only fill up.
+    /// Where the scales that the packed form has lie: those of each panel, in its order, or those of each step. Nothing
+    /// for steps and columns that only fill up.
     fn slots(&self) -> Vec<Option<usize>> {
         let mut slots = Vec::new();
         let inside = |step: usize, col: usize| {
             (step < self.depth.0 && col < self.cols.0).then(|| self.group(step, col))
         };
+        if let (Layout::Rows(panel), Groups::Columns(count)) = (self.layout, self.groups) {
+            let all = (0..self.panels() * panel).step_by(panel / count as usize);
+            let of_step = |step| all.clone().map(move |col| inside(step, col));
+            slots.extend((0..self.depth.0).flat_map(of_step));
+            slots.resize(self.scale_count(), None);
+            return slots;
+        }
         for first in (0..self.panels()).map(|panel| panel * self.panel()) {
             match self.groups {
                 Groups::Depth(steps) => {
@@ -201,9 +249,13 @@ impl Coded {
 
     /// How many scales the packed form has.
     pub(crate) fn scale_count(&self) -> usize {
-        let per_panel = match self.groups {
-            Groups::Depth(steps) => self.depth.0.div_ceil(steps as usize) * self.panel(),
-            Groups::Columns(count) => self.steps() * count as usize,
+        let per_panel = match (self.groups, self.layout) {
+            (Groups::Depth(steps), _) => self.depth.0.div_ceil(steps as usize) * self.panel(),
+            (Groups::Columns(count), Layout::Rows(_)) => {
+                // A whole vector of them is read at once.
+                return self.panels() * self.steps() * count as usize + self.lanes;
+            }
+            (Groups::Columns(count), _) => self.steps() * count as usize,
         };
         self.panels() * per_panel
     }
@@ -222,7 +274,12 @@ impl Coded {
         let data = self.scales.data();
         let bytes = [data[at * 4], data[at * 4 + 1], data[at * 4 + 2], data[at * 4 + 3]];
         let scale = f32::from_le_bytes(bytes);
-        if self.layout == Layout::Numbers { scale * (1u32 << self.bits) as f32 } else { scale }
+        if self.layout == Layout::Quads { scale } else { scale * (1u32 << self.bits) as f32 }
+    }
+
+    /// Whether zero times any number is zero.
+    pub(crate) fn is_finite(&self) -> bool {
+        (0..self.scales.len() as usize).all(|at| self.scale(at).is_finite())
     }
 
     /// Whether every packed scale is an `f16` exactly.

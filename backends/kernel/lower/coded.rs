@@ -10,7 +10,7 @@ use super::contract::Right;
 use super::decoded::Constants;
 use super::{Call, Handle, Lowering, Result, State, View};
 use crate::program::{Memory, Weight, WeightData};
-use crate::schedule::{self, Codes, Groups, UNIT_VECTORS, Zeros};
+use crate::schedule::{self, Codes, Groups, Tile, UNIT_VECTORS, Zeros};
 use crate::term::{Index, Source, Term};
 use std::sync::Arc;
 use weft_ir::{DType, Dim, Graph, NodeId, Tensor, Value};
@@ -50,6 +50,11 @@ impl Matrix {
     /// Rows for columns.
     pub(crate) fn turned(&self) -> Self {
         Self { turned: !self.turned, ..self.clone() }
+    }
+
+    /// Columns of the matrix as it is used.
+    fn columns(&self) -> i64 {
+        self.constants.codes.dims()[if self.turned { 0 } else { 1 }] as i64
     }
 
     /// The numbers, the matrix as it is used.
@@ -142,7 +147,8 @@ fn groups(
     (depth, cols): (usize, usize),
     lanes: usize,
 ) -> Option<Groups> {
-    let (panel, chunk) = (UNIT_VECTORS as usize * lanes, layout.chunk());
+    let (unit, chunk) = (UNIT_VECTORS as usize * lanes, layout.chunk());
+    let panel = if let Layout::Rows(panel) = layout { panel } else { unit };
     if along_depth {
         let whole = block.is_multiple_of(chunk) || block >= depth;
         return whole.then(|| Groups::Depth(block.min(depth.next_multiple_of(chunk)).max(1) as i64));
@@ -150,9 +156,19 @@ fn groups(
     if layout == Layout::Quads {
         return None;
     }
-    // The largest power of two that divides both.
-    let slot = if block >= cols { panel } else { panel.min(1 << block.trailing_zeros()) };
+    let slot = match block {
+        _ if block >= cols => panel,
+        // Whole units.
+        _ if block.is_multiple_of(unit) => common(block, panel),
+        // The largest power of two that divides both.
+        _ => unit.min(1 << block.trailing_zeros()),
+    };
     slot.is_multiple_of(lanes).then(|| Groups::Columns((panel / slot) as u32))
+}
+
+/// The greatest common divisor.
+fn common(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { common(b, a % b) }
 }
 
 /// The fewest bits that all codes fit, and what a code of 0 stands for.
@@ -212,17 +228,24 @@ impl Lowering<'_> {
             && uses.into_iter().all(product)
     }
 
-    /// A product with a matrix of codes; nothing where the right-hand side is none that it can read.
-    pub(crate) fn coded_product(&mut self, a: Handle, b: Handle) -> Option<Handle> {
+    /// A product with a matrix of codes, of an `A` that may be known to be mostly zero; nothing where the right-hand
+    /// side is none that it can read.
+    pub(crate) fn coded_product(&mut self, a: Handle, b: Handle, zeros: bool) -> Option<Handle> {
         if let Some(product) = self.quantised_product(a, b) {
             return Some(product);
         }
-        let lanes = self.machine.lanes(DType::F32);
-        let coded = self.matrices.get(&b)?.coded(lanes as usize, Layout::Numbers)?;
         let mut dims = self.dims_of(a);
         if self.dtype_of(a) != DType::F32 || dims.len() < 2 {
             return None;
         }
+        let skipping = if zeros { self.coded_rows(b, &dims) } else { None };
+        let skips = skipping.is_some();
+        let lanes = self.machine.lanes(DType::F32) as usize;
+        let numbers = || self.matrices.get(&b)?.coded(lanes, Layout::Numbers);
+        let (coded, tile) = match skipping {
+            Some(found) => found,
+            None => (numbers()?, schedule::code_tile(&self.machine)),
+        };
         let (depth, cols) = (dims.pop()?, Dim::fixed(coded.cols.0 as i64));
         if depth.as_fixed() != Some(coded.depth.0 as i64) {
             return None;
@@ -236,7 +259,6 @@ impl Lowering<'_> {
         let a = self.terms.add(load);
         let codes = self.codes(&Arc::new(coded), None);
         let b = codes.0;
-        let tile = schedule::code_tile(&self.machine);
         let kind = Kind::Gemm {
             batch: 0,
             depth: vec![depth],
@@ -245,9 +267,23 @@ impl Lowering<'_> {
             b_start: Index::fixed(0),
             tile,
             codes: Some(codes.1),
-            skips: false,
+            skips,
         };
         Some(self.anchor(kind, DType::F32, dims))
+    }
+
+    /// Codes that lie by rows, where rows may be skipped: there may be few rows of `A`, and zero times any number
+    /// is zero.
+    fn coded_rows(&self, b: Handle, dims: &[Dim]) -> Option<(Coded, Tile)> {
+        let matrix = self.matrices.get(&b)?;
+        let rows = dims[..dims.len() - 1].iter().fold(Dim::fixed(1), |p, d| p.mul(d));
+        if rows.as_fixed().is_some_and(|rows| rows > schedule::skipping_rows(true)) {
+            return None;
+        }
+        let tile = schedule::code_rows_tile(&self.machine, matrix.columns());
+        let lanes = self.machine.lanes(DType::F32) as usize;
+        let coded = matrix.coded(lanes, Layout::Rows(tile.panel() as usize))?;
+        (coded.depth.0 > 0 && coded.is_finite()).then_some((coded, tile))
     }
 
     /// The packed codes and all that belongs to them.

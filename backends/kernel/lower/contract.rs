@@ -117,7 +117,7 @@ impl Lowering<'_> {
         };
         let (a, b) = (self.cast(a, wide), self.cast(b, wide));
         let (a, b) = (self.matrix(a, true), self.matrix(b, false));
-        if let Some(product) = self.coded_product(a, b) {
+        if let Some(product) = self.coded_product(a, b, zeros) {
             return Ok(product);
         }
         if !matches!(wide, DType::F32 | DType::F64) {

@@ -2,8 +2,8 @@
 //! a zero are not read.
 //!
 //! `MatMul(Where(Greater(Abs(x), t), x, 0), W)` says so by its structure. With more than one row each
-//! has its own zeros, and the product is an ordinary one. Both kernels are written where the number
-//! of rows is known only at run time; one of them then has no tasks.
+//! has its own zeros; a few are done one by one where the weights are codes, many make an ordinary product. Both kernels
+//! are written where the number of rows is known only at run time; one of them then has no tasks.
 use super::contract::Right;
 use super::{Call, Lowering};
 use crate::program::{Memory, WeightData};
@@ -53,20 +53,21 @@ impl Lowering<'_> {
         one && fixed && right.batch.is_empty() && all_finite(data, dtype)
     }
 
-    /// Launches the kernel for a single row and, unless there is never more, the one for many.
+    /// Launches the kernel for few rows and, unless there are never more, the one for many.
     pub(super) fn launch_skipping(&mut self, name: &str, what: &Gemm, out: Memory) {
         let rows = what.dims[what.batch..what.dims.len() - 1].iter().fold(Dim::fixed(1), |p, d| p.mul(d));
+        let few = schedule::skipping_rows(what.codes.is_some());
+        // One for more rows than a few, and for no more.
         let (zero, one) = (Dim::fixed(0), Dim::fixed(1));
+        let more = rows.sub(&Dim::fixed(few)).larger(&zero).smaller(&one);
         let mut skipping = schedule::gemm_skipping(name, &self.machine, &self.terms, what);
-        // One for one row, none for no row or many.
-        let single = rows.mul(&Dim::fixed(2).sub(&rows).larger(&zero));
-        skipping.tasks = skipping.tasks.mul(&single);
+        skipping.tasks = skipping.tasks.mul(&one.sub(&more));
         self.launch(skipping, out);
-        if rows == one {
+        if rows.as_fixed().is_some_and(|rows| rows <= few) {
             return;
         }
         let mut many = schedule::gemm(&format!("{name}_many"), &self.machine, &self.terms, what);
-        many.tasks = many.tasks.mul(&rows.sub(&one).larger(&zero).smaller(&one));
+        many.tasks = many.tasks.mul(&more);
         self.launch(many, out);
     }
 }

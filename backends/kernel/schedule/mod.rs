@@ -15,8 +15,9 @@ mod scan;
 mod transpose;
 
 pub use gemm::{
-    CHUNK, Codes, DOT_CHUNK, Gemm, Groups, QUAD, Tile, UNIT_STEPS, UNIT_VECTORS, Zeros, code_tile, dot_field,
-    field, gemm, gemm_skipping, panel_elements, skipping_tile, tile,
+    CHUNK, Codes, DOT_CHUNK, Gemm, Groups, QUAD, Tile, UNIT_STEPS, UNIT_VECTORS, Zeros, code_rows_tile,
+    code_tile, dot_field, field, gemm, gemm_skipping, panel_elements, pieces, skipping_rows, skipping_tile,
+    tile,
 };
 pub use map::{Map, map};
 pub use moments::Moments;

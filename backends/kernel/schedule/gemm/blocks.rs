@@ -130,6 +130,18 @@ impl Writer<'_> {
     fn gather_columns(&self, b: &mut Builder, place: &Place, (axis, reach, stop): (usize, Reach, Reg)) {
         let Some(columns) = self.columns else { return };
         let (before, _) = self.steps_before(b, axis, &reach);
+        if let Some(right) = &self.code_rows {
+            let decoder = self.decoder(b, right, place);
+            let narrow = b.index(self.tile.cols());
+            return b.for_each(reach.from, stop, 1, Hint::AsWritten, |b, k| {
+                let (step, number) = (b.add(before, k), b.sub(k, reach.from));
+                let to = b.mul(number, narrow);
+                let decoded = self.decoded(b, &decoder, step);
+                for (vector, column) in (0..).zip(decoded) {
+                    b.store(columns, to, vector * i64::from(self.tile.lanes), column);
+                }
+            });
+        }
         let (width, narrow) = (b.index(self.tile.panel()), b.index(self.tile.cols()));
         let offsets = || (0..self.tile.vectors).map(|vector| i64::from(vector * self.tile.lanes));
         b.for_each(reach.from, stop, 1, Hint::AsWritten, |b, k| {

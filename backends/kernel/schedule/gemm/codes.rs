@@ -25,9 +25,9 @@ pub const CHUNK: i64 = 16;
 /// from memory at half the speed, since the processor's own look-ahead ends with a page.
 const AHEAD: i64 = 128;
 /// The bits of `1.0f32`.
-const ONE: i64 = 0x3f80_0000;
+pub(super) const ONE: i64 = 0x3f80_0000;
 /// Bits of the mantissa of an `f32`.
-const MANTISSA: u32 = 23;
+pub(super) const MANTISSA: u32 = 23;
 
 /// How codes are read.
 #[derive(Debug, Clone)]

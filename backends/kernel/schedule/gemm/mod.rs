@@ -6,21 +6,25 @@
 //! load, splat, multiply-add, row by row, keeps the register allocator from spilling. An `A` of bytes is
 //! read four steps of the depth at a time: see [`quads`].
 mod blocks;
+mod code_rows;
 mod codes;
 mod depth;
 mod dots;
 mod quads;
 mod rows;
 mod skip;
+mod skip_codes;
 mod tile;
 
+pub use code_rows::{code_rows_tile, pieces};
 pub use codes::{CHUNK, Codes, Groups, UNIT_STEPS, UNIT_VECTORS, Zeros, code_tile, field};
 pub use dots::{DOT_CHUNK, dot_field};
 pub use quads::QUAD;
-pub use skip::skipping_tile;
+pub use skip::{skipping_rows, skipping_tile};
 pub use tile::{Tile, panel_elements, tile};
 
 use self::blocks::Blocks;
+use self::code_rows::{CodeRows, by_rows};
 use self::codes::Buffers as CodeBuffers;
 use self::depth::{Reach, Sums};
 use self::tile::{Plan, has_tail, tail_sizes};
@@ -66,24 +70,27 @@ pub fn gemm(name: &str, machine: &Machine, terms: &Terms, what: &Gemm) -> Schedu
     let (near, rows) = (blocks::near(machine, writer.dtype), writer.plan.rows.clone());
     let depth = &operands.domain.dims[operands.ends[2]..];
     let blocks = Blocks::new(machine, what.tile, writer.dtype, (&rows, depth));
-    let blocks = blocks.filter(|_| what.codes.is_none());
+    let blocks = blocks.filter(|_| what.codes.is_none() || by_rows(what).is_some());
     writer.plan = Plan::new(what.tile, (&rows, &writer.plan.cols, depth), near, blocks.as_ref());
     writer.columns = blocks.and_then(|blocks| blocks.columns(&mut b, writer.dtype, what.tile));
     writer.sums = blocks.map(|blocks| blocks.buffer(&mut b, writer.dtype, (what.tile, &rows)));
-    writer.codes = CodeBuffers::new(&mut b, machine, what, &operands.buffers);
+    if by_rows(what).is_none() {
+        writer.codes = CodeBuffers::new(&mut b, machine, what, &operands.buffers);
+    }
     let batches = operands.product(0..operands.ends[0]);
     let tasks = batches.mul(&writer.plan.row_blocks).mul(&writer.plan.panel_blocks);
     writer.task(&mut b);
     Scheduled { kernel: b.finish(), sources: operands.sources, tasks }
 }
 
-/// Writes the kernel for a single row of `A` that is mostly zero. There must be no
+/// Writes the kernel for rows of `A` that are mostly zero, of which there are [`skipping_rows`] at most. There must be no
 /// batch axes.
 pub fn gemm_skipping(name: &str, machine: &Machine, terms: &Terms, what: &Gemm) -> Scheduled {
-    let mut b = Builder::new(name, &format!("gemv skipping x{}", what.tile.panel()));
+    let codes = what.codes.as_ref().map_or(String::new(), |codes| format!("codes{} ", codes.bits));
+    let mut b = Builder::new(name, &format!("{codes}gemv skipping x{}", what.tile.panel()));
     let operands = Operands::new(&mut b, terms, what);
     let writer = operands.writer(machine, what);
-    let tasks = writer.plan.cols.div_ceil(&Dim::fixed(what.tile.panel()));
+    let tasks = writer.plan.cols.div_ceil(&Dim::fixed(what.tile.panel())).mul(&writer.plan.rows);
     writer.panel_of_one_row(&mut b);
     Scheduled { kernel: b.finish(), sources: operands.sources, tasks }
 }
@@ -133,6 +140,7 @@ impl Operands {
             out: self.out,
             sums: None,
             codes: None,
+            code_rows: CodeRows::new(what, &self.buffers),
             columns: None,
             a_index: self.a.1.clone(),
             start: self.b.1.clone(),
@@ -188,7 +196,8 @@ fn declare(
 /// What the right-hand side is read from, with its element types.
 fn right_sources(what: &Gemm, dtype: DType) -> Vec<(Source, DType)> {
     let Some(codes) = &what.codes else { return vec![(what.b, quads::sums(dtype))] };
-    let mut sources = vec![(what.b, DType::U32), codes.scales];
+    let element = if by_rows(what).is_some() { DType::U8 } else { DType::U32 };
+    let mut sources = vec![(what.b, element), codes.scales];
     if let Zeros::Each(zeros) = codes.zeros {
         sources.push((zeros, DType::U8));
     }
@@ -226,6 +235,8 @@ struct Writer<'a> {
     sums: Option<(Blocks, BufferId)>,
     /// What belongs to the panels where they hold codes.
     codes: Option<CodeBuffers>,
+    /// The same where they lie by rows.
+    code_rows: Option<CodeRows>,
     /// Where the columns of a tile are copied to before they are used, if they are.
     columns: Option<BufferId>,
     a_index: Index,

@@ -1,7 +1,7 @@
 //! One row of a product whose `A` is mostly zero: rows of `B` that meet a zero are not read.
 //!
-//! A task has one panel. It goes through the depth part by part: first a list of the elements that are
-//! not zero and of where their rows of the panel start, then the rows of the list, four at a time,
+//! A task has one row and one panel. It goes through the depth part by part: first a list of the elements that are
+//! not zero and of their rows of the panel, then the rows of the list, four at a time,
 //! added up into an array of sums. What a machine brings from memory ahead of its use are the lines
 //! that follow, so that of short rows the skipped ones would be brought all the same; rows of 512 to
 //! 1024 columns are read at twice the speed of all of them where half are skipped. Four streams side
@@ -16,9 +16,12 @@ use crate::nest::{Access, BufferId, Builder, Cache, Compare, Hint, Reg, Scalar, 
 use weft_ir::{DType, Dim};
 
 /// Elements of the depth that are listed at once.
-const PART: u32 = 512;
+pub(super) const PART: u32 = 512;
 /// Rows that are added up at once.
-const AT_ONCE: u32 = 4;
+pub(super) const AT_ONCE: u32 = 4;
+/// Rows of `A` that are done one by one where rows of `B` are codes: so many take no longer than if all were decoded
+/// once, even where nothing is zero.
+const FEW: i64 = 4;
 /// Columns of a panel, about: many, but so that there are several tasks.
 const WIDE: u64 = 1024;
 /// The same where there are fewer than [`MANY`] columns.
@@ -34,44 +37,79 @@ pub fn skipping_tile(machine: &Machine, dtype: DType, cols: &Dim) -> Tile {
     Tile { beside: width as u32, ..tile }
 }
 
+/// Up to how many rows of `A` are done one by one.
+pub fn skipping_rows(codes: bool) -> i64 {
+    if codes { FEW } else { 1 }
+}
+
 /// The arrays of a task.
 #[derive(Clone, Copy)]
-struct Held {
-    /// Where rows of the panel start.
-    starts: BufferId,
+pub(super) struct Held {
+    /// Rows of the panel.
+    pub(super) rows: BufferId,
     /// What they are multiplied with.
-    factors: BufferId,
+    pub(super) factors: BufferId,
     /// The sums of all columns.
-    sums: BufferId,
+    pub(super) sums: BufferId,
+}
+
+/// The panel of a task.
+#[derive(Clone)]
+pub(super) struct Panel {
+    /// Where its first column is.
+    pub(super) place: Place,
+    /// Its number.
+    pub(super) number: Reg,
+    /// How many columns of the result it has.
+    pub(super) columns: Reg,
 }
 
 impl Writer<'_> {
-    /// All columns of one panel.
+    /// All columns of one panel, for one row.
     pub(super) fn panel_of_one_row(&self, b: &mut Builder) {
-        let list = Access::Local(PART + 2 * AT_ONCE);
-        let held = Held {
-            starts: b.buffer("starts", DType::I64, list),
-            factors: b.buffer("factors", self.dtype, list),
-            sums: b.buffer("sums", self.dtype, Access::Local(self.tile.panel() as u32)),
-        };
-        let (zero, task, width) = (b.index(0), b.task(), b.index(self.tile.panel()));
+        let held = self.held(b);
+        let (zero, rows, width) = (b.index(0), b.extent(&self.plan.rows), b.index(self.tile.panel()));
+        // Rows that share a panel follow each other.
+        let (number, row) = (b.div(b.task(), rows), b.rem(b.task(), rows));
         let size = b.extent(&self.plan.depth.scale(self.tile.panel()));
-        let (panel, col) = (b.mul(task, size), b.mul(task, width));
-        let place = Place { batch: vec![zero; self.ends[0]], row: zero, col, panel };
+        let (panel, col) = (b.mul(number, size), b.mul(number, width));
+        let place = Place { batch: vec![zero; self.ends[0]], row, col, panel };
         let (cols, depth) = (b.extent(&self.plan.cols), b.extent(&self.plan.depth));
         let left = b.sub(cols, col);
-        let columns = b.min(left, width);
-        self.clear(b, held, columns);
-        b.for_each(zero, depth, PART.into(), Hint::AsWritten, |b, from| {
+        let panel = Panel { place, number, columns: b.min(left, width) };
+        if let Some(right) = &self.code_rows {
+            return self.panel_of_codes_of_one_row(b, held, &panel, right);
+        }
+        self.clear(b, held.sums, panel.columns);
+        self.listed(b, held, &panel, (zero, depth), &mut |b, first| self.add_rows(b, held, &panel, first));
+        self.store_sums(b, &panel, &mut |b, col| b.load(held.sums, col, 0, self.tile.lanes));
+    }
+
+    fn held(&self, b: &mut Builder) -> Held {
+        let list = Access::Local(PART + 2 * AT_ONCE);
+        Held {
+            rows: b.buffer("rows", DType::I64, list),
+            factors: b.buffer("factors", self.dtype, list),
+            sums: b.buffer("sums", self.dtype, Access::Local(self.tile.panel() as u32)),
+        }
+    }
+
+    /// Lists what is not zero, part by part of the depth, and goes through the list some rows at a time.
+    pub(super) fn listed(
+        &self,
+        b: &mut Builder,
+        held: Held,
+        panel: &Panel,
+        (from, end): (Reg, Reg),
+        add: &mut dyn FnMut(&mut Builder, Reg),
+    ) {
+        b.for_each(from, end, PART.into(), Hint::AsWritten, |b, from| {
             let length = b.index(PART.into());
-            let end = b.add(from, length);
-            let end = b.min(end, depth);
-            let count = self.list(b, held, &place, (from, end));
-            b.for_each(zero, count, AT_ONCE.into(), Hint::AsWritten, |b, first| {
-                self.add_rows(b, held, first, columns);
-            });
+            let stop = b.add(from, length);
+            let stop = b.min(stop, end);
+            let (zero, count) = (b.index(0), self.list(b, held, &panel.place, (from, stop)));
+            b.for_each(zero, count, AT_ONCE.into(), Hint::AsWritten, add);
         });
-        self.store_sums(b, held, &place, columns);
     }
 
     /// Lists what is not zero from one element to another; gives how many there are. Enough zeros
@@ -79,16 +117,14 @@ impl Writer<'_> {
     fn list(&self, b: &mut Builder, held: Held, place: &Place, (from, end): (Reg, Reg)) -> Reg {
         let (row, offset) = self.rows(b, place, 1)[0];
         let stride = b.extent(&self.a_index.factor(self.ends[2] as u32));
-        let (width, none) = (b.index(self.tile.panel()), b.index(0));
+        let none = b.index(0);
         let count = b.var(none);
         let zero = b.constant(Ty::scalar(self.dtype), Scalar::Float(0.0));
         b.for_each(from, end, 1, Hint::AsWritten, |b, k| {
             let distance = b.mul(k, stride);
             let at = b.add(row, distance);
             let (x, number) = (b.load(self.a, at, offset, 1), b.get(count));
-            let down = b.mul(k, width);
-            let start = b.add(place.panel, down);
-            b.store(held.starts, number, 0, start);
+            b.store(held.rows, number, 0, k);
             b.store(held.factors, number, 0, x);
             let counts = b.compare(Compare::Ne, x, zero);
             let counts = b.cast(counts, DType::I64);
@@ -97,36 +133,50 @@ impl Writer<'_> {
         });
         let count = b.get(count);
         for i in 0..i64::from(2 * AT_ONCE) {
-            b.store(held.starts, count, i, place.panel);
+            b.store(held.rows, count, i, none);
             b.store(held.factors, count, i, zero);
         }
         count
     }
 
-    /// Adds some rows of the list to the sums.
-    fn add_rows(&self, b: &mut Builder, held: Held, first: Reg, columns: Reg) {
-        let (zero, lanes) = (b.index(0), self.tile.lanes);
-        let all = 0..i64::from(AT_ONCE);
-        let rows: Vec<(Reg, Reg)> = all
-            .clone()
+    /// Where the rows of the list from `first` on start, `apart` elements being from one row to the next.
+    pub(super) fn starts(
+        &self,
+        b: &mut Builder,
+        held: Held,
+        (first, ahead): (Reg, i64),
+        (start, apart): (Reg, Reg),
+    ) -> Vec<Reg> {
+        (0..i64::from(AT_ONCE))
             .map(|i| {
-                let (start, factor) = (b.load(held.starts, first, i, 1), b.load(held.factors, first, i, 1));
-                (start, b.splat(factor, lanes))
+                let row = b.load(held.rows, first, i + ahead * i64::from(AT_ONCE), 1);
+                let down = b.mul(row, apart);
+                b.add(start, down)
+            })
+            .collect()
+    }
+
+    /// Adds some rows of the list to the sums.
+    fn add_rows(&self, b: &mut Builder, held: Held, panel: &Panel, first: Reg) {
+        let (zero, lanes) = (b.index(0), self.tile.lanes);
+        let width = b.index(self.tile.panel());
+        let starts = self.starts(b, held, (first, 0), (panel.place.panel, width));
+        let ahead = self.starts(b, held, (first, 1), (panel.place.panel, width));
+        let factors: Vec<Reg> = (0..i64::from(AT_ONCE))
+            .map(|i| {
+                let factor = b.load(held.factors, first, i, 1);
+                b.splat(factor, lanes)
             })
             .collect();
-        let ahead: Vec<Reg> = all.map(|i| b.load(held.starts, first, i + i64::from(AT_ONCE), 1)).collect();
-        b.for_each(zero, columns, self.tile.cols(), Hint::AsWritten, |b, col| {
-            let mut places: Vec<(Reg, Reg)> = Vec::new();
-            for (start, factor) in &rows {
-                places.push((b.add(*start, col), *factor));
-            }
+        b.for_each(zero, panel.columns, self.tile.cols(), Hint::AsWritten, |b, col| {
+            let rows: Vec<Reg> = starts.iter().map(|start| b.add(*start, col)).collect();
             let ahead: Vec<Reg> = ahead.iter().map(|start| b.add(*start, col)).collect();
             for offset in (0..self.tile.vectors).map(|vector| i64::from(vector * lanes)) {
                 for index in ahead.iter().filter(|_| offset % LINE == 0) {
                     b.stmt(Stmt::Prefetch { buffer: self.b, index: *index, offset, into: Cache::First });
                 }
                 let mut sum = b.load(held.sums, col, offset, lanes);
-                for (at, factor) in &places {
+                for (at, factor) in rows.iter().zip(&factors) {
                     let row = b.load(self.b, *at, offset, lanes);
                     sum = b.fma(*factor, row, sum);
                 }
@@ -135,21 +185,27 @@ impl Writer<'_> {
         });
     }
 
-    /// Sums begin at zero, those of whole tiles.
-    fn clear(&self, b: &mut Builder, held: Held, columns: Reg) {
+    /// An array of the columns of a panel begins at zero, that of whole tiles.
+    pub(super) fn clear(&self, b: &mut Builder, array: BufferId, columns: Reg) {
         let lanes = self.tile.lanes;
         let zero = b.constant(Ty::vector(self.dtype, lanes), Scalar::Float(0.0));
         let none = b.index(0);
         b.for_each(none, columns, self.tile.cols(), Hint::AsWritten, |b, col| {
-            (0..self.tile.vectors).for_each(|vector| b.store(held.sums, col, (vector * lanes).into(), zero));
+            (0..self.tile.vectors).for_each(|vector| b.store(array, col, (vector * lanes).into(), zero));
         });
     }
 
-    fn store_sums(&self, b: &mut Builder, held: Held, place: &Place, columns: Reg) {
+    /// Stores what some columns of a panel come to.
+    pub(super) fn store_sums(
+        &self,
+        b: &mut Builder,
+        panel: &Panel,
+        sum: &mut dyn FnMut(&mut Builder, Reg) -> Reg,
+    ) {
         let (lanes, none) = (self.tile.lanes, b.index(0));
-        b.for_each(none, columns, lanes.into(), Hint::AsWritten, |b, col| {
-            let sum = b.load(held.sums, col, 0, lanes);
-            let place = Place { col: b.add(place.col, col), ..place.clone() };
+        b.for_each(none, panel.columns, lanes.into(), Hint::AsWritten, |b, col| {
+            let sum = sum(b, col);
+            let place = Place { col: b.add(panel.place.col, col), ..panel.place.clone() };
             let axes = self.axes(b, &place);
             self.store(b, &place, &axes, (0, sum));
         });
