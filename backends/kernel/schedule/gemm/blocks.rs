@@ -1,8 +1,8 @@
 //! A depth that is cut into blocks, so that the part of a panel in use stays in the first-level cache.
 //!
 //! Without blocks every tile reads the whole panel anew, from the second-level cache if it is large:
-//! 192 bytes for 12 cycles of multiply-adds, which that cache can just about give. A panel that does
-//! not fit even there comes from further away each time. With blocks all
+//! 192 or 256 bytes for 12 cycles of multiply-adds. Some processors can just about do that; on one with two
+//! multiply-adds of 512 bits a cycle the same products reach 64 % of its peak so, and 86 % with blocks. With blocks all
 //! tiles of a column go through one part of the panel before the next part; in between their sums lie
 //! in an array of the kernel's own. That costs as many loads and stores as a tile has vectors, once a
 //! block (Goto and van de Geijn, "Anatomy of high-performance matrix multiplication", 2008).
@@ -17,11 +17,10 @@ use weft_ir::{DType, Dim};
 
 /// Rows that share a part of a panel, about.
 const ROWS: i64 = 128;
-/// The share of the second-level cache that a whole panel may take: up to there the way of the sums
-/// to memory and back costs more than reading the panel from it.
+/// The share of the second-level cache that a block of `A` may take, the rest being for the panel.
 const SHARE: (u64, u64) = (3, 8);
 /// Fewer tiles than these do not make up for the way of the sums to memory and back.
-const LEAST_TILES: i64 = 3;
+pub(super) const LEAST_TILES: i64 = 3;
 /// Rows of a wide panel that are asked for before they are copied.
 const AHEAD: i64 = 16;
 
@@ -31,14 +30,21 @@ pub(crate) struct Blocks {
     /// Which of the depth axes.
     axis: usize,
     /// Positions on that axis in a part.
-    length: i64,
-    /// Rows of a task, whole tiles.
-    pub(crate) rows: i64,
+    pub(super) length: i64,
+    /// The most rows of a task, whole tiles.
+    rows: i64,
+    /// Rows of a tile.
+    pub(super) tall: i64,
 }
 
-/// Elements that a whole panel, or a block of `A`, may have to stay in the second-level cache.
+/// Elements that a block of `A` may have to stay in the second-level cache.
 pub(super) fn near(machine: &Machine, dtype: DType) -> i64 {
     (machine.l2 * SHARE.0 / SHARE.1 * 8) as i64 / i64::from(dtype.bits())
+}
+
+/// The most rows that blocks of about [`ROWS`] have.
+fn most_rows(tall: i64) -> i64 {
+    (ROWS as u64).next_multiple_of(tall as u64) as i64
 }
 
 impl Blocks {
@@ -53,11 +59,11 @@ impl Blocks {
         let tall = i64::from(tile.rows);
         let few = rows.as_fixed().is_some_and(|rows| rows < LEAST_TILES * tall);
         let extents: Vec<i64> = depth.iter().map(Dim::as_fixed).collect::<Option<_>>()?;
-        let near = extents.iter().product::<i64>() * tile.cols() <= near(machine, dtype);
+        let step = tile.cols() * i64::from(dtype.bits()) / 8;
+        let near = extents.iter().product::<i64>() * step <= machine.l1 as i64;
         if tile.beside == 1 && (few || near) {
             return None;
         }
-        let step = tile.cols() * i64::from(dtype.bits()) / 8;
         let most = (machine.l1 as i64 * 3 / 4 / step).max(1);
         let inner = |axis: usize| extents[axis + 1..].iter().product::<i64>();
         let axis = (0..extents.len()).find(|axis| inner(*axis) <= most)?;
@@ -65,9 +71,19 @@ impl Blocks {
         // Parts of about the same length, which the unrolled loop divides.
         let parts = (extent as u64).div_ceil(longest as u64);
         let length = (extent as u64).div_ceil(parts).next_multiple_of(if inner(axis) == 1 { 4 } else { 1 });
-        let even = even_blocks(rows, &Dim::fixed(ROWS), tall).as_fixed();
-        let rows = even.unwrap_or((ROWS / tall).max(1) * tall);
-        Some(Self { axis, length: length as i64, rows })
+        Some(Self { axis, length: length as i64, rows: most_rows(tall), tall })
+    }
+
+    /// A depth of one axis in parts of so many steps.
+    pub(super) fn of_steps(length: i64, tile: Tile) -> Self {
+        let tall = i64::from(tile.rows);
+        Self { axis: 0, length, rows: most_rows(tall), tall }
+    }
+
+    /// The rows of a task: all about equal, and enough tasks that several threads have something to do.
+    pub(super) fn rows_of_task(&self, rows: &Dim, shared: &Dim) -> Dim {
+        let most = shared.smaller(&Dim::fixed(ROWS)).larger(&Dim::fixed(ROWS / 2));
+        even_blocks(rows, &most, self.tall)
     }
 
     /// The array for the sums.
@@ -125,10 +141,13 @@ impl Writer<'_> {
         });
     }
 
-    /// Copies the columns of a tile together, if they lie apart. A machine does not guess that the
+    /// Copies the columns of a tile together, if they lie apart, or makes them of codes. A machine does not guess that the
     /// next ones are a panel's row away, so they are asked for.
     fn gather_columns(&self, b: &mut Builder, place: &Place, (axis, reach, stop): (usize, Reach, Reg)) {
         let Some(columns) = self.columns else { return };
+        if let Some(right) = &self.codes {
+            return self.decode(b, place, (right, columns), (reach.from, stop));
+        }
         let (before, _) = self.steps_before(b, axis, &reach);
         if let Some(right) = &self.code_rows {
             let decoder = self.decoder(b, right, place);
@@ -218,12 +237,12 @@ impl Writer<'_> {
     }
 
     /// Where the sums of a tile's first row lie.
-    fn held_at(&self, b: &mut Builder, (row, first): (Reg, Reg)) -> Reg {
+    pub(super) fn held_at(&self, b: &mut Builder, (row, first): (Reg, Reg)) -> Reg {
         let (number, width) = (b.sub(row, first), b.index(self.tile.cols()));
         b.mul(number, width)
     }
 
-    fn take(
+    pub(super) fn take(
         &self,
         b: &mut Builder,
         rows: (Reg, Reg),
@@ -237,7 +256,13 @@ impl Writer<'_> {
         values.into_iter().map(|value| b.var(value)).collect()
     }
 
-    fn put(&self, b: &mut Builder, rows: (Reg, Reg), (buffer, vectors): (BufferId, u32), sums: &[Var]) {
+    pub(super) fn put(
+        &self,
+        b: &mut Builder,
+        rows: (Reg, Reg),
+        (buffer, vectors): (BufferId, u32),
+        sums: &[Var],
+    ) {
         let at = self.held_at(b, rows);
         let width = self.tile.cols();
         for (n, sum) in (0u32..).zip(sums) {

@@ -10,6 +10,7 @@
 //! - one scale for some steps in every column: the sum of a group is `sum(x w)`, and what it adds is
 //!   `s' (sum(x w) - (1 + z / 2^b) sum(x))`.
 use super::depth::LINE;
+use super::many::Many;
 use super::{Gemm, Machine, Place, Tile, Writer};
 use crate::nest::{Access, Binary, BufferId, Builder, Cache, Hint, Reduce, Reg, Scalar, Stmt, Ty, Var};
 use crate::term::Source;
@@ -97,10 +98,19 @@ pub(super) struct Buffers {
     pub(super) scaled: BufferId,
     /// Registers there are.
     pub(super) registers: u32,
+    /// How many rows are computed, where there may be many.
+    pub(super) many: Option<Many>,
+    /// The vector of the panel that tiles begin at.
+    pub(super) first: u32,
 }
 
 impl Buffers {
-    pub(super) fn new(b: &mut Builder, machine: &Machine, what: &Gemm, buffers: &[BufferId]) -> Option<Self> {
+    pub(super) fn new(
+        b: &mut Builder,
+        (machine, what): (&Machine, &Gemm),
+        buffers: &[BufferId],
+        many: Option<Many>,
+    ) -> Option<Self> {
         let (codes, tile) = (what.codes.as_ref()?, what.tile);
         let of = |source: Source| buffers[source.0 as usize];
         let slots = if let Groups::Columns(slots) = codes.groups { slots } else { 1 };
@@ -112,6 +122,8 @@ impl Buffers {
             row_sums: codes.row_sums.map(of),
             scaled: b.buffer("scaled", DType::F32, Access::Local(length)),
             registers: machine.registers,
+            many,
+            first: 0,
         })
     }
 
@@ -125,12 +137,12 @@ impl Buffers {
         1 << most.clamp(1, UNIT_VECTORS).ilog2()
     }
 
-    fn slots(&self) -> u32 {
+    pub(super) fn slots(&self) -> u32 {
         if let Groups::Columns(slots) = self.codes.groups { slots } else { 1 }
     }
 
     /// The group of a vector of the panel.
-    fn slot(&self, vector: u32) -> u32 {
+    pub(super) fn slot(&self, vector: u32) -> u32 {
         vector * self.slots() / UNIT_VECTORS
     }
 }
@@ -225,14 +237,14 @@ impl Writer<'_> {
     }
 
     /// The first word of codes of a panel, and its first scale.
-    fn panel_of_codes(&self, b: &mut Builder, place: &Place, right: &Buffers) -> (Reg, Reg) {
-        let width = b.index(self.tile.cols());
+    pub(super) fn panel_of_codes(&self, b: &mut Builder, place: &Place, right: &Buffers) -> (Reg, Reg) {
+        let width = b.index(self.tile.panel());
         let panel = b.div(place.col, width);
         let steps = self.plan.depth.div_ceil(&Dim::fixed(CHUNK)).scale(CHUNK);
         let words = i64::from(right.codes.bits * self.tile.lanes) / UNIT_STEPS;
         let codes = b.extent(&steps.scale(words));
         let scales = match right.codes.groups {
-            Groups::Depth(each) => self.plan.depth.div_ceil(&Dim::fixed(each)).scale(self.tile.cols()),
+            Groups::Depth(each) => self.plan.depth.div_ceil(&Dim::fixed(each)).scale(self.tile.panel()),
             Groups::Columns(slots) => steps.scale(slots.into()),
         };
         let scales = b.extent(&scales);
@@ -326,20 +338,20 @@ impl Writer<'_> {
         if sub == 0 && part.vectors.0 == 0 {
             self.ask(b, part.right.scales, (at, AHEAD * i64::from(part.right.slots()) + offset), CHUNK);
         }
-        let scale = self.scale(b, part, (at, offset));
-        Some((scale, self.zero_point(b, part, (at, offset))))
+        let scale = self.scale(b, part.right, (at, offset));
+        Some((scale, self.zero_point(b, part.right, (at, offset))))
     }
 
     /// A vector of scales.
-    fn scale(&self, b: &mut Builder, part: &Part<'_>, (at, offset): (Reg, i64)) -> Reg {
-        let scale = b.load(part.right.scales, at, offset, self.tile.lanes);
+    pub(super) fn scale(&self, b: &mut Builder, right: &Buffers, (at, offset): (Reg, i64)) -> Reg {
+        let scale = b.load(right.scales, at, offset, self.tile.lanes);
         b.cast(scale, DType::F32)
     }
 
     /// `1 + z / 2^b`.
-    fn zero_point(&self, b: &mut Builder, part: &Part<'_>, (at, offset): (Reg, i64)) -> Reg {
-        let (lanes, step) = (self.tile.lanes, 0.5f32.powi(part.right.codes.bits as i32));
-        match (part.right.codes.zeros, part.right.zeros) {
+    pub(super) fn zero_point(&self, b: &mut Builder, right: &Buffers, (at, offset): (Reg, i64)) -> Reg {
+        let (lanes, step) = (self.tile.lanes, 0.5f32.powi(right.codes.bits as i32));
+        match (right.codes.zeros, right.zeros) {
             (Zeros::Same(zero), _) => b.f32(lanes, 1.0 + zero as f32 * step),
             (Zeros::Each(_), Some(zeros)) => {
                 let zero = b.load(zeros, at, offset, lanes);
@@ -393,7 +405,7 @@ impl Writer<'_> {
     }
 
     /// `1 + q / 2^b` of one vector of codes.
-    fn weight(
+    pub(super) fn weight(
         &self,
         b: &mut Builder,
         (right, number): (&Buffers, u32),
@@ -461,8 +473,8 @@ impl Writer<'_> {
         for vector in 0..part.vectors.1 {
             let offset = i64::from((part.vectors.0 + vector) * self.tile.lanes);
             self.ask(b, part.right.scales, (at, self.tile.cols() + offset), self.tile.lanes.into());
-            let scale = self.scale(b, part, (at, offset));
-            let zero = self.zero_point(b, part, (at, offset));
+            let scale = self.scale(b, part.right, (at, offset));
+            let zero = self.zero_point(b, part.right, (at, offset));
             for (row, total) in rows.iter().enumerate() {
                 let number = row * part.vectors.1 as usize + vector as usize;
                 let sum = b.get(part.sums[number]);

@@ -9,7 +9,7 @@
 use super::codes::{Buffers, Groups, Zeros};
 use super::quads::QUAD;
 use super::{Place, Writer};
-use crate::nest::{Binary, BufferId, Builder, Hint, Reg, Scalar, Ty, Unary, Var};
+use crate::nest::{Binary, BufferId, Builder, Compare, Hint, Reg, Scalar, Ty, Unary, Var};
 use weft_ir::{DType, Dim};
 
 /// Steps of the depth in a chunk; the depth is filled up to whole chunks.
@@ -30,7 +30,7 @@ pub fn dot_field(bits: u32, quad: u32) -> Vec<(u32, u32, u32, u32)> {
 }
 
 /// A tile while it is computed: some rows by some vectors of the panel.
-struct Part<'a> {
+pub(super) struct Part<'a> {
     right: &'a Buffers,
     /// The sums of each group of the left-hand side.
     row_sums: BufferId,
@@ -43,9 +43,19 @@ struct Part<'a> {
     /// The sums of a group, row by row.
     sums: Vec<Var>,
     /// The sums of all groups so far, in `f32`.
-    totals: Vec<Var>,
+    totals: Totals,
     /// The panel: its first word of codes, and its first scale.
     panel: (Reg, Reg),
+    /// Where quads lie that were taken apart before, and the step that they begin with.
+    quads: Option<(BufferId, Reg)>,
+}
+
+/// The sums of all groups of a tile so far.
+pub(super) enum Totals {
+    /// In registers.
+    Held(Vec<Var>),
+    /// In memory, from an element on, rows as far apart as a tile is wide.
+    Stored(BufferId, Reg),
 }
 
 impl Writer<'_> {
@@ -61,19 +71,23 @@ impl Writer<'_> {
             let each = right.vectors(tall);
             for first in (0..vectors).step_by(each as usize) {
                 let count = each.min(vectors - first);
-                let part = self.part_of_dots(b, place, (right, row_sums), (&rows, (first, count)));
-                self.groups(b, &part);
-                self.finish_from(b, place, (tall, first, count), &part.totals);
+                let totals = self.cleared(b, tall * count);
+                let held = Totals::Held(totals.clone());
+                let part = self.part_of_dots(b, place, (right, row_sums), (&rows, (first, count)), held);
+                let (zero, depth) = (b.index(0), b.extent(&self.plan.depth));
+                self.groups(b, &part, (zero, depth));
+                self.finish_from(b, place, (tall, first, count), &totals);
             }
         });
     }
 
-    fn part_of_dots<'a>(
+    pub(super) fn part_of_dots<'a>(
         &self,
         b: &mut Builder,
         place: &Place,
         (right, row_sums): (&'a Buffers, BufferId),
         (rows, vectors): (&'a [(Reg, i64)], (u32, u32)),
+        totals: Totals,
     ) -> Part<'a> {
         let count = rows.len() as u32 * vectors.1;
         let none = b.constant(Ty::vector(DType::I32, self.tile.lanes), Scalar::Int(0));
@@ -90,65 +104,80 @@ impl Writer<'_> {
             rows,
             vectors,
             sums: (0..count).map(|_| b.var(none)).collect(),
-            totals: self.cleared(b, count),
+            totals,
             panel: self.panel_of_dots(b, place, right),
+            quads: None,
         }
     }
 
     /// The first word of codes of a panel, and its first scale.
-    fn panel_of_dots(&self, b: &mut Builder, place: &Place, right: &Buffers) -> (Reg, Reg) {
-        let width = b.index(self.tile.cols());
+    pub(super) fn panel_of_dots(&self, b: &mut Builder, place: &Place, right: &Buffers) -> (Reg, Reg) {
+        let width = b.index(self.tile.panel());
         let panel = b.div(place.col, width);
         let chunks = self.plan.depth.div_ceil(&Dim::fixed(DOT_CHUNK));
-        let codes = b.extent(&chunks.scale(i64::from(right.codes.bits) * self.tile.cols()));
+        let codes = b.extent(&chunks.scale(i64::from(right.codes.bits) * self.tile.panel()));
         let groups = self.plan.depth.div_ceil(&Dim::fixed(right.depth_group()));
-        let scales = b.extent(&groups.scale(self.tile.cols()));
+        let scales = b.extent(&groups.scale(self.tile.panel()));
         (b.mul(panel, codes), b.mul(panel, scales))
     }
 
-    /// Group by group: the sums of its chunks, then its share of the totals.
-    fn groups(&self, b: &mut Builder, part: &Part<'_>) {
-        let (zero, depth) = (b.index(0), b.extent(&self.plan.depth));
+    /// Group by group: the sums of its chunks, then its share of the totals. Where the steps are only a part of
+    /// a group, that is what they add.
+    pub(super) fn groups(&self, b: &mut Builder, part: &Part<'_>, (from, stop): (Reg, Reg)) {
         let size = part.right.depth_group();
-        b.for_each(zero, depth, size, Hint::AsWritten, |b, from| {
+        b.for_each(from, stop, size, Hint::AsWritten, |b, from| {
             let size = b.index(size);
             let (group, end) = (b.div(from, size), b.add(from, size));
-            let (width, end) = (b.index(self.tile.cols()), b.min(end, depth));
+            let (width, end) = (b.index(self.tile.panel()), b.min(end, stop));
             let scales = b.mul(group, width);
             let scales = b.add(part.panel.1, scales);
-            self.begin_group(b, part, (group, scales));
+            self.begin_group(b, part, (from, group, scales));
             b.for_each(from, end, DOT_CHUNK, Hint::AsWritten, |b, step| self.chunk_of_dots(b, part, step));
             self.end_group(b, part, scales);
         });
     }
 
+    /// The sum of each row of a group that begins at a step; nothing for a part that begins later in it.
+    fn sums_of_group(&self, b: &mut Builder, part: &Part<'_>, (from, group): (Reg, Reg)) -> Vec<Reg> {
+        let (size, none) = (b.index(part.right.depth_group()), b.index(0));
+        let cut = part.right.many.is_some_and(|many| many.cuts(part.right.depth_group()));
+        let starts = (cut && part.quads.is_some()).then(|| {
+            let within = b.rem(from, size);
+            b.compare(Compare::Eq, within, none)
+        });
+        let sum = |start: &Reg| {
+            let at = b.add(*start, group);
+            let sum = b.load(part.row_sums, at, 0, 1);
+            let Some(starts) = starts else { return sum };
+            let none = b.constant(Ty::scalar(DType::I32), Scalar::Int(0));
+            b.select(starts, sum, none)
+        };
+        part.sums_of_rows.iter().map(sum).collect()
+    }
+
     /// Sums begin at minus the zero points times the sum of the row.
-    fn begin_group(&self, b: &mut Builder, part: &Part<'_>, (group, scales): (Reg, Reg)) {
+    fn begin_group(&self, b: &mut Builder, part: &Part<'_>, (from, group, scales): (Reg, Reg, Reg)) {
         let lanes = self.tile.lanes;
-        let ty = Ty::vector(DType::I32, lanes);
-        let sums: Vec<Reg> = part
-            .sums_of_rows
-            .iter()
-            .map(|start| {
-                let at = b.add(*start, group);
-                let sum = b.load(part.row_sums, at, 0, 1);
-                b.splat(sum, lanes)
-            })
-            .collect();
+        let sums = self.sums_of_group(b, part, (from, group));
+        let own = |row: usize, vector: u32| part.sums[row * part.vectors.1 as usize + vector as usize];
+        if let Zeros::Same(zero) = part.right.codes.zeros {
+            let zero = b.constant(Ty::scalar(DType::I32), Scalar::Int((-zero).into()));
+            for (row, sum) in sums.into_iter().enumerate() {
+                let first = b.binary(Binary::Mul, sum, zero);
+                let first = b.splat(first, lanes);
+                (0..part.vectors.1).for_each(|vector| b.set(own(row, vector), first));
+            }
+            return;
+        }
+        let Some(zeros) = part.right.zeros else { unreachable!("zero points have a buffer") };
+        let sums: Vec<Reg> = sums.into_iter().map(|sum| b.splat(sum, lanes)).collect();
         for vector in 0..part.vectors.1 {
-            let zero = match (part.right.codes.zeros, part.right.zeros) {
-                (Zeros::Each(_), Some(zeros)) => {
-                    let offset = i64::from((part.vectors.0 + vector) * lanes);
-                    let zero = b.load(zeros, scales, offset, lanes);
-                    let zero = b.cast(zero, DType::I32);
-                    b.unary(Unary::Neg, zero)
-                }
-                (Zeros::Same(zero), _) => b.constant(ty, Scalar::Int((-zero).into())),
-                (Zeros::Each(_), None) => unreachable!("zero points have a buffer"),
-            };
+            let zero = b.load(zeros, scales, i64::from((part.vectors.0 + vector) * lanes), lanes);
+            let zero = b.cast(zero, DType::I32);
+            let zero = b.unary(Unary::Neg, zero);
             for (row, sum) in sums.iter().enumerate() {
                 let first = b.binary(Binary::Mul, zero, *sum);
-                b.set(part.sums[row * part.vectors.1 as usize + vector as usize], first);
+                b.set(own(row, vector), first);
             }
         }
     }
@@ -156,15 +185,12 @@ impl Writer<'_> {
     /// One chunk of codes times the rows.
     fn chunk_of_dots(&self, b: &mut Builder, part: &Part<'_>, step: Reg) {
         let (lanes, bits) = (self.tile.lanes, part.right.codes.bits);
-        let words = i64::from(bits) * self.tile.cols();
-        let (chunk, size) = (b.index(DOT_CHUNK), b.index(words));
-        let number = b.div(step, chunk);
-        let at = b.mul(number, size);
-        let at = b.add(part.panel.0, at);
+        let words = i64::from(bits) * self.tile.panel();
+        let at = self.chunk_at(b, (part.right, part.panel.0), step);
         let mut loaded: Vec<Option<Reg>> = vec![None; (part.vectors.1 * bits) as usize];
         let quads = DOT_CHUNK / QUAD;
         for quad in 0..quads as u32 {
-            if part.vectors.0 == 0 {
+            if part.vectors.0 == 0 && part.quads.is_none() {
                 // Spread over the chunk, so that no more are under way than a processor keeps count of.
                 let ahead = AHEAD * words + i64::from(quad) * words / quads;
                 self.ask(b, self.b, (at, ahead), words / quads);
@@ -183,7 +209,10 @@ impl Writer<'_> {
             for vector in 0..part.vectors.1 {
                 let own = &mut loaded[(vector * bits) as usize..][..bits as usize];
                 let first = i64::from((part.vectors.0 + vector) * lanes);
-                let codes = self.quad_of_codes(b, (bits, quad), (at, first), own);
+                let codes = match part.quads {
+                    Some((quads, from)) => self.quad_of_bytes(b, (quads, from), (step, quad), vector),
+                    None => self.quad_of_codes(b, (bits, quad), (at, first), own),
+                };
                 for (row, x) in rows.iter().enumerate() {
                     let var = part.sums[row * part.vectors.1 as usize + vector as usize];
                     let sum = b.get(var);
@@ -194,8 +223,17 @@ impl Writer<'_> {
         }
     }
 
+    /// Where a chunk of codes lies that begins at a step.
+    pub(super) fn chunk_at(&self, b: &mut Builder, (right, panel): (&Buffers, Reg), step: Reg) -> Reg {
+        let words = i64::from(right.codes.bits) * self.tile.panel();
+        let (chunk, size) = (b.index(DOT_CHUNK), b.index(words));
+        let number = b.div(step, chunk);
+        let at = b.mul(number, size);
+        b.add(panel, at)
+    }
+
     /// Four steps of one vector of codes, as bytes.
-    fn quad_of_codes(
+    pub(super) fn quad_of_codes(
         &self,
         b: &mut Builder,
         (bits, quad): (u32, u32),
@@ -206,8 +244,9 @@ impl Writer<'_> {
         let ty = Ty::vector(DType::U32, lanes);
         let mut code = None;
         for (word, shift, from, count) in dot_field(bits, quad) {
-            let part = *loaded[word as usize]
-                .get_or_insert_with(|| b.load(self.b, at, first + i64::from(word) * self.tile.cols(), lanes));
+            let part = *loaded[word as usize].get_or_insert_with(|| {
+                b.load(self.b, at, first + i64::from(word) * self.tile.panel(), lanes)
+            });
             let part = shifted(b, (Binary::Shr, shift), part);
             let mask = ((1i64 << count) - 1) * 0x0101_0101;
             let part = if count == 8 {
@@ -228,15 +267,26 @@ impl Writer<'_> {
         let lanes = self.tile.lanes;
         for vector in 0..part.vectors.1 {
             let offset = i64::from((part.vectors.0 + vector) * lanes);
-            self.ask(b, part.right.scales, (scales, self.tile.cols() + offset), lanes.into());
+            self.ask(b, part.right.scales, (scales, self.tile.panel() + offset), lanes.into());
             let scale = b.load(part.right.scales, scales, offset, lanes);
             let scale = b.cast(scale, DType::F32);
             for row in 0..part.rows.len() {
                 let number = row * part.vectors.1 as usize + vector as usize;
                 let sum = b.get(part.sums[number]);
-                let (sum, so_far) = (b.cast(sum, DType::F32), b.get(part.totals[number]));
-                let so_far = b.fma(scale, sum, so_far);
-                b.set(part.totals[number], so_far);
+                let sum = b.cast(sum, DType::F32);
+                match &part.totals {
+                    Totals::Held(totals) => {
+                        let so_far = b.get(totals[number]);
+                        let so_far = b.fma(scale, sum, so_far);
+                        b.set(totals[number], so_far);
+                    }
+                    Totals::Stored(totals, at) => {
+                        let offset = row as i64 * self.tile.cols() + i64::from(vector * lanes);
+                        let so_far = b.load(*totals, *at, offset, lanes);
+                        let so_far = b.fma(scale, sum, so_far);
+                        b.store(*totals, *at, offset, so_far);
+                    }
+                }
             }
         }
     }
@@ -251,9 +301,16 @@ fn shifted(b: &mut Builder, (way, by): (Binary, u32), word: Reg) -> Reg {
     b.binary(way, word, by)
 }
 
+impl Part<'_> {
+    /// The same, with quads that were taken apart before from a step on.
+    pub(super) fn of_bytes(self, quads: BufferId, from: Reg) -> Self {
+        Self { quads: Some((quads, from)), ..self }
+    }
+}
+
 impl Buffers {
     /// Steps of the depth that share a scale.
-    fn depth_group(&self) -> i64 {
+    pub(super) fn depth_group(&self) -> i64 {
         match self.codes.groups {
             Groups::Depth(steps) => steps,
             Groups::Columns(_) => unreachable!("columns that share scales are not taken by quads"),

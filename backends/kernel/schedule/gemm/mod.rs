@@ -6,10 +6,12 @@
 //! load, splat, multiply-add, row by row, keeps the register allocator from spilling. An `A` of bytes is
 //! read four steps of the depth at a time: see [`quads`].
 mod blocks;
+mod bytes;
 mod code_rows;
 mod codes;
 mod depth;
 mod dots;
+mod many;
 mod quads;
 mod rows;
 mod skip;
@@ -27,6 +29,7 @@ use self::blocks::Blocks;
 use self::code_rows::{CodeRows, by_rows};
 use self::codes::Buffers as CodeBuffers;
 use self::depth::{Reach, Sums};
+use self::many::Many;
 use self::tile::{Plan, has_tail, tail_sizes};
 use super::domain::Domain;
 use super::{Machine, Scheduled};
@@ -69,13 +72,18 @@ pub fn gemm(name: &str, machine: &Machine, terms: &Terms, what: &Gemm) -> Schedu
     let mut writer = operands.writer(machine, what);
     let (near, rows) = (blocks::near(machine, writer.dtype), writer.plan.rows.clone());
     let depth = &operands.domain.dims[operands.ends[2]..];
+    let by_rows = by_rows(what).is_some();
+    let panels = what.codes.as_ref().filter(|_| !by_rows);
+    let many = panels.zip(writer.plan.depth.as_fixed());
+    let many = many.and_then(|(codes, depth)| Many::new(&mut b, (machine, codes), &rows, depth));
     let blocks = Blocks::new(machine, what.tile, writer.dtype, (&rows, depth));
-    let blocks = blocks.filter(|_| what.codes.is_none() || by_rows(what).is_some());
+    let plain = blocks.filter(|_| what.codes.is_none() || by_rows);
+    let blocks = many.map(|many| many.blocks).or(plain);
     writer.plan = Plan::new(what.tile, (&rows, &writer.plan.cols, depth), near, blocks.as_ref());
-    writer.columns = blocks.and_then(|blocks| blocks.columns(&mut b, writer.dtype, what.tile));
-    writer.sums = blocks.map(|blocks| blocks.buffer(&mut b, writer.dtype, (what.tile, &rows)));
-    if by_rows(what).is_none() {
-        writer.codes = CodeBuffers::new(&mut b, machine, what, &operands.buffers);
+    writer.columns = plain.and_then(|blocks| blocks.columns(&mut b, writer.dtype, what.tile));
+    writer.sums = plain.map(|blocks| blocks.buffer(&mut b, writer.dtype, (what.tile, &rows)));
+    if !by_rows {
+        writer.codes = CodeBuffers::new(&mut b, (machine, what), &operands.buffers, many);
     }
     let batches = operands.product(0..operands.ends[0]);
     let tasks = batches.mul(&writer.plan.row_blocks).mul(&writer.plan.panel_blocks);
@@ -225,6 +233,7 @@ fn uniform_rows(domain: &Domain, axes: std::ops::Range<usize>) -> Option<Dim> {
     (even && plain).then(|| long.last().map_or(Dim::fixed(0), |a| factor(*a)))
 }
 
+#[derive(Clone)]
 struct Writer<'a> {
     domain: &'a Domain,
     buffers: &'a [BufferId],
@@ -317,10 +326,7 @@ impl Writer<'_> {
 
     fn column(&self, b: &mut Builder, place: &Place, end: Reg, vectors: u32) {
         if let Some(codes) = &self.codes {
-            return match codes.row_sums {
-                Some(sums) => self.column_of_dots(b, (place, end, vectors), (codes, sums)),
-                None => self.column_of_codes(b, (place, end, vectors), codes),
-            };
+            return self.panel_of_rows(b, (place, end, vectors), codes);
         }
         if let Some((blocks, sums)) = &self.sums {
             return self.column_in_blocks(b, (place, end, vectors), (blocks, *sums));

@@ -101,7 +101,7 @@ pub(super) fn even_blocks(rows: &Dim, most: &Dim, tall: i64) -> Dim {
 }
 
 /// How the work is cut.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Plan {
     pub(crate) rows: Dim,
     pub(crate) cols: Dim,
@@ -127,11 +127,11 @@ impl Plan {
         let channels = depth.last().cloned().unwrap_or_else(|| one.clone()).larger(&one);
         let depth = depth.iter().fold(one.clone(), |p, d| p.mul(d));
         let panels = cols.div_ceil(&Dim::fixed(tile.cols()));
+        let tall = i64::from(tile.rows);
+        let shared = rows.mul(&panels).div_floor(&Dim::fixed(TASKS)).larger(&Dim::fixed(4 * tall));
         let rows_per_block = match blocks {
-            Some(blocks) => Dim::fixed(blocks.rows),
+            Some(blocks) => blocks.rows_of_task(rows, &shared),
             None => {
-                let tall = i64::from(tile.rows);
-                let shared = rows.mul(&panels).div_floor(&Dim::fixed(TASKS)).larger(&Dim::fixed(4 * tall));
                 let block = Dim::fixed(near).div_floor(&channels).smaller(&Dim::fixed(512)).smaller(&shared);
                 even_blocks(rows, &block.larger(&Dim::fixed(4 * tall)), tall)
             }

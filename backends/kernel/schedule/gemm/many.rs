@@ -1,0 +1,258 @@
+//! A right-hand side of codes for many rows: taken apart once for all of them.
+//!
+//! A tile of rows takes a code apart in the registers that it is multiplied in; tile after tile of a prompt would do
+//! so again, which is a third of the time. Where there are more rows than a few tiles, the codes of a part of the
+//! depth become numbers, or bytes, in an array that the first-level cache holds, as many columns as a tile has, and
+//! the tiles of all rows read that one, as in [`super::blocks`]. How many rows there are may be known in the run
+//! only: a kernel then has both ways.
+use super::blocks::{Blocks, LEAST_TILES};
+use super::codes::{Buffers, CHUNK, Codes, Groups, UNIT_STEPS, UNIT_VECTORS};
+use super::dots::DOT_CHUNK;
+use super::tile::Tile;
+use super::{Machine, Place, Writer};
+use crate::nest::{Access, Binary, BufferId, Builder, Compare, Hint, Reg};
+use weft_ir::{DType, Dim};
+
+/// How many rows are computed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Many {
+    tile: Tile,
+    /// The parts of the depth.
+    pub(super) blocks: Blocks,
+    /// The sums of all tiles between parts.
+    pub(super) sums: BufferId,
+    /// The part of the columns that is taken apart.
+    pub(super) columns: BufferId,
+}
+
+impl Many {
+    /// Nothing where there are few rows.
+    pub(super) fn new(
+        b: &mut Builder,
+        (machine, codes): (&Machine, &Codes),
+        rows: &Dim,
+        depth: i64,
+    ) -> Option<Self> {
+        let tile = tile_of(machine, codes);
+        if rows.as_fixed().is_some_and(|rows| rows < least(tile)) {
+            return None;
+        }
+        let (length, columns) = match (codes.row_sums, codes.groups) {
+            (Some(_), Groups::Depth(group)) => {
+                let length = length_of_bytes(machine, tile, group).min(round_up(depth, DOT_CHUNK));
+                (length, b.buffer("columns", DType::U32, Access::Local((length / 4 * tile.cols()) as u32)))
+            }
+            _ => {
+                let length = length_of_numbers(machine, tile, depth);
+                (length, b.buffer("columns", DType::F32, Access::Local((length * tile.cols()) as u32)))
+            }
+        };
+        let (blocks, sums) = Blocks::of_steps(length, tile).buffer(b, DType::F32, (tile, rows));
+        Some(Self { tile, blocks, sums, columns })
+    }
+
+    /// Whether a part of the depth is less than a group of that many steps.
+    pub(super) fn cuts(&self, group: i64) -> bool {
+        self.blocks.length < group
+    }
+}
+
+/// The tile: sums of bytes without an instruction for them need some registers more.
+fn tile_of(machine: &Machine, codes: &Codes) -> Tile {
+    let (rows, vectors) = match (machine.registers >= 32, codes.row_sums) {
+        (true, _) => (6, 4),
+        (false, None) => (6, 2),
+        (false, Some(_)) => (4, 2),
+    };
+    Tile { rows, vectors, lanes: machine.lanes(DType::F32), beside: UNIT_VECTORS / vectors }
+}
+
+/// Rows that make up for the way of what is taken apart to memory and back.
+fn least(tile: Tile) -> i64 {
+    LEAST_TILES * i64::from(tile.rows)
+}
+
+fn round_up(steps: i64, unit: i64) -> i64 {
+    (steps.max(1) as u64).next_multiple_of(unit as u64) as i64
+}
+
+/// Steps of a part: about equal parts, whole chunks, three quarters of the first-level cache.
+fn length_of_numbers(machine: &Machine, tile: Tile, depth: i64) -> i64 {
+    let most = (machine.l1 as i64 * 3 / 4 / (tile.cols() * 4) / CHUNK * CHUNK).max(CHUNK);
+    let parts = (depth.max(1) as u64).div_ceil(most as u64);
+    round_up((depth as u64).div_ceil(parts) as i64, CHUNK).min(most)
+}
+
+/// The same for bytes: whole groups, if one is not too long.
+fn length_of_bytes(machine: &Machine, tile: Tile, group: i64) -> i64 {
+    let most = (machine.l1 as i64 * 3 / 4 / tile.cols() / DOT_CHUNK * DOT_CHUNK).max(DOT_CHUNK);
+    if group <= most { most / group * group } else { most }
+}
+
+impl Writer<'_> {
+    /// All rows of one panel of codes.
+    pub(super) fn panel_of_rows(
+        &self,
+        b: &mut Builder,
+        (place, end, vectors): (&Place, Reg, u32),
+        right: &Buffers,
+    ) {
+        let few = |b: &mut Builder| match right.row_sums {
+            Some(sums) => self.column_of_dots(b, (place, end, vectors), (right, sums)),
+            None => self.column_of_codes(b, (place, end, vectors), right),
+        };
+        let Some(many) = right.many else { return few(b) };
+        if self.plan.rows.as_fixed().is_some() {
+            return self.halves(b, (place, end, vectors), (right, many));
+        }
+        let (rows, least) = (b.sub(end, place.row), b.index(least(many.tile)));
+        let enough = b.compare(Compare::Le, least, rows);
+        b.when_else(enough, |b| self.halves(b, (place, end, vectors), (right, many)), few);
+    }
+
+    /// The tiles side by side in a panel that is taken apart.
+    fn halves(
+        &self,
+        b: &mut Builder,
+        (place, end, vectors): (&Place, Reg, u32),
+        (right, many): (&Buffers, Many),
+    ) {
+        for first in (0..vectors).step_by(many.tile.vectors as usize) {
+            let offset = b.index((first * many.tile.lanes).into());
+            let place = Place { col: b.add(place.col, offset), ..place.clone() };
+            let count = many.tile.vectors.min(vectors - first);
+            let writer = Writer {
+                tile: many.tile,
+                columns: Some(many.columns),
+                sums: Some((many.blocks, many.sums)),
+                codes: Some(Buffers { first, ..right.clone() }),
+                ..self.clone()
+            };
+            match right.row_sums {
+                Some(sums) => writer.column_of_bytes(b, (&place, end, count), sums),
+                None => writer.column_in_blocks(b, (&place, end, count), (&many.blocks, many.sums)),
+            }
+        }
+    }
+
+    /// Asks for the words of the next part, or panel, that are as far behind its beginning as these are behind that of
+    /// this one. In between all tiles are computed, and no machine looks so far ahead by itself.
+    pub(super) fn ask_next_part(
+        &self,
+        b: &mut Builder,
+        right: &Buffers,
+        (at, words): (Reg, i64),
+        steps: i64,
+    ) {
+        let length = right.many.map_or(0, |many| many.blocks.length);
+        self.ask(b, self.b, (at, length / steps * words), words);
+    }
+
+    /// Makes numbers of the codes of some steps.
+    pub(super) fn decode(
+        &self,
+        b: &mut Builder,
+        place: &Place,
+        (right, columns): (&Buffers, BufferId),
+        (from, stop): (Reg, Reg),
+    ) {
+        let panel = self.panel_of_codes(b, place, right);
+        b.for_each(from, stop, CHUNK, Hint::AsWritten, |b, step| {
+            let held = self.factors_of_chunk(b, (right, panel.1), step);
+            let (zero, chunk) = (b.index(0), b.index(CHUNK));
+            b.for_each(zero, chunk, UNIT_STEPS, Hint::AsWritten, |b, within| {
+                let first = b.add(step, within);
+                let (width, number) = (b.index(self.tile.cols()), b.sub(first, from));
+                let to = (columns, b.mul(number, width));
+                self.decode_unit(b, (right, panel.0, &held), (first, within), to);
+            });
+        });
+    }
+
+    /// The scale and `1 + z / 2^b` of each vector where steps share them; else they are left in an array, by group
+    /// of columns and step.
+    fn factors_of_chunk(
+        &self,
+        b: &mut Builder,
+        (right, scales): (&Buffers, Reg),
+        step: Reg,
+    ) -> Vec<(Reg, Reg)> {
+        let lanes = self.tile.lanes;
+        let zero = b.index(0);
+        match right.codes.groups {
+            Groups::Depth(steps) => {
+                let (steps, width) = (b.index(steps), b.index(self.tile.panel()));
+                let group = b.div(step, steps);
+                let at = b.mul(group, width);
+                let at = b.add(scales, at);
+                let offsets = (0..self.tile.vectors).map(|vector| i64::from((right.first + vector) * lanes));
+                offsets
+                    .map(|offset| {
+                        (self.scale(b, right, (at, offset)), self.zero_point(b, right, (at, offset)))
+                    })
+                    .collect()
+            }
+            Groups::Columns(slots) => {
+                let slots_reg = b.index(slots.into());
+                let at = b.mul(step, slots_reg);
+                let at = b.add(scales, at);
+                for slot in self.slots_of(right) {
+                    for sub in (0..CHUNK).step_by(lanes as usize) {
+                        let offset = i64::from(slot) * CHUNK + sub;
+                        let scale = self.scale(b, right, (at, offset));
+                        b.store(right.scaled, zero, offset, scale);
+                        let point = self.zero_point(b, right, (at, offset));
+                        b.store(right.scaled, zero, i64::from(slots) * CHUNK + offset, point);
+                    }
+                }
+                Vec::new()
+            }
+        }
+    }
+
+    /// The groups of its columns.
+    fn slots_of(&self, right: &Buffers) -> std::ops::Range<u32> {
+        right.slot(right.first)..right.slot(right.first + self.tile.vectors - 1) + 1
+    }
+
+    /// Makes numbers of one unit of codes.
+    fn decode_unit(
+        &self,
+        b: &mut Builder,
+        (right, codes, held): (&Buffers, Reg, &[(Reg, Reg)]),
+        (step, within): (Reg, Reg),
+        (columns, to): (BufferId, Reg),
+    ) {
+        let (lanes, bits) = (self.tile.lanes, right.codes.bits);
+        let words = b.index(i64::from(bits * lanes) / UNIT_STEPS);
+        let at = b.mul(step, words);
+        let at = b.add(codes, at);
+        if right.first == 0 {
+            self.ask_next_part(b, right, (at, i64::from(bits * lanes)), UNIT_STEPS);
+        }
+        let mut loaded: Vec<Option<Reg>> = vec![None; bits as usize];
+        for step in 0..UNIT_STEPS {
+            let mut shared = vec![None; right.slots() as usize];
+            for vector in 0..self.tile.vectors {
+                let number = step as u32 * UNIT_VECTORS + right.first + vector;
+                let slot = right.slot(right.first + vector);
+                let (scale, zero) = match held.get(vector as usize) {
+                    Some(own) => *own,
+                    None => *shared[slot as usize].get_or_insert_with(|| {
+                        let place = i64::from(slot) * CHUNK + step;
+                        let point = place + i64::from(right.slots()) * CHUNK;
+                        let mut all = |place: i64| {
+                            let one = b.load(right.scaled, within, place, 1);
+                            b.splat(one, lanes)
+                        };
+                        (all(place), all(point))
+                    }),
+                };
+                let weight = self.weight(b, (right, number), at, &mut loaded);
+                let less = b.binary(Binary::Sub, weight, zero);
+                let weight = b.binary(Binary::Mul, less, scale);
+                b.store(columns, to, step * self.tile.cols() + i64::from(vector * lanes), weight);
+            }
+        }
+    }
+}
