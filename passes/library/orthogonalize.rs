@@ -21,6 +21,7 @@
 mod stream;
 mod turn;
 
+use crate::forms::spread;
 use stream::{Matrix, Place, Stream};
 use weft_ir::{NodeId, Stage};
 use weft_numerics::{off_diagonal, principal_axes, product, transposed};
@@ -44,6 +45,9 @@ pub(crate) const INFO: PassInfo = PassInfo {
 
 /// Products whose elements off the diagonal are smaller than this are diagonal.
 const DIAGONAL: f64 = 1e-4;
+
+/// Matrices whose axes are looked for before it is told how far that is.
+const TOGETHER: usize = 8;
 
 /// Where the axes change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,11 +129,7 @@ impl Orthogonalize {
         if grams.iter().all(|gram| off_diagonal(gram, stream.width) < DIAGONAL) {
             return Err("its axes are the principal ones already".into());
         }
-        let count = grams.len();
-        let matrices = grams.iter().enumerate().map(|(number, gram)| {
-            tell(&format!("orthogonalize, axes {} of {count}", number + 1));
-            principal_axes(gram, stream.width)
-        });
+        let matrices = all_axes(grams, stream.width, tell)?.into_iter();
         if self.rotations == Rotations::Global {
             let axes = matrices.map(|matrix| Axes { matrix, own: None }).collect();
             return Ok((axes, vec![0; stream.places.len()]));
@@ -140,6 +140,19 @@ impl Orthogonalize {
         let of = (0..stream.places.len()).map(|place| next(place).unwrap_or(leading.len() - 1)).collect();
         Ok((axes, of))
     }
+}
+
+/// The principal axes of symmetric matrices, each dropped when it is done.
+fn all_axes(mut grams: Vec<Vec<f64>>, width: usize, tell: &Tell<'_>) -> Result<Vec<Vec<f64>>, Declined> {
+    let (count, mut axes) = (grams.len(), Vec::new());
+    while !grams.is_empty() {
+        tell(&format!("orthogonalize, axes {} of {count}", axes.len() + 1));
+        let some: Vec<Vec<f64>> = grams.drain(..TOGETHER.min(grams.len())).collect();
+        let places: Vec<usize> = (0..some.len()).collect();
+        let found = spread(&places, &|place| Ok(principal_axes(&some[place], width)));
+        axes.extend(found.map_err(|error| Declined::from(error.to_string()))?);
+    }
+    Ok(axes)
 }
 
 /// What the leading layer of a place makes of the axes of the stream: inputs by inputs.
