@@ -154,7 +154,7 @@ impl TextSum {
         let ids = ids.to_i64s().filter(|_| exact.dims() == found.dims()).ok_or_else(not_logits)?;
         let next = |row: usize| {
             let next = first + row + 1;
-            let next = ids.get(next).filter(|_| next % tokens > 0);
+            let next = ids.get(next).filter(|_| !next.is_multiple_of(tokens));
             next.map(|next| usize::try_from(*next).unwrap_or(usize::MAX))
         };
         let position = |at: usize| {

@@ -24,9 +24,15 @@ pub(crate) struct End {
 /// A product that is made of a few rows at a time.
 struct Product {
     ready: Arc<dyn Ready>,
-    /// What is multiplied with, and the constant that it is; unless it is within the module that is ready.
-    matrix: Option<(Value, Tensor)>,
+    /// What is multiplied with; unless it is within the module that is ready.
+    matrix: Option<Multiplied>,
     width: usize,
+}
+
+/// A constant that is multiplied with.
+struct Multiplied {
+    value: Value,
+    tensor: Tensor,
 }
 
 impl End {
@@ -42,7 +48,7 @@ impl End {
 
     /// The constant that the last product multiplies with.
     pub(crate) fn matrix(&self) -> Option<Value> {
-        self.product.as_ref()?.matrix.as_ref().map(|(value, _)| *value)
+        self.product.as_ref()?.matrix.as_ref().map(|matrix| matrix.value)
     }
 
     /// How many numbers a row of the output has.
@@ -72,7 +78,7 @@ impl End {
         let part = Tensor::new(value.dtype(), vec![rows.len() as u64, last], data);
         let part = part.map_err(|error| PassError::Failed(error.to_string()))?;
         let Some(product) = &self.product else { return Ok(part) };
-        let matrix = product.matrix.as_ref().map(|(_, matrix)| instead.unwrap_or(matrix).clone());
+        let matrix = product.matrix.as_ref().map(|matrix| instead.unwrap_or(&matrix.tensor).clone());
         let inputs: Vec<Tensor> = std::iter::once(part).chain(matrix).collect();
         let nothing = || PassError::Failed("a product gives nothing".to_string());
         product.ready.run(&inputs)?.into_iter().next().ok_or_else(nothing)
@@ -81,7 +87,7 @@ impl End {
 
 /// The product by constants that an output is: what is multiplied, and a module that multiplies rows
 /// of it, with the matrix as its other input where that is a constant as it stands.
-fn last_product(module: &Module, output: Value) -> Option<(Value, Module, Option<(Value, Tensor)>)> {
+fn last_product(module: &Module, output: Value) -> Option<(Value, Module, Option<Multiplied>)> {
     let from = &module.graph;
     let (value, matrix) = (from.operand(output.node, 0)?, from.operand(output.node, 1)?);
     let ([inputs, outputs], dtype) = (matrix_dims(from, matrix)?, from.ty(value).dtype);
@@ -104,7 +110,11 @@ fn last_product(module: &Module, output: Value) -> Option<(Value, Module, Option
     graph.sweep();
     let before = from.inputs().len();
     graph.retain_inputs(&|place| place >= before);
-    Some((value, Module::new(module.stage, graph), constant.map(|tensor| (matrix, (**tensor).clone()))))
+    Some((
+        value,
+        Module::new(module.stage, graph),
+        constant.map(|tensor| Multiplied { value: matrix, tensor: (**tensor).clone() }),
+    ))
 }
 
 fn matrix_dims(graph: &Graph, value: Value) -> Option<[Dim; 2]> {

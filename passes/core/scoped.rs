@@ -101,3 +101,45 @@ fn any_rows(scope: &Scope) -> bool {
     let rows = ty.and_then(|ty| ty.dims.as_ref()?.iter().rev().nth(1));
     scope.taps.len() == 1 && rows.is_some_and(|rows| rows.as_symbol().is_some())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Scoped;
+    use crate::measure::Ready;
+    use crate::pass::PassError;
+    use std::sync::Arc;
+    use weft_ir::Tensor;
+
+    /// Gives back what goes in.
+    struct Same;
+
+    impl Ready for Same {
+        fn run(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>, PassError> {
+            Ok(inputs.to_vec())
+        }
+    }
+
+    fn scoped(dims: &[u64], any_rows: bool) -> Scoped {
+        let numbers: Vec<f32> = (0..dims.iter().product::<u64>()).map(|i| i as f32).collect();
+        let taps = vec![Tensor::from_slice(dims, &numbers).unwrap()];
+        Scoped { ready: Arc::new(Same), values: Vec::new().into(), taps, any_rows }
+    }
+
+    #[test]
+    fn rows_come_a_few_at_a_time() {
+        let whole = scoped(&[1, 5, 2], true);
+        let parts: Vec<Tensor> =
+            whole.in_rows(2).unwrap().iter().map(|part| part.run(&[]).unwrap()).collect();
+        let dims: Vec<&[u64]> = parts.iter().map(Tensor::dims).collect();
+        assert_eq!(dims, [[1, 2, 2], [1, 2, 2], [1, 1, 2]]);
+        let numbers: Vec<f32> = parts.iter().flat_map(|part| part.to_vec::<f32>().unwrap()).collect();
+        assert_eq!(Some(numbers), whole.run(&[]).unwrap().to_vec::<f32>());
+    }
+
+    #[test]
+    fn what_cannot_be_cut_comes_at_once() {
+        assert_eq!(scoped(&[1, 5, 2], false).in_rows(2).unwrap().len(), 1);
+        assert_eq!(scoped(&[3, 5, 2], true).in_rows(2).unwrap().len(), 1);
+        assert_eq!(scoped(&[1, 2, 2], true).in_rows(2).unwrap().len(), 1);
+    }
+}

@@ -21,6 +21,7 @@
 mod stream;
 mod turn;
 
+use crate::forms::spread;
 use stream::{Matrix, Place, Stream};
 use weft_ir::{NodeId, Stage};
 use weft_numerics::{off_diagonal, principal_axes, product, transposed};
@@ -44,6 +45,12 @@ pub(crate) const INFO: PassInfo = PassInfo {
 
 /// Products whose elements off the diagonal are smaller than this are diagonal.
 const DIAGONAL: f64 = 1e-4;
+
+/// Why nothing is turned.
+const PRINCIPAL: &str = "its axes are the principal ones already";
+
+/// Matrices whose axes are looked for before it is told how far that is.
+const TOGETHER: usize = 8;
 
 /// Where the axes change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,34 +119,49 @@ impl Orthogonalize {
         if leading.is_empty() {
             return Err("no layer of the stream has a gate".into());
         }
-        let mut grams = Vec::new();
+        let gram = |place: &usize| gram(g, &stream.places[*place], stream.width);
+        let is_diagonal = |gram: &[f64]| off_diagonal(gram, stream.width) < DIAGONAL;
+        if self.rotations == Rotations::Global {
+            let mut sum = vec![0.0; stream.width * stream.width];
+            for place in &leading {
+                sum.iter_mut().zip(gram(place)?).for_each(|(sum, x)| *sum += x);
+            }
+            if is_diagonal(&sum) {
+                return Err(PRINCIPAL.into());
+            }
+            let axes = Axes { matrix: principal_axes(&sum, stream.width), own: None };
+            return Ok((vec![axes], vec![0; stream.places.len()]));
+        }
+        let mut turned = false;
         for place in &leading {
-            grams.push(gram(g, &stream.places[*place], stream.width)?);
+            turned = turned || !is_diagonal(&gram(place)?);
         }
-        if self.rotations == Rotations::Global {
-            let all = grams.iter().fold(vec![0.0; stream.width * stream.width], |sum, gram| {
-                sum.iter().zip(gram).map(|(a, b)| a + b).collect()
-            });
-            grams = vec![all];
+        if !turned {
+            return Err(PRINCIPAL.into());
         }
-        if grams.iter().all(|gram| off_diagonal(gram, stream.width) < DIAGONAL) {
-            return Err("its axes are the principal ones already".into());
-        }
-        let count = grams.len();
-        let matrices = grams.iter().enumerate().map(|(number, gram)| {
-            tell(&format!("orthogonalize, axes {} of {count}", number + 1));
-            principal_axes(gram, stream.width)
-        });
-        if self.rotations == Rotations::Global {
-            let axes = matrices.map(|matrix| Axes { matrix, own: None }).collect();
-            return Ok((axes, vec![0; stream.places.len()]));
-        }
+        let matrices = all_axes((&leading, &gram), stream.width, tell)?.into_iter();
         let axes = matrices.zip(&leading).map(|(matrix, place)| Axes { matrix, own: Some(*place) }).collect();
         // Those of the next leading place; behind the last one nothing turns any more.
         let next = |place: usize| leading.iter().position(|lead| *lead >= place);
         let of = (0..stream.places.len()).map(|place| next(place).unwrap_or(leading.len() - 1)).collect();
         Ok((axes, of))
     }
+}
+
+/// The principal axes at some places, by what `gram` says of each. No more of that than of a few is kept.
+fn all_axes(
+    (places, gram): (&[usize], &dyn Fn(&usize) -> Result<Vec<f64>, Declined>),
+    width: usize,
+    tell: &Tell<'_>,
+) -> Result<Vec<Vec<f64>>, Declined> {
+    let mut axes = Vec::new();
+    for some in places.chunks(TOGETHER) {
+        tell(&format!("orthogonalize, axes {} of {}", axes.len() + 1, places.len()));
+        let grams: Vec<Vec<f64>> = some.iter().map(gram).collect::<Result<_, _>>()?;
+        let found = spread(&(0..some.len()).collect::<Vec<_>>(), &|at| Ok(principal_axes(&grams[at], width)));
+        axes.extend(found.map_err(|error| Declined::from(error.to_string()))?);
+    }
+    Ok(axes)
 }
 
 /// What the leading layer of a place makes of the axes of the stream: inputs by inputs.

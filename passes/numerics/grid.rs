@@ -127,7 +127,7 @@ impl Quantised {
     pub fn beside(parts: Vec<Self>) -> Option<Self> {
         let first = parts.first()?;
         let (grid, blocks, inputs) = (first.grid, first.blocks, first.dims[0]);
-        let whole = |part: &Self| blocks.along == Along::Inputs || part.dims[1] % blocks.size == 0;
+        let whole = |part: &Self| blocks.along == Along::Inputs || part.dims[1].is_multiple_of(blocks.size);
         let alike = |part: &Self| part.grid == grid && part.blocks == blocks && part.dims[0] == inputs;
         if !parts.iter().all(alike) || !parts[..parts.len() - 1].iter().all(whole) {
             return None;

@@ -204,3 +204,100 @@ impl Streamed for Run<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::calibrate::{Calibration, OnData};
+    use crate::driver::Driver;
+    use crate::ports::Ports;
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::sync::Arc;
+    use weft_ir::text::NoWeights;
+    use weft_ir::{Attr, Module, OpSet, Tensor, Value};
+    use weft_passes::{AsTheyStand, Constants, Measure, PassError, Streamed};
+
+    /// Three layers, each added to what goes in.
+    const MODULE: &str = "weft 1 canonical
+weight @a : f32[3, 3] = seeded(1)
+weight @b : f32[3, 3] = seeded(2)
+weight @c : f32[3, 3] = seeded(3)
+graph @main(%x: f32[N, 3]) -> (f32[N, 3], f32[N, 3]) {
+    %a = Const() {value = @a} : f32[3, 3]
+    %b = Const() {value = @b} : f32[3, 3]
+    %c = Const() {value = @c} : f32[3, 3]
+    %p = MatMul(%x, %a) : f32[N, 3]
+    %q = Add(%x, %p) : f32[N, 3]
+    %r = MatMul(%q, %b) : f32[N, 3]
+    %s = Add(%q, %r) : f32[N, 3]
+    %t = MatMul(%s, %c) : f32[N, 3]
+    %u = Add(%s, %t) : f32[N, 3]
+    return %u, %q
+}
+";
+
+    /// Twice the numbers of some constants.
+    struct Doubled(BTreeMap<Value, Tensor>);
+
+    impl Doubled {
+        fn of(module: &Module, values: &[Value]) -> Self {
+            let doubled = |value: &Value| {
+                let tensor = module.graph.constant(*value).unwrap();
+                let numbers: Vec<f32> = tensor.to_vec::<f32>().unwrap().iter().map(|x| 2.0 * x).collect();
+                (*value, Tensor::from_slice(tensor.dims(), &numbers).unwrap())
+            };
+            Self(values.iter().map(doubled).collect())
+        }
+    }
+
+    impl Constants for Doubled {
+        fn has(&self, constant: Value) -> bool {
+            self.0.contains_key(&constant)
+        }
+
+        fn numbers(&self, constant: Value) -> Result<Tensor, PassError> {
+            Ok(self.0[&constant].clone())
+        }
+    }
+
+    type Seen = BTreeMap<(usize, usize), Tensor>;
+
+    fn seen(run: &mut dyn FnMut(&mut weft_passes::Visit<'_>) -> Result<(), PassError>) -> Seen {
+        let mut seen = Seen::new();
+        run(&mut |tapped, values| {
+            seen.insert((tapped.group, tapped.input), values[0].clone());
+            Ok(())
+        })
+        .unwrap();
+        seen
+    }
+
+    #[test]
+    fn other_constants_are_as_good_as_another_module() {
+        let module = Module::parse(MODULE, OpSet::builtin(), &NoWeights).unwrap();
+        let input =
+            |n: u64| vec![Arc::new(Tensor::from_slice(&[n, 3], &vec![n as f32; 3 * n as usize]).unwrap())];
+        let ports = Ports::of_graph(&module.graph);
+        let data = Calibration::held("test", vec![input(2), input(5)], &ports).unwrap();
+        let driver = Driver::new().unwrap();
+        let on = OnData::new(&driver, &data);
+        let groups: Vec<Vec<Value>> = module.graph.outputs().iter().map(|value| vec![*value]).collect();
+        let matrices: Vec<Value> = module.graph.nodes().take(3).map(|node| Value { node, slot: 0 }).collect();
+        let open: BTreeSet<Value> = matrices.iter().copied().collect();
+        let run: Box<dyn Streamed + '_> = on.prepare(&module, &groups, &open).unwrap();
+        let as_it_stands = seen(&mut |visit| run.run(usize::MAX, &AsTheyStand, visit));
+        assert_eq!(as_it_stands, seen(&mut |visit| on.stream(&module, &groups, visit)));
+        // What the first run knows is of use to all but the last but one.
+        for changed in [&matrices[2..], &matrices[1..2], &matrices[..1], &[]] {
+            let other = Doubled::of(&module, changed);
+            let mut instead = module.clone();
+            for (value, tensor) in &other.0 {
+                let attr = Attr::Tensor(Arc::new(tensor.clone()));
+                instead.graph.node_mut(value.node).attrs.insert("value".to_string(), attr);
+            }
+            let expected = seen(&mut |visit| on.stream(&instead, &groups, visit));
+            assert_eq!(seen(&mut |visit| run.run(usize::MAX, &other, visit)), expected);
+            let first = seen(&mut |visit| run.run(1, &other, visit));
+            assert_eq!(first, expected.into_iter().filter(|((_, input), _)| *input == 0).collect());
+        }
+    }
+}

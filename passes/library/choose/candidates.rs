@@ -7,6 +7,14 @@ use weft_ir::Module;
 use weft_ir::infer::Facts;
 use weft_passes::{Linear, PassContext, PassError, PlainCost, ValueError};
 
+/// Layers whose matrices are looked at before what is mapped of them is given back.
+const TOGETHER: usize = 16;
+
+/// Says what is being done.
+fn tell(cx: &PassContext<'_>, what: &str) {
+    cx.measure.iter().for_each(|measure| measure.tell(&format!("choose, {what}")));
+}
+
 /// One form of a layer.
 pub(super) struct Candidate {
     /// Its name on the menu.
@@ -44,11 +52,8 @@ impl Choose {
         module: &Module,
         (facts, linears): (&Facts, Vec<Linear>),
     ) -> Result<Layers, PassError> {
-        let tell =
-            |what: &str| cx.measure.iter().for_each(|measure| measure.tell(&format!("choose, {what}")));
-        tell("rounding");
+        tell(cx, "rounding");
         let codes = self.codes(cx, module, (facts, &linears))?;
-        tell("inputs that count least");
         let masks = self.masks(cx, module, (facts, &linears))?;
         let mut candidates: Vec<Vec<Candidate>> = linears.iter().map(|_| Vec::new()).collect();
         for (place, (layer, all)) in linears.iter().zip(&mut candidates).enumerate() {
@@ -66,7 +71,7 @@ impl Choose {
             }
         }
         let mut layers = Layers { linears, candidates };
-        tell("errors of layers");
+        tell(cx, "errors of layers");
         layers.judge(cx, module, facts)?;
         Ok(layers)
     }
@@ -95,14 +100,17 @@ impl Choose {
         if self.menu.sparsity.is_empty() {
             return Ok(Vec::new());
         }
-        let masked = |layer: &Linear| Masked {
-            layer: *layer,
-            channel: Some(Arc::new(norms(&layer.matrix(facts), layer.dims))),
-            sparsity: 0.0,
-            limit: None,
-            dense_prompts: false,
-        };
-        let masks: Vec<Masked> = linears.iter().map(masked).collect();
+        let mut masks: Vec<Masked> = Vec::new();
+        for some in linears.chunks(TOGETHER) {
+            tell(cx, "inputs that count least");
+            masks.extend(some.iter().map(|layer| Masked {
+                layer: *layer,
+                channel: Some(Arc::new(norms(&layer.matrix(facts), layer.dims))),
+                sparsity: 0.0,
+                limit: None,
+                dense_prompts: false,
+            }));
+        }
         let seen = seen(cx.data_for("choose")?, module, &masks)?;
         let level = |sparsity: &f64| {
             let set = |masked: &Masked| Masked { sparsity: *sparsity, ..masked.clone() }.limited(&seen);

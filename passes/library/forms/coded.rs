@@ -186,3 +186,28 @@ fn packed_byte(codes: &[i16], bits: usize) -> u8 {
     let low = |code: i16| code.to_le_bytes()[0] & (0xff >> (8 - bits));
     codes.iter().enumerate().fold(0, |byte, (at, code)| byte | low(*code) << (at * bits))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Coded;
+    use weft_numerics::{Along, Blocks, Grid, Zero, rtn};
+
+    #[test]
+    fn codes_give_the_numbers_back() {
+        // 7 outputs: rows of few bits begin within bytes, and blocks of 3 leave a rest both ways.
+        let dims = [11, 7];
+        let weights: Vec<f32> = (0..77).map(|i| (i * 37 % 61) as f32 / 7.0 - 4.0).collect();
+        for (bits, zero) in [2, 3, 4, 5, 8].into_iter().flat_map(|n| [(n, Zero::Free), (n, Zero::Centre)]) {
+            for along in [Along::Inputs, Along::Outputs] {
+                let rounded = rtn(&weights, dims, Blocks { along, size: 3 }, Grid { bits, zero });
+                let matrix = Coded::new(&rounded).and_then(|coded| coded.matrix()).unwrap();
+                assert_eq!(
+                    matrix.to_vec::<f32>(),
+                    Some(rounded.numbers()),
+                    "{bits} bits, {zero:?}, {along:?}"
+                );
+                assert_eq!(matrix.dims(), [11, 7]);
+            }
+        }
+    }
+}

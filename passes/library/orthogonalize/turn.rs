@@ -36,6 +36,7 @@ pub(super) fn turn(
         }
     }
     for (number, writer) in stream.writers.iter().enumerate() {
+        tell(&format!("orthogonalize, sum {} of {}", number + 1, stream.writers.len()));
         let (before, after) = (of[number], of[number + 1]);
         let change = (before != after).then(|| {
             let back = transposed(&axes[before].matrix, [width, width]);

@@ -7,7 +7,7 @@ use weft_ir::text::{NoWeights, Style, print};
 use weft_ir::{Module, OpSet, Tensor, Value};
 use weft_passes::{
     Budget, ErrorBound, ErrorSum, LedgerEntry, Manager, Measure, Observer, PassContext, PassError, Pipeline,
-    Ready, Registry, Store, Tapped, TextPorts, VerifyEach, Visit,
+    Ready, Registry, Store, Streamed, Tapped, TextPorts, VerifyEach, Visit,
 };
 
 const MODULE: &str = "weft 1 canonical

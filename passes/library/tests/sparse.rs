@@ -7,7 +7,7 @@ use weft_ir::text::NoWeights;
 use weft_ir::{Module, OpSet, Tensor, Value};
 use weft_passes::{
     Budget, Manager, Measure, Outcome, PassContext, PassError, Pipeline, Ready, Registry, Silent, Store,
-    Tapped, TextPorts, VerifyEach, Visit,
+    Streamed, Tapped, TextPorts, VerifyEach, Visit,
 };
 
 /// One layer: 16 channels, two heads of 8 that share one pair of keys and values.
