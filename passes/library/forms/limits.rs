@@ -1,4 +1,5 @@
 //! How inputs are distributed, and the limits that follow.
+use super::Prompt;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use weft_ir::{Module, Tensor, Value};
@@ -24,8 +25,8 @@ pub(crate) struct Masked {
     pub(crate) sparsity: f64,
     /// What must be passed, once it is known from calibration data.
     pub(crate) limit: Option<f32>,
-    /// Whether runs of many tokens stay as they are.
-    pub(crate) dense_prompts: bool,
+    /// Which tokens stay as they are.
+    pub(crate) prompt: Prompt,
 }
 
 impl Masked {
@@ -53,7 +54,8 @@ impl Masked {
     /// their token that count most.
     pub(super) fn applied(&self, input: &Tensor) -> Result<Tensor, PassError> {
         let (mut numbers, limits) = (numbers(input)?, self.limit.and_then(|limit| self.limits(limit)));
-        for token in numbers.chunks_exact_mut(self.layer.dims[0]) {
+        let tokens = numbers.chunks_exact_mut(self.layer.dims[0]).enumerate();
+        for (_, token) in tokens.filter(|(row, _)| !self.prompt.spares(*row, input.dims())) {
             match self.limit {
                 None => self.keep_largest(token),
                 Some(limit) => {
@@ -103,8 +105,9 @@ pub(crate) fn seen(measure: &dyn Measure, module: &Module, layers: &[Masked]) ->
     let layers: Vec<&Masked> = layers.into_values().collect();
     each_input(measure, module, &layers, &mut |place, values| {
         let (layer, numbers) = (layers[place], numbers(values)?);
-        let all = seen.entry(layer.key()).or_default();
-        for token in numbers.chunks_exact(layer.layer.dims[0]) {
+        let tokens = numbers.chunks_exact(layer.layer.dims[0]).enumerate();
+        for (_, token) in tokens.filter(|(row, _)| !layer.prompt.spares(*row, values.dims())) {
+            let all = seen.entry(layer.key()).or_default();
             match &layer.channel {
                 None => token.iter().for_each(|x| all.add(*x)),
                 Some(norms) => {
@@ -117,7 +120,10 @@ pub(crate) fn seen(measure: &dyn Measure, module: &Module, layers: &[Masked]) ->
         }
         Ok(())
     })?;
-    Ok(seen)
+    match seen.is_empty() && !layers.is_empty() {
+        true => Err(PassError::Failed("the calibration data has no token that would be masked".to_string())),
+        false => Ok(seen),
+    }
 }
 
 /// Lends `visit` the inputs of each layer, by its place, once a calibration input.

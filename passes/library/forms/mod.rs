@@ -2,11 +2,13 @@
 mod coded;
 mod limits;
 mod mask;
+mod prompt;
 mod rounded;
 mod worth;
 
 pub(crate) use coded::Coded;
 pub(crate) use limits::{Masked, Seen, norms, seen};
 pub(crate) use mask::{not_masked, not_residual};
+pub(crate) use prompt::Prompt;
 pub(crate) use rounded::{Method, Rounding, spread};
 pub(crate) use worth::{Form, errors, exact};
