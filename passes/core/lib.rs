@@ -47,7 +47,7 @@ mod trials;
 
 pub use affine::{Channels, absorb, per_channel};
 pub use analysis::{Analyses, Analysis};
-pub use append::masked;
+pub use append::{append_node, masked};
 pub use captures::Captures;
 pub use chosen::Chosen;
 pub use cost::{Applied, Cost, PlainCost, Speed, Work};

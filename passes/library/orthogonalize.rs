@@ -16,6 +16,11 @@
 //! gate and the stream is turned once a layer; with `rotations=global` all share the axes of the sum
 //! over the gates and it is never turned, and nothing is quite orthogonal.
 //!
+//! With `axes=all` each place has the axes of the sum over all layers that read it there, each counting as
+//! much as the others: no layer is quite orthogonal, but none is given up for another, as queries, values
+//! and the other half of a gated net are with `axes=leading`. Keys are not cut then, and `rotations=global`
+//! sums over all places.
+//!
 //! Normalisations must be named: `recognise-rms-norm` comes first. Those around the mean do not commute and are left alone, like streams that anything but
 //! `RMSNormalization`, constant products and sums reads. The numbers agree up to rounding.
 mod stream;
@@ -33,14 +38,24 @@ use weft_passes::{
 pub(crate) const INFO: PassInfo = PassInfo {
     name: "orthogonalize",
     summary: "turns the residual stream into axes along which weights are orthogonal",
-    options: &[OptionInfo {
-        name: "rotations",
-        default: "per-layer",
-        help: "`per-layer` for two turns of the stream a layer, `gate` for one, `global` for none",
-    }],
+    options: &[
+        OptionInfo {
+            name: "rotations",
+            default: "per-layer",
+            help: "`per-layer` for two turns of the stream a layer, `gate` for one, `global` for none",
+        },
+        OptionInfo {
+            name: "axes",
+            default: "leading",
+            help: "`leading` for those of the keys and of the gate, `all` for those of all layers that read the \
+                   stream there",
+        },
+    ],
     kind: PassKind::Exact,
     accepts: (Stage::Canonical, Stage::Lowered),
-    build: &|options| Ok(Box::new(Orthogonalize { rotations: Rotations::new(options)? })),
+    build: &|options| {
+        Ok(Box::new(Orthogonalize { rotations: Rotations::new(options)?, whose: Whose::new(options)? }))
+    },
 };
 
 /// Products whose elements off the diagonal are smaller than this are diagonal.
@@ -76,8 +91,31 @@ impl Rotations {
     }
 }
 
+/// Whose axes they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    /// Those of the keys, or of the gate.
+    Leading,
+    /// Those of all layers that read the stream at a place.
+    All,
+}
+
+impl Whose {
+    fn new(options: &Options) -> Result<Self, OptionError> {
+        match options.text("axes") {
+            "leading" => Ok(Self::Leading),
+            "all" => Ok(Self::All),
+            other => {
+                let why = format!("option `axes` cannot be `{other}`: expected `leading` or `all`");
+                Err(OptionError::Refused(why))
+            }
+        }
+    }
+}
+
 struct Orthogonalize {
     rotations: Rotations,
+    whose: Whose,
 }
 
 impl Pass for Orthogonalize {
@@ -114,12 +152,13 @@ impl Orthogonalize {
     ) -> Result<(Vec<Axes>, Vec<usize>), Declined> {
         let leading: Vec<usize> = match self.rotations {
             Rotations::PerLayer => (0..stream.places.len() - 1).collect(),
+            Rotations::Global if self.whose == Whose::All => (0..stream.places.len() - 1).collect(),
             Rotations::Gate | Rotations::Global => stream.gates(),
         };
         if leading.is_empty() {
             return Err("no layer of the stream has a gate".into());
         }
-        let gram = |place: &usize| gram(g, &stream.places[*place], stream.width);
+        let gram = |place: &usize| self.gram(g, &stream.places[*place], stream.width);
         let is_diagonal = |gram: &[f64]| off_diagonal(gram, stream.width) < DIAGONAL;
         if self.rotations == Rotations::Global {
             let mut sum = vec![0.0; stream.width * stream.width];
@@ -140,11 +179,28 @@ impl Orthogonalize {
             return Err(PRINCIPAL.into());
         }
         let matrices = all_axes((&leading, &gram), stream.width, tell)?.into_iter();
-        let axes = matrices.zip(&leading).map(|(matrix, place)| Axes { matrix, own: Some(*place) }).collect();
+        let own = |place: usize| (self.whose == Whose::Leading).then_some(place);
+        let axes = matrices.zip(&leading).map(|(matrix, place)| Axes { matrix, own: own(*place) }).collect();
         // Those of the next leading place; behind the last one nothing turns any more.
         let next = |place: usize| leading.iter().position(|lead| *lead >= place);
         let of = (0..stream.places.len()).map(|place| next(place).unwrap_or(leading.len() - 1)).collect();
         Ok((axes, of))
+    }
+
+    /// What the layers whose axes are asked for make of those of the stream: inputs by inputs.
+    fn gram(&self, g: &Rewriter<'_>, place: &Place, width: usize) -> Result<Vec<f64>, Declined> {
+        if self.whose == Whose::Leading {
+            return gram(g, (place, place.leading), width);
+        }
+        let mut sum = vec![0.0; width * width];
+        for reader in 0..place.readers.len() {
+            let own = gram(g, (place, reader), width)?;
+            let trace: f64 = own.iter().step_by(width + 1).sum();
+            // Relative errors count alike, whatever the size of the weights; those of zeros have none.
+            let share = if trace > 0.0 { 1.0 / trace } else { 0.0 };
+            sum.iter_mut().zip(&own).for_each(|(sum, own)| *sum += own * share);
+        }
+        Ok(sum)
     }
 }
 
@@ -164,9 +220,9 @@ fn all_axes(
     Ok(axes)
 }
 
-/// What the leading layer of a place makes of the axes of the stream: inputs by inputs.
-fn gram(g: &Rewriter<'_>, place: &Place, width: usize) -> Result<Vec<f64>, Declined> {
-    let matrix = Matrix::of(g, place.readers[place.leading].weight, width)?;
+/// What one layer of a place makes of the axes of the stream.
+fn gram(g: &Rewriter<'_>, (place, reader): (&Place, usize), width: usize) -> Result<Vec<f64>, Declined> {
+    let matrix = Matrix::of(g, place.readers[reader].weight, width)?;
     let (weights, cols) = (matrix.all()?, matrix.cols);
     let scaled: Vec<f64> = weights.iter().enumerate().map(|(i, w)| w * place.gain[i / cols]).collect();
     Ok(product(&scaled, &transposed(&scaled, [width, cols]), [width, cols, width]))

@@ -11,7 +11,11 @@
 //! (Chen et al., "WINA: weight informed neuron activation", 2025). With `form=topk` each token keeps
 //! the share of its inputs that count most, and no data is needed; that is for studies of accuracy,
 //! as finding them takes longer than they save. `prompt=masked` masks every token, `prompt=dense` only
-//! runs of a single one.
+//! those that come alone, `prompt=4` all but the first four of a longer run (along the last axis but one).
+//! Decoders use the first token of a text as a sink: all others look back to it, what it carries is large and
+//! cancels, and an error there is an error everywhere. Where the axes are those of the model, it lies in a few
+//! channels that always pass; `orthogonalize` spreads it over all of them, so that masking it costs more than
+//! masking all others does. What runs on a prompt and then token by token should have `dense` or some tokens.
 //!
 //! Every layer has the same sparsity with `allocate=uniform`. With `allocate=greedy` blocks have it:
 //! the layers of one input with the one that they lead into, that is attention with the product
@@ -23,7 +27,7 @@
 //! unless `outputs=true`, layers that make outputs of the model (such as the logits) are left alone. Results change by what was dropped; the ledger says by how much.
 mod greedy;
 
-use crate::forms::{Form, Masked, errors, norms, not_masked, not_residual, seen};
+use crate::forms::{Form, Masked, Prompt, errors, norms, not_masked, not_residual, seen};
 use greedy::Allocate;
 use std::sync::Arc;
 use weft_ir::infer::Facts;
@@ -56,7 +60,8 @@ pub(crate) const INFO: PassInfo = PassInfo {
         OptionInfo {
             name: "prompt",
             default: "masked",
-            help: "`masked` for every token, `dense` for runs of a single one only",
+            help: "`masked` for every token, `dense` for runs of a single one only, or how many of the first tokens of \
+                   a longer run are not masked",
         },
         Chosen::ONLY,
         Chosen::SKIP,
@@ -77,8 +82,7 @@ struct Sparsify {
     weighted: bool,
     topk: bool,
     allocate: Allocate,
-    /// Whether runs of many tokens stay as they are.
-    dense_prompts: bool,
+    prompt: Prompt,
     chosen: Chosen,
 }
 
@@ -94,12 +98,9 @@ impl Sparsify {
             weighted: second(options, "criterion", ["teal", "wina"])?,
             topk: second(options, "form", ["threshold", "topk"])?,
             allocate: Allocate::new(options)?,
-            dense_prompts: second(options, "prompt", ["masked", "dense"])?,
+            prompt: Prompt::new(options)?,
             chosen: Chosen::new(options)?,
         };
-        if this.topk && this.dense_prompts {
-            return Err(OptionError::Refused("`prompt=dense` needs `form=threshold`".to_string()));
-        }
         if this.topk && this.allocate == Allocate::Greedy {
             return Err(OptionError::Refused("`allocate=greedy` needs `form=threshold`".to_string()));
         }
@@ -149,8 +150,7 @@ impl Sparsify {
         not_masked(graph, &layer)?;
         not_residual(graph, &layer)?;
         let channel = self.weighted.then(|| Arc::new(norms(&layer.matrix(facts), layer.dims)));
-        let dense_prompts = self.dense_prompts;
-        Ok(Masked { layer, channel, sparsity: self.sparsity, limit: None, dense_prompts })
+        Ok(Masked { layer, channel, sparsity: self.sparsity, limit: None, prompt: self.prompt })
     }
 
     fn proposal<'p>(&'p self, masked: &'p Masked, error: ValueError) -> Proposal<'p> {

@@ -1,7 +1,7 @@
 //! All the forms on the menu that a layer may have, with what each takes and how far it is off.
 use super::Choose;
 use super::time::picoseconds;
-use crate::forms::{Coded, Form, Masked, Rounding, Way, errors, norms, seen};
+use crate::forms::{Coded, Form, Masked, Prompt, Rounding, Way, errors, norms, seen};
 use std::sync::Arc;
 use weft_ir::Module;
 use weft_ir::infer::Facts;
@@ -108,7 +108,7 @@ impl Choose {
                 channel: Some(Arc::new(norms(&layer.matrix(facts), layer.dims))),
                 sparsity: 0.0,
                 limit: None,
-                dense_prompts: false,
+                prompt: Prompt::Masked,
             }));
         }
         let seen = seen(cx.data_for("choose")?, module, &masks)?;

@@ -1,18 +1,14 @@
-//! How inputs are distributed, and the limits that follow.
-use std::collections::{BTreeMap, BTreeSet};
+//! The limits that inputs of a layer must pass.
+use super::{Prompt, Seen};
 use std::sync::Arc;
-use weft_ir::{Module, Tensor, Value};
-use weft_numerics::Quantiles;
-use weft_passes::{Linear, Measure, PassError, Tapped};
+use weft_ir::{Tensor, Value};
+use weft_passes::{Linear, PassError};
 
 /// What each input channel counts for: the norm of its weights. Without, all count the same.
 pub(crate) type Channel = Option<Arc<Vec<f64>>>;
 
 /// What distinguishes distributions: the input and, where it counts by weights, the layer.
-type Key = (Value, Option<Value>);
-
-/// The distribution of what inputs count for.
-pub(crate) type Seen = BTreeMap<Key, Quantiles>;
+pub(super) type Key = (Value, Option<Value>);
 
 /// A layer, and how its inputs are to be masked.
 #[derive(Debug, Clone)]
@@ -24,8 +20,8 @@ pub(crate) struct Masked {
     pub(crate) sparsity: f64,
     /// What must be passed, once it is known from calibration data.
     pub(crate) limit: Option<f32>,
-    /// Whether runs of many tokens stay as they are.
-    pub(crate) dense_prompts: bool,
+    /// Which tokens stay as they are.
+    pub(crate) prompt: Prompt,
 }
 
 impl Masked {
@@ -41,12 +37,12 @@ impl Masked {
 
     /// What it is, by content.
     pub(super) fn described(&self) -> String {
-        let Self { layer: _, channel, sparsity, limit, dense_prompts } = self;
+        let Self { layer: _, channel, sparsity, limit, prompt } = self;
         let norms = channel.as_ref().map(|norms| *Tensor::vector(norms).digest());
-        format!("limit {limit:?} of {sparsity} by norms {norms:?}, dense prompts {dense_prompts}")
+        format!("limit {limit:?} of {sparsity} by norms {norms:?}, prompts {prompt:?}")
     }
 
-    fn key(&self) -> Key {
+    pub(super) fn key(&self) -> Key {
         (self.layer.input, self.channel.is_some().then(|| self.layer.output()))
     }
 
@@ -60,7 +56,8 @@ impl Masked {
     /// their token that count most.
     pub(super) fn applied(&self, input: &Tensor) -> Result<Tensor, PassError> {
         let (mut numbers, limits) = (numbers(input)?, self.limit.and_then(|limit| self.limits(limit)));
-        for token in numbers.chunks_exact_mut(self.layer.dims[0]) {
+        let tokens = numbers.chunks_exact_mut(self.layer.dims[0]).enumerate();
+        for (_, token) in tokens.filter(|(row, _)| !self.prompt.spares(*row, input.dims())) {
             match self.limit {
                 None => self.keep_largest(token),
                 Some(limit) => {
@@ -98,83 +95,7 @@ pub(crate) fn norms(matrix: &[f32], dims: [usize; 2]) -> Vec<f64> {
     matrix.chunks_exact(dims[1].max(1)).map(|row| row.iter().map(square).sum::<f64>().sqrt()).collect()
 }
 
-fn numbers(values: &Tensor) -> Result<Vec<f32>, PassError> {
+pub(super) fn numbers(values: &Tensor) -> Result<Vec<f32>, PassError> {
     let found = values.dtype();
     values.to_vec::<f32>().ok_or_else(|| PassError::Failed(format!("activations of {found}, expected f32")))
-}
-
-/// Streams the calibration data and counts what all inputs of all layers amount to, as far as that was not kept.
-pub(crate) fn seen(measure: &dyn Measure, module: &Module, layers: &[Masked]) -> Result<Seen, PassError> {
-    let findings = measure.findings(module);
-    let mut seen = Seen::new();
-    let mut open: BTreeMap<Key, &Masked> = layers.iter().map(|layer| (layer.key(), layer)).collect();
-    open.retain(|key, _| {
-        let kept = findings.get(&question(module, *key)).and_then(|kept| counted(&kept));
-        let known = kept.is_some();
-        seen.extend(kept.map(|kept| (*key, kept)));
-        !known
-    });
-    let layers: Vec<&Masked> = open.values().copied().collect();
-    each_input(measure, module, &layers, &mut |place, values| {
-        let (layer, numbers) = (layers[place], numbers(values)?);
-        let all = seen.entry(layer.key()).or_default();
-        for token in numbers.chunks_exact(layer.layer.dims[0]) {
-            match &layer.channel {
-                None => token.iter().for_each(|x| all.add(*x)),
-                Some(norms) => {
-                    token
-                        .iter()
-                        .zip(norms.iter())
-                        .for_each(|(x, norm)| all.add((f64::from(*x) * norm) as f32));
-                }
-            }
-        }
-        Ok(())
-    })?;
-    for key in open.keys() {
-        if let Some(all) = seen.get(key) {
-            findings.put(&question(module, *key), &bins(all));
-        }
-    }
-    Ok(seen)
-}
-
-fn question(module: &Module, (input, layer): Key) -> String {
-    let name = |value| module.graph.name_of(value);
-    match layer {
-        None => format!("sizes of %{}", name(input)),
-        Some(layer) => {
-            format!("sizes of %{} times the norms of the weights of %{}", name(input), name(layer))
-        }
-    }
-}
-
-/// A distribution as tensors, and back.
-fn bins(all: &Quantiles) -> [Tensor; 2] {
-    let (bins, counts): (Vec<u32>, Vec<u64>) = all.bins().unzip();
-    [Tensor::vector(&bins), Tensor::vector(&counts)]
-}
-
-fn counted(kept: &[Tensor]) -> Option<Quantiles> {
-    let [bins, counts] = kept else { return None };
-    let (bins, counts) = (bins.to_vec::<u32>()?, counts.to_vec::<u64>()?);
-    let mut all = Quantiles::default();
-    let known =
-        bins.len() == counts.len() && bins.into_iter().zip(counts).all(|(bin, n)| all.add_bin(bin, n));
-    known.then_some(all)
-}
-
-/// Lends `visit` the inputs of each layer, by its place, once a calibration input.
-fn each_input(
-    measure: &dyn Measure,
-    module: &Module,
-    layers: &[&Masked],
-    visit: &mut dyn FnMut(usize, &Tensor) -> Result<(), PassError>,
-) -> Result<(), PassError> {
-    let taps: BTreeSet<Value> = layers.iter().map(|layer| layer.layer.input).collect();
-    let taps: Vec<Vec<Value>> = taps.into_iter().map(|tap| vec![tap]).collect();
-    measure.stream(module, &taps, &mut |Tapped { group, .. }, values| {
-        let of = layers.iter().enumerate().filter(|(_, layer)| layer.layer.input == taps[group][0]);
-        of.map(|(place, _)| place).try_for_each(|place| visit(place, &values[0]))
-    })
 }

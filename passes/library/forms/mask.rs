@@ -1,6 +1,6 @@
 //! The mask before a layer.
-use super::Masked;
-use weft_ir::{Attr, DType, Graph, Tensor, Value};
+use super::{Masked, Prompt};
+use weft_ir::{DType, Graph, Tensor, Value};
 use weft_passes::{Declined, Linear, Rewriter, floats, node};
 
 impl Masked {
@@ -11,7 +11,12 @@ impl Masked {
         let passes = match self.limit {
             None => self.among_largest(g, size)?,
             Some(limit) => {
-                let limit = self.limit_of_runs(g, limit)?;
+                let limits = match self.limits(limit) {
+                    Some(limits) => Tensor::vector(&limits),
+                    None => Tensor::scalar(limit),
+                };
+                let limit = g.constant(limits)?;
+                let limit = self.bound(g, limit)?;
                 g.add(node("Greater", []), &[Some(size), Some(limit)])?
             }
         };
@@ -28,24 +33,16 @@ impl Masked {
         Ok(())
     }
 
-    /// What a size must pass, by channel.
-    fn limit_of_runs(&self, g: &mut Rewriter<'_>, limit: f32) -> Result<Value, Declined> {
-        let limits = match self.limits(limit) {
-            Some(limits) => Tensor::vector(&limits),
-            None => Tensor::scalar(limit),
-        };
-        let limit = g.constant(limits)?;
-        if !self.dense_prompts {
-            return Ok(limit);
-        }
-        // With more than one token, every size passes.
+    /// What must be passed, or what is where the token is never masked.
+    fn bound(&self, g: &mut Rewriter<'_>, bound: Value) -> Result<Value, Declined> {
         let input = self.layer.input;
-        let rank = g.rank(input).ok_or("the rank of its inputs is not known")? as i64;
-        let attrs = [("start", Attr::Int(rank - 2)), ("end", Attr::Int(rank - 1))];
-        let tokens = g.add(node("Shape", attrs), &[Some(input)])?;
-        let (one, all) = (g.constant(Tensor::scalar(1i64))?, g.constant(Tensor::scalar(-1.0f32))?);
-        let single = g.add(node("Equal", []), &[Some(tokens), Some(one)])?;
-        g.add(node("Where", []), &[Some(single), Some(limit), Some(all)])
+        if self.prompt != Prompt::Masked && g.rank(input).is_none_or(|rank| rank < 2) {
+            return Err("its inputs have no axis of tokens".into());
+        }
+        self.prompt.bound((input, bound), &mut |node, operands| {
+            let operands: Vec<Option<Value>> = operands.iter().copied().map(Some).collect();
+            g.add(node, &operands)
+        })
     }
 
     /// Whether an input is among those of its token that count most; of equals at the end all are.
@@ -63,6 +60,7 @@ impl Masked {
         let top = g.add_many(node("TopK", []), 2, &[Some(counts), Some(kept)])?;
         let last = g.constant(Tensor::vector(&[-1i64]))?;
         let least = g.add(node("ReduceMin", []), &[Some(Value { node: top, slot: 0 }), Some(last)])?;
+        let least = self.bound(g, least)?;
         g.add(node("GreaterOrEqual", []), &[Some(counts), Some(least)])
     }
 }

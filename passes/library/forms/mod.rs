@@ -2,11 +2,15 @@
 mod coded;
 mod limits;
 mod mask;
+mod prompt;
 mod rounded;
+mod seen;
 mod worth;
 
 pub(crate) use coded::Coded;
-pub(crate) use limits::{Masked, Seen, norms, seen};
+pub(crate) use limits::{Masked, norms};
 pub(crate) use mask::{not_masked, not_residual};
+pub(crate) use prompt::Prompt;
 pub(crate) use rounded::{Method, Rounding, Way, spread};
+pub(crate) use seen::{Seen, seen};
 pub(crate) use worth::{Form, errors, exact};

@@ -6,12 +6,13 @@
 //! into the block's output, by the last quarter of the tokens (Liu et al., 2025). A step is so large
 //! that it zeroes as many weights in a small layer as in a large one.
 use super::second;
-use crate::forms::{Masked, Seen};
+use crate::forms::{Masked, Prompt, Seen};
 use std::collections::BTreeMap;
 use weft_ir::infer::Facts;
 use weft_ir::{DType, Module, OpSet, Tensor, TensorType, Value};
 use weft_passes::{
-    Linear, Measure, OptionError, Options, PassError, Scoped, Tapped, in_scopes, linears, masked, scopes,
+    Linear, Measure, OptionError, Options, PassError, Scoped, Tapped, append_node, in_scopes, linears,
+    masked, scopes,
 };
 
 /// In how many steps a block comes to its share.
@@ -51,7 +52,10 @@ pub(super) fn allocate(
     let places: Vec<Option<usize>> = all.iter().map(place).collect();
     let mut blocks = scopes(&module.graph, facts, ops, &all);
     blocks.retain(|block| block.layers.iter().filter(|layer| places[**layer].is_some()).count() > 1);
-    blocks.iter_mut().try_for_each(|block| mask_inputs(&mut block.module, ops, block.taps.len()))?;
+    let prompt = layers.first().map_or(Prompt::Masked, |layer| layer.prompt);
+    for block in &mut blocks {
+        mask_inputs(&mut block.module, ops, (block.taps.len(), prompt))?;
+    }
     let mut held: BTreeMap<usize, Vec<Scoped>> = BTreeMap::new();
     in_scopes(measure, module, &blocks, &mut |Tapped { group, input, last }, scoped| {
         if input >= INPUTS {
@@ -88,7 +92,9 @@ fn limits_of(slots: &[Slot], layers: &[Masked], seen: &Seen, sparsity: &[f64]) -
 }
 
 /// Puts a mask before each layer of a scope, whose limits are inputs behind all others.
-fn mask_inputs(module: &mut Module, ops: &OpSet, taps: usize) -> Result<(), PassError> {
+fn mask_inputs(module: &mut Module, ops: &OpSet, (taps, prompt): (usize, Prompt)) -> Result<(), PassError> {
+    // Where prompts are dense, every token stands for one that comes alone.
+    let prompt = if prompt == Prompt::Dense { Prompt::Masked } else { prompt };
     let graph = &mut module.graph;
     let matrices: Vec<Value> =
         graph.inputs().iter().skip(taps).map(|node| Value { node: *node, slot: 0 }).collect();
@@ -98,6 +104,8 @@ fn mask_inputs(module: &mut Module, ops: &OpSet, taps: usize) -> Result<(), Pass
         for (layer, _) in graph.uses(matrix) {
             let mut operands = graph.operands(layer);
             let Some(x) = operands[0] else { continue };
+            let limit =
+                prompt.bound((x, limit), &mut |node, operands| append_node(graph, ops, node, operands))?;
             operands[0] = Some(masked(graph, ops, x, limit)?);
             graph.set_operands(layer, &operands);
         }

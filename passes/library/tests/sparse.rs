@@ -187,7 +187,15 @@ fn count(module: &Module, op: &str) -> usize {
 fn rotations_are_exact() {
     let exact = decoder();
     // The second turn of the last layer is none; keys read half of the channels.
-    for (rotations, turns, slices) in [("per-layer", 3, 2), ("gate", 1, 0), ("global", 0, 0)] {
+    let all = [
+        ("per-layer", 3, 2),
+        ("gate", 1, 0),
+        ("global", 0, 0),
+        ("per-layer,axes=all", 3, 0),
+        ("gate,axes=all", 1, 0),
+        ("global,axes=all", 0, 0),
+    ];
+    for (rotations, turns, slices) in all {
         let mut module = decoder();
         let pipeline = format!("orthogonalize{{rotations={rotations}}}");
         assert_eq!(run(&mut module, &pipeline), Outcome::Changed, "{rotations}");
@@ -247,4 +255,47 @@ fn a_prompt_may_stay_dense() {
         Interpreter::default().run(module, std::slice::from_ref(&one)).unwrap()[0].to_f64s().unwrap()
     };
     assert!(apart(&of(&decoder()), &of(&module)) > 1e-3);
+}
+
+/// How many inputs of masked layers are zero, by the place of their token in its sequence of 17.
+fn zeros(module: &Module) -> Vec<usize> {
+    let graph = &module.graph;
+    let products = graph.nodes().filter(|id| graph.node(*id).op == "MatMul");
+    let masked = products.filter_map(|id| graph.operand(id, 0)).filter(|a| graph.node(a.node).op == "Where");
+    let (masked, mut zeros): (Vec<Value>, _) = (masked.collect(), vec![0; 17]);
+    assert_eq!(masked.len(), 14);
+    let visit = &mut |_: Tapped, values: &[Tensor]| {
+        for value in values {
+            let (numbers, width) = (value.to_vec::<f32>().unwrap(), *value.dims().last().unwrap() as usize);
+            for (row, token) in numbers.chunks_exact(width).enumerate() {
+                zeros[row % 17] += token.iter().filter(|x| **x == 0.0).count();
+            }
+        }
+        Ok(())
+    };
+    Once.stream(module, &[masked], visit).unwrap();
+    zeros
+}
+
+#[test]
+fn the_first_tokens_of_a_prompt_may_stay_dense() {
+    for form in ["threshold", "topk", "threshold,allocate=greedy"] {
+        for first in [0, 1, 3] {
+            let mut module = decoder();
+            let pipeline = format!("sparsify-activations{{sparsity=0.75,prompt={first},form={form}}}");
+            assert_eq!(run(&mut module, &pipeline), Outcome::Changed);
+            let zeros = zeros(&module);
+            assert!(zeros[..first].iter().all(|count| *count == 0), "{form} {first}: {zeros:?}");
+            assert!(zeros[first..].iter().all(|count| *count > 0), "{form} {first}: {zeros:?}");
+            // The share is that of the tokens that are masked.
+            let inputs = 2 * 2 * (6 * 16 + 24) * (17 - first);
+            let share = zeros.iter().sum::<usize>() as f64 / inputs as f64;
+            assert!((share - 0.75).abs() < 0.1, "{form} {first}: {share}");
+            let one = Arc::new(Tensor::from_slice(&[1, 1], &[3i64]).unwrap());
+            let of = |module: &Module| {
+                Interpreter::default().run(module, std::slice::from_ref(&one)).unwrap()[0].to_f64s().unwrap()
+            };
+            assert!(apart(&of(&decoder()), &of(&module)) > 1e-3, "{form} {first}");
+        }
+    }
 }
