@@ -56,6 +56,8 @@ pub struct Gemm {
     pub tile: Tile,
     /// How the panels are read where they hold codes of few bits.
     pub codes: Option<Codes>,
+    /// The element type of the panels where it is narrower than that of the sums.
+    pub narrow: Option<DType>,
     /// What is stored.
     pub root: TermId,
     /// Where it goes.
@@ -69,10 +71,10 @@ pub fn gemm(name: &str, machine: &Machine, terms: &Terms, what: &Gemm) -> Schedu
     let mut writer = operands.writer(machine, what);
     let (near, rows) = (blocks::near(machine, writer.dtype), writer.plan.rows.clone());
     let depth = &operands.domain.dims[operands.ends[2]..];
-    let blocks = Blocks::new(machine, what.tile, writer.dtype, (&rows, depth));
+    let blocks = Blocks::new(machine, what, writer.dtype, (&rows, depth));
     let blocks = blocks.filter(|_| what.codes.is_none() || by_rows(what).is_some());
     writer.plan = Plan::new(what.tile, (&rows, &writer.plan.cols, depth), near, blocks.as_ref());
-    writer.columns = blocks.and_then(|blocks| blocks.columns(&mut b, writer.dtype, what.tile));
+    writer.columns = blocks.and_then(|blocks| blocks.columns(&mut b, writer.dtype, what));
     writer.sums = blocks.map(|blocks| blocks.buffer(&mut b, writer.dtype, (what.tile, &rows)));
     if by_rows(what).is_none() {
         writer.codes = CodeBuffers::new(&mut b, machine, what, &operands.buffers);
@@ -195,7 +197,9 @@ fn declare(
 
 /// What the right-hand side is read from, with its element types.
 fn right_sources(what: &Gemm, dtype: DType) -> Vec<(Source, DType)> {
-    let Some(codes) = &what.codes else { return vec![(what.b, quads::sums(dtype))] };
+    let Some(codes) = &what.codes else {
+        return vec![(what.b, what.narrow.unwrap_or_else(|| quads::sums(dtype)))];
+    };
     let element = if by_rows(what).is_some() { DType::U8 } else { DType::U32 };
     let mut sources = vec![(what.b, element), codes.scales];
     if let Zeros::Each(zeros) = codes.zeros {
