@@ -19,6 +19,9 @@ pub struct Applied<'a> {
     pub operands: &'a [Option<Fact>],
     /// What is known of its results.
     pub results: &'a [Fact],
+    /// Bytes of what else is read before the operands are read again: what no cache holds beside them comes from
+    /// memory.
+    pub beside: u64,
 }
 
 /// What an application does, whatever the machine.
@@ -93,7 +96,8 @@ impl Applied<'_> {
             launches: u64::from(!self.def.traits.elementwise),
             ..Work::default()
         };
-        self.results.iter().chain(read).for_each(|fact| work.moves(bytes(&fact.ty)));
+        self.results.iter().for_each(|fact| work.moves(bytes(&fact.ty), 0));
+        read.for_each(|fact| work.moves(bytes(&fact.ty), self.beside));
         work
     }
 
@@ -176,9 +180,9 @@ fn bytes(ty: &TensorType) -> u64 {
 }
 
 impl Work {
-    /// Moves a tensor of so many bytes.
-    fn moves(&mut self, bytes: u64) {
-        let place = if bytes <= CACHED { &mut self.near } else { &mut self.far };
+    /// Moves a tensor of so many bytes, which shares caches with others.
+    fn moves(&mut self, bytes: u64, beside: u64) {
+        let place = if bytes.saturating_add(beside) <= CACHED { &mut self.near } else { &mut self.far };
         *place = place.saturating_add(bytes);
     }
 

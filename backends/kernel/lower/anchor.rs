@@ -51,6 +51,8 @@ pub(crate) enum Kind {
         tile: Tile,
         /// How they are read where they hold codes of few bits.
         codes: Option<Codes>,
+        /// The element type of the panels where it is narrower than that of the sums.
+        narrow: Option<DType>,
         /// Whether a single row of `A` is mostly zero, so that rows of `B` may be skipped.
         skips: bool,
     },

@@ -51,6 +51,7 @@ impl Lowering<'_> {
             b_start: Index::fixed(0),
             tile,
             codes: None,
+            narrow: None,
             skips: false,
         };
         let product = self.anchor(kind, I32, conv.dims.clone());

@@ -108,6 +108,7 @@ impl Lowering<'_> {
             b_start: Index::fixed(0),
             tile,
             codes: None,
+            narrow: None,
             skips: false,
         };
         let element = Term::Load(self.source(left.memory), dtype, left.address(&identity(rank)));

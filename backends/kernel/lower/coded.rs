@@ -267,6 +267,7 @@ impl Lowering<'_> {
             b_start: Index::fixed(0),
             tile,
             codes: Some(codes.1),
+            narrow: None,
             skips,
         };
         Some(self.anchor(kind, DType::F32, dims))

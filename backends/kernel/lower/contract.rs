@@ -51,14 +51,18 @@ impl Lowering<'_> {
 
     fn matmul(&mut self, call: &Call<'_>) -> Result<Handle> {
         self.define_symbols(call)?;
-        let (a, b, dims) = (call.operand(0)?, call.operand(1)?, call.dims(0)?);
+        let (a, b, dims) = (call.operand(0)?, self.right_operand(call)?, call.dims(0)?);
         let product = self.product_of(a, b, mostly_zero(call))?;
         let product = self.cast(product, call.dtype(0));
         Ok(if self.dims_of(product).len() == dims.len() { product } else { self.reshaped(product, &dims) })
     }
 
+    fn right_operand(&mut self, call: &Call<'_>) -> Result<Handle> {
+        self.wide_constant(call).map_or_else(|| call.operand(1), Ok)
+    }
+
     fn gemm(&mut self, call: &Call<'_>) -> Result<Handle> {
-        let (mut a, mut b, dims) = (call.operand(0)?, call.operand(1)?, call.dims(0)?);
+        let (mut a, mut b, dims) = (call.operand(0)?, self.right_operand(call)?, call.dims(0)?);
         if call.attrs.flag("transA") {
             a = self.permuted(a, &[1, 0])?;
         }
@@ -134,7 +138,10 @@ impl Lowering<'_> {
         let right = right_side(right, &y, depth, batch > 0);
         let skips = zeros && self.may_skip(&right, wide, &rows);
         let tile = if skips { skipping_tile(&self.machine, wide, cols) } else { tile };
-        let panels = self.panels(&right, wide, tile)?;
+        let (narrow, panels) = match self.narrow_panels(&right, (wide, &rows), tile) {
+            Some((narrow, panels)) => (Some(narrow), panels),
+            None => (None, self.panels(&right, wide, tile)?),
+        };
         let mut at = self.broadcast(&x[..x.len() - 1], &dims[..rank - 1]);
         at.push(Index::axis(rank as u32));
         let load = Term::Load(self.source(view.memory), wide, view.address(&at));
@@ -145,8 +152,17 @@ impl Lowering<'_> {
         }
         let a = self.terms.add(load);
         let b = self.source(panels.memory);
-        let kind =
-            Kind::Gemm { batch, depth: vec![depth.clone()], a, b, b_start: start, tile, codes: None, skips };
+        let kind = Kind::Gemm {
+            batch,
+            depth: vec![depth.clone()],
+            a,
+            b,
+            b_start: start,
+            tile,
+            codes: None,
+            narrow,
+            skips,
+        };
         Ok(self.anchor(kind, wide, dims))
     }
 
@@ -209,20 +225,20 @@ impl Lowering<'_> {
     /// The right-hand side packed into panels: `[batch, panel, depth, column in panel]`, the last panel
     /// filled up with zeros. Constants are packed when the artifact is written.
     pub(crate) fn panels(&mut self, right: &Right, dtype: DType, tile: Tile) -> Result<Panels> {
-        let depth = right.depth.iter().fold(Dim::fixed(1), |p, (d, _)| p.mul(d));
-        let size = panel_elements(&depth, &right.col.0, tile);
-        let mut strides = vec![size.clone(); right.batch.len()];
-        for i in (1..strides.len()).rev() {
-            strides[i - 1] = strides[i].mul(&right.batch[i].0);
-        }
-        let memory = match self.packed_constant(right, dtype, tile, &size) {
-            Some(memory) => memory,
-            None => self.pack_at_run_time(right, dtype, tile),
-        };
-        Ok(Panels { memory, strides })
+        let constant = self.constant_panels(right, (dtype, dtype), tile);
+        Ok(constant.unwrap_or_else(|| {
+            let strides = panel_strides(right, tile);
+            Panels { memory: self.pack_at_run_time(right, dtype, tile), strides }
+        }))
     }
 
-    fn packed_constant(&mut self, right: &Right, dtype: DType, tile: Tile, size: &Dim) -> Option<Memory> {
+    /// The same for constants, which may be packed as a narrower type.
+    pub(super) fn constant_panels(
+        &mut self,
+        right: &Right,
+        (dtype, packed): (DType, DType),
+        tile: Tile,
+    ) -> Option<Panels> {
         let Memory::Weight(weight) = right.memory else { return None };
         let WeightData::Plain(data) = self.program.weights[weight as usize].data.clone() else { return None };
         let fixed = |axes: &[Axis]| -> Option<Vec<(i64, i64)>> {
@@ -230,21 +246,22 @@ impl Lowering<'_> {
         };
         let (batch, depth) = (fixed(&right.batch)?, fixed(&right.depth)?);
         let col = fixed(std::slice::from_ref(&right.col))?[0];
-        let (offset, size) = (right.offset.as_fixed()?, size.as_fixed()?);
+        let (offset, size) = (right.offset.as_fixed()?, panel_size(right, tile).as_fixed()?);
         let batches: i64 = batch.iter().map(|(d, _)| d).product();
-        let bytes = usize::try_from(size.checked_mul(batches)?).ok()? * dtype.bits() as usize / 8;
-        let pack =
-            Pack { data, element: dtype.bits() as usize / 8, offset, batch, depth, col, width: tile.panel() };
-        let key = pack.key();
+        let narrow = (packed != dtype).then_some(packed);
+        let element = dtype.bits() as usize / 8;
+        let pack = Pack { data, element, narrow, offset, batch, depth, col, width: tile.panel() };
+        let bytes = usize::try_from(size.checked_mul(batches)?).ok()? * pack.size();
+        let (key, strides) = (pack.key(), panel_strides(right, tile));
         if let Some(memory) = self.placed.get(&key) {
-            return Some(*memory);
+            return Some(Panels { memory: *memory, strides });
         }
         let name = self.program.weights[weight as usize].name.clone();
         let data = WeightData::Packed(bytes, Arc::new(move || pack.run()));
         self.program.weights.push(Weight { name, data });
         let memory = Memory::Weight(self.program.weights.len() as u32 - 1);
         self.placed.insert(key, memory);
-        Some(memory)
+        Some(Panels { memory, strides })
     }
 
     fn pack_at_run_time(&mut self, right: &Right, dtype: DType, tile: Tile) -> Memory {
@@ -286,9 +303,7 @@ impl Lowering<'_> {
     pub(crate) fn packed_rows(&mut self, right: &Right, dtype: DType) -> Option<Memory> {
         let tile =
             Tile { rows: 1, vectors: 1, lanes: u32::try_from(right.col.0.as_fixed()?).ok()?, beside: 1 };
-        let depth = right.depth.iter().fold(Dim::fixed(1), |p, (d, _)| p.mul(d));
-        let size = panel_elements(&depth, &right.col.0, tile);
-        self.packed_constant(right, dtype, tile, &size)
+        Some(self.constant_panels(right, (dtype, dtype), tile)?.memory)
     }
 }
 
@@ -305,10 +320,28 @@ pub(crate) fn right_side(view: View, dims: &[Dim], depth: &Dim, batched: bool) -
     }
 }
 
+/// Elements of the panels of one batch.
+fn panel_size(right: &Right, tile: Tile) -> Dim {
+    let depth = right.depth.iter().fold(Dim::fixed(1), |p, (d, _)| p.mul(d));
+    panel_elements(&depth, &right.col.0, tile)
+}
+
+/// How far apart the panels of neighbours on each batch axis are.
+fn panel_strides(right: &Right, tile: Tile) -> Vec<Dim> {
+    let mut strides = vec![panel_size(right, tile); right.batch.len()];
+    for i in (1..strides.len()).rev() {
+        strides[i - 1] = strides[i].mul(&right.batch[i].0);
+    }
+    strides
+}
+
 /// Packing of constant data into panels.
-struct Pack {
+pub(super) struct Pack {
     data: bytes::Bytes,
-    element: usize,
+    /// Bytes of an element.
+    pub(super) element: usize,
+    /// As what it is packed, if it is not as it is.
+    pub(super) narrow: Option<DType>,
     offset: i64,
     batch: Vec<(i64, i64)>,
     depth: Vec<(i64, i64)>,
@@ -319,8 +352,8 @@ struct Pack {
 impl Pack {
     /// Names the packed data by what it is made of.
     fn key(&self) -> [u8; 32] {
-        let shape =
-            format!("{:?}", (self.element, self.offset, &self.batch, &self.depth, self.col, self.width));
+        let element = (self.element, self.narrow);
+        let shape = format!("{:?}", (element, self.offset, &self.batch, &self.depth, self.col, self.width));
         let mut hasher = blake3::Hasher::new();
         hasher.update(shape.as_bytes()).update(&self.data);
         *hasher.finalize().as_bytes()
@@ -335,12 +368,11 @@ impl Pack {
                     for col in panel * self.width..(panel + 1) * self.width {
                         let inside = col < self.col.0;
                         let at = (self.offset + batch + depth + col * self.col.1) as usize * self.element;
-                        let zero = [0u8; 8];
-                        out.extend_from_slice(if inside {
-                            &self.data[at..at + self.element]
-                        } else {
-                            &zero[..self.element]
-                        });
+                        let (packed, size) = match inside {
+                            true => self.packed(&self.data[at..at + self.element]),
+                            false => ([0; 8], self.size()),
+                        };
+                        out.extend_from_slice(&packed[..size]);
                     }
                 }
             }

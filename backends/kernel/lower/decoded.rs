@@ -82,7 +82,7 @@ impl Lowering<'_> {
         numbers.map_or(handle, |numbers| self.placed_numbers(&numbers))
     }
 
-    fn placed_numbers(&mut self, numbers: &Tensor) -> Handle {
+    pub(super) fn placed_numbers(&mut self, numbers: &Tensor) -> Handle {
         let dims: Vec<Dim> = numbers.dims().iter().map(|n| Dim::fixed(*n as i64)).collect();
         let memory = self.place(&Arc::new(numbers.clone()), "numbers");
         self.view(DType::F32, dims.clone(), View::whole(memory, &dims))

@@ -72,9 +72,9 @@ impl Lowering<'_> {
                 let what = Reduction { dims: dims.to_vec(), inner, input, combine, root: term, out };
                 schedule::reduce(&name, &self.machine, &self.terms, &what)
             }
-            Some(Kind::Gemm { batch, depth, a, b, b_start, tile, codes, skips }) => {
+            Some(Kind::Gemm { batch, depth, a, b, b_start, tile, codes, narrow, skips }) => {
                 let dims = dims.to_vec();
-                let what = Gemm { dims, batch, depth, a, b, b_start, tile, codes, root: term, out };
+                let what = Gemm { dims, batch, depth, a, b, b_start, tile, codes, narrow, root: term, out };
                 match skips {
                     true => return self.launch_skipping(&name, &what, to.memory),
                     false => schedule::gemm(&name, &self.machine, &self.terms, &what),

@@ -34,6 +34,7 @@ mod loss;
 mod memory;
 mod movement;
 mod named;
+mod narrow;
 mod norm;
 mod number;
 mod packed;

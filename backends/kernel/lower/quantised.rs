@@ -189,6 +189,7 @@ impl Lowering<'_> {
             b_start: Index::fixed(0),
             tile: schedule::code_tile(&self.machine),
             codes: Some(codes),
+            narrow: None,
             skips: false,
         };
         let product = self.anchor(kind, F32, dims.clone());

@@ -56,14 +56,16 @@ impl Choose {
         let codes = self.codes(cx, module, (facts, &linears))?;
         let masks = self.masks(cx, module, (facts, &linears))?;
         let mut candidates: Vec<Vec<Candidate>> = linears.iter().map(|_| Vec::new()).collect();
+        let weights = linears.iter().map(|layer| (layer.dims[0] * layer.dims[1]) as u64).sum();
         for (place, (layer, all)) in linears.iter().zip(&mut candidates).enumerate() {
             for (item, coded) in std::iter::once(None).chain(codes[place].iter().map(Some)).enumerate() {
                 let coded = coded.cloned();
                 let without = all.len();
-                all.push(self.candidate(cx, layer, ([item, 0], coded.clone(), None)));
+                all.push(self.candidate(cx, (layer, weights), ([item, 0], coded.clone(), None)));
                 for (level, masks) in masks.iter().enumerate() {
                     let masked = Some(masks[place].clone());
-                    let made = self.candidate(cx, layer, ([item, level + 1], coded.clone(), masked));
+                    let made =
+                        self.candidate(cx, (layer, weights), ([item, level + 1], coded.clone(), masked));
                     if made.picoseconds < all[without].picoseconds {
                         all.push(made);
                     }
@@ -123,7 +125,7 @@ impl Choose {
     fn candidate(
         &self,
         cx: &PassContext<'_>,
-        layer: &Linear,
+        layer: (&Linear, u64),
         (item, coded, masked): ([usize; 2], Option<Arc<Coded>>, Option<Masked>),
     ) -> Candidate {
         let error = ValueError { relative_mse: 0.0, max: 0.0 };

@@ -1,43 +1,69 @@
 //! What a layer takes at one token, by the cost model of the target.
 use crate::forms::Form;
-use weft_ir::{DType, Fact, Node, OpSet, TensorType};
+use weft_ir::{DType, Dim, Fact, Node, OpSet, TensorType};
 use weft_passes::{Applied, Cost, Linear};
 
-/// Rows that are left when others are skipped are read this much slower than all of them: the rows
-/// that follow are not brought ahead.
-const SCATTERED: f64 = 1.2;
+/// What a row that is left when others are skipped takes, against one of all, of floats and of codes: four rows of floats
+/// at a time come from memory faster than one after the other, and unpacked codes are added to sums in memory.
+const SCATTERED: [f64; 2] = [0.75, 1.2];
+/// Picoseconds to compare an input with its limit, and to list it if it passes.
+const LISTED: u64 = 2_000;
 
-/// Picoseconds of a layer in some form. A mask lets rows of a matrix of floats be skipped; codes are
-/// read whole.
-pub(super) fn picoseconds(cost: &dyn Cost, ops: &OpSet, layer: &Linear, form: Form<'_>) -> u64 {
+/// Picoseconds of a layer in some form, in a model of so many weights that all have it: if they do not fit the caches, they
+/// come from memory for every token. A mask lets rows of the matrix be skipped.
+pub(super) fn picoseconds(
+    cost: &dyn Cost,
+    ops: &OpSet,
+    (layer, weights): (&Linear, u64),
+    form: Form<'_>,
+) -> u64 {
     let [inputs, outputs] = layer.dims.map(|n| n as u64);
-    let rows = match (form.coded, form.masked) {
-        (None, Some(masked)) => ((inputs as f64 * (1.0 - masked.sparsity) * SCATTERED) as u64).min(inputs),
-        _ => inputs,
-    };
-    let matrix = match form.coded {
+    let whole = match form.coded {
         Some(coded) => coded.types(),
-        None => vec![floats(&[rows, outputs])],
+        None => vec![floats(&[inputs, outputs])],
     };
-    let operands = [vec![floats(&[1, rows])], matrix].concat();
-    let product = applied(cost, ops, "MatMul", (operands, floats(&[1, outputs])));
-    let (x, flags) = (floats(&[1, inputs]), TensorType::fixed(DType::Bool, &[1, inputs]));
-    let mask = form.masked.map_or(0, |_| {
-        let size = applied(cost, ops, "Abs", (vec![x.clone()], x.clone()));
-        let passes = applied(cost, ops, "Greater", (vec![x.clone(), x.clone()], flags.clone()));
-        let some = applied(cost, ops, "Where", (vec![flags, x.clone(), floats(&[])], x));
-        size.saturating_add(passes).saturating_add(some)
-    });
-    product.saturating_add(mask)
+    let bytes: u64 = whole.iter().filter_map(|ty| ty.dtype.bytes(ty.elements()?.as_fixed()? as u64)).sum();
+    let own = (inputs * outputs).max(1);
+    let beside = bytes as f64 * weights.saturating_sub(own) as f64 / own as f64;
+    let scattered = SCATTERED[usize::from(form.coded.is_some())];
+    let rows = form
+        .masked
+        .map_or(inputs, |masked| ((inputs as f64 * (1.0 - masked.sparsity) * scattered) as u64).min(inputs));
+    // Scales that inputs share are read whole.
+    let read = whole.into_iter().map(|ty| if is_by_input(&ty, inputs) { first(&ty, rows) } else { ty });
+    let operands = std::iter::once(floats(&[1, rows])).chain(read).collect();
+    let result = floats(&[1, outputs]);
+    let product = applied(cost, ops, "MatMul", (operands, result, beside as u64));
+    product.saturating_add(form.masked.map_or(0, |_| inputs * LISTED))
+}
+
+/// Whether each input has a row of its own.
+fn is_by_input(ty: &TensorType, inputs: u64) -> bool {
+    let rows = ty.dims.as_ref().and_then(|dims| dims.first()?.as_fixed());
+    rows == i64::try_from(inputs).ok()
+}
+
+/// The first rows.
+fn first(ty: &TensorType, rows: u64) -> TensorType {
+    let mut some = ty.clone();
+    if let Some(dim) = some.dims.as_mut().and_then(|dims| dims.first_mut()) {
+        *dim = Dim::fixed(rows as i64);
+    }
+    some
 }
 
 fn floats(dims: &[u64]) -> TensorType {
     TensorType::fixed(DType::F32, dims)
 }
 
-fn applied(cost: &dyn Cost, ops: &OpSet, op: &str, (operands, result): (Vec<TensorType>, TensorType)) -> u64 {
+fn applied(
+    cost: &dyn Cost,
+    ops: &OpSet,
+    op: &str,
+    (operands, result, beside): (Vec<TensorType>, TensorType, u64),
+) -> u64 {
     let Some(def) = ops.get(op) else { return 0 };
     let operands: Vec<Option<Fact>> = operands.into_iter().map(|ty| Some(Fact::of(ty))).collect();
     let (node, results) = (Node::new(op, Vec::new()), [Fact::of(result)]);
-    cost.picoseconds(&Applied { def, node: &node, operands: &operands, results: &results })
+    cost.picoseconds(&Applied { def, node: &node, operands: &operands, results: &results, beside })
 }

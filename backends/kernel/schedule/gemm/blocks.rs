@@ -8,10 +8,11 @@
 //! block (Goto and van de Geijn, "Anatomy of high-performance matrix multiplication", 2008).
 //!
 //! Where several tiles lie side by side in a panel, as skipping wants it, its rows are so far apart that
-//! they share few sets of a cache: a tile's columns of a part are copied together first.
+//! they share few sets of a cache: a tile's columns of a part are copied together first. Numbers of 16 bits
+//! are copied, too, so that they are widened once for all rows, and codes that lie by rows are decoded so.
 use super::depth::{Ahead, LINE, Reach, Sums};
 use super::tile::{Tile, even_blocks};
-use super::{Machine, Place, Writer};
+use super::{Gemm, Machine, Place, Writer};
 use crate::nest::{Access, BufferId, Builder, Cache, Hint, Reg, Stmt, Var};
 use weft_ir::{DType, Dim};
 
@@ -49,19 +50,20 @@ fn most_rows(tall: i64) -> i64 {
 
 impl Blocks {
     /// Nothing where the depth is not known, or short enough, or where there are few rows; columns of
-    /// wide panels always come part by part.
+    /// wide panels always come part by part, and so do those that are widened for many rows.
     pub(super) fn new(
         machine: &Machine,
-        tile: Tile,
+        what: &Gemm,
         dtype: DType,
         (rows, depth): (&Dim, &[Dim]),
     ) -> Option<Self> {
+        let tile = what.tile;
         let tall = i64::from(tile.rows);
         let few = rows.as_fixed().is_some_and(|rows| rows < LEAST_TILES * tall);
         let extents: Vec<i64> = depth.iter().map(Dim::as_fixed).collect::<Option<_>>()?;
         let step = tile.cols() * i64::from(dtype.bits()) / 8;
         let near = extents.iter().product::<i64>() * step <= machine.l1 as i64;
-        if tile.beside == 1 && (few || near) {
+        if tile.beside == 1 && (few || (near && what.narrow.is_none())) {
             return None;
         }
         let most = (machine.l1 as i64 * 3 / 4 / step).max(1);
@@ -97,10 +99,11 @@ impl Blocks {
         (self, b.buffer("sums", dtype, Access::Local((most * tile.cols()) as u32)))
     }
 
-    /// The array for the columns of a tile, if they lie apart.
-    pub(super) fn columns(self, b: &mut Builder, dtype: DType, tile: Tile) -> Option<BufferId> {
-        let size = self.length * tile.cols();
-        (tile.beside > 1).then(|| b.buffer("columns", dtype, Access::Local(size as u32)))
+    /// The array for the columns of a tile, if they are copied.
+    pub(super) fn columns(self, b: &mut Builder, dtype: DType, what: &Gemm) -> Option<BufferId> {
+        let size = self.length * what.tile.cols();
+        (what.tile.beside > 1 || what.narrow.is_some())
+            .then(|| b.buffer("columns", dtype, Access::Local(size as u32)))
     }
 }
 
@@ -141,7 +144,7 @@ impl Writer<'_> {
         });
     }
 
-    /// Copies the columns of a tile together, if they lie apart, or makes them of codes. A machine does not guess that the
+    /// Copies the columns of a tile together, if they lie apart or are narrow, or makes them of codes. A machine does not guess that the
     /// next ones are a panel's row away, so they are asked for.
     fn gather_columns(&self, b: &mut Builder, place: &Place, (axis, reach, stop): (usize, Reach, Reg)) {
         let Some(columns) = self.columns else { return };
@@ -173,6 +176,7 @@ impl Writer<'_> {
             }
             for offset in offsets() {
                 let column = b.load(self.b, from, offset, self.tile.lanes);
+                let column = b.cast(column, self.dtype);
                 b.store(columns, to, offset, column);
             }
         });
@@ -213,7 +217,7 @@ impl Writer<'_> {
     ) -> Option<Ahead> {
         let one_piece = self.a_index.factor(axis as u32).as_fixed() == Some(self.step());
         let step = self.row_step.as_ref().filter(|_| one_piece && axis + 1 == self.domain.dims.len())?;
-        if self.tile.beside > 1 {
+        if self.columns.is_some() {
             return None;
         }
         let (blocks, _) = self.sums.as_ref()?;

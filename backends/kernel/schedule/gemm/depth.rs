@@ -125,7 +125,10 @@ impl Writer<'_> {
         let fixed = b.known(stride);
         for step in 0..count {
             let columns: Vec<Reg> = (0..tile.vectors)
-                .map(|v| b.load(columns, panel, step * apart + i64::from(v * lanes), lanes))
+                .map(|v| {
+                    let column = b.load(columns, panel, step * apart + i64::from(v * lanes), lanes);
+                    b.cast(column, self.dtype)
+                })
                 .collect();
             for (row, (reg, offset)) in tile.rows.iter().enumerate() {
                 let start = starts.iter().find(|(from, _)| from == reg).map_or(*reg, |(_, to)| *to);

@@ -59,6 +59,8 @@ pub struct Gemm {
     pub tile: Tile,
     /// How the panels are read where they hold codes of few bits.
     pub codes: Option<Codes>,
+    /// The element type of the panels where it is narrower than that of the sums.
+    pub narrow: Option<DType>,
     /// What is stored.
     pub root: TermId,
     /// Where it goes.
@@ -76,11 +78,11 @@ pub fn gemm(name: &str, machine: &Machine, terms: &Terms, what: &Gemm) -> Schedu
     let panels = what.codes.as_ref().filter(|_| !by_rows);
     let many = panels.zip(writer.plan.depth.as_fixed());
     let many = many.and_then(|(codes, depth)| Many::new(&mut b, (machine, codes), &rows, depth));
-    let blocks = Blocks::new(machine, what.tile, writer.dtype, (&rows, depth));
+    let blocks = Blocks::new(machine, what, writer.dtype, (&rows, depth));
     let plain = blocks.filter(|_| what.codes.is_none() || by_rows);
     let blocks = many.map(|many| many.blocks).or(plain);
     writer.plan = Plan::new(what.tile, (&rows, &writer.plan.cols, depth), near, blocks.as_ref());
-    writer.columns = plain.and_then(|blocks| blocks.columns(&mut b, writer.dtype, what.tile));
+    writer.columns = plain.and_then(|blocks| blocks.columns(&mut b, writer.dtype, what));
     writer.sums = plain.map(|blocks| blocks.buffer(&mut b, writer.dtype, (what.tile, &rows)));
     if !by_rows {
         writer.codes = CodeBuffers::new(&mut b, (machine, what), &operands.buffers, many);
@@ -203,7 +205,9 @@ fn declare(
 
 /// What the right-hand side is read from, with its element types.
 fn right_sources(what: &Gemm, dtype: DType) -> Vec<(Source, DType)> {
-    let Some(codes) = &what.codes else { return vec![(what.b, quads::sums(dtype))] };
+    let Some(codes) = &what.codes else {
+        return vec![(what.b, what.narrow.unwrap_or_else(|| quads::sums(dtype)))];
+    };
     let element = if by_rows(what).is_some() { DType::U8 } else { DType::U32 };
     let mut sources = vec![(what.b, element), codes.scales];
     if let Zeros::Each(zeros) = codes.zeros {

@@ -178,6 +178,7 @@ impl Writer<'_> {
                 let mut sum = b.load(held.sums, col, offset, lanes);
                 for (at, factor) in rows.iter().zip(&factors) {
                     let row = b.load(self.b, *at, offset, lanes);
+                    let row = b.cast(row, self.dtype);
                     sum = b.fma(*factor, row, sum);
                 }
                 b.store(held.sums, col, offset, sum);

@@ -1,0 +1,84 @@
+//! Constant matrices whose numbers are all of 16 bits: the artifact holds them so, at half the size.
+//!
+//! A model that was trained or exported in `bf16` or `f16` has such weights even where folding made `f32` of them, and
+//! so has one whose layers were rounded to `bf16`. A product with few rows takes as long as its weights take to come from
+//! memory, which is half as long then; they are widened in registers, exactly. Products that are known to have many
+//! rows read `f32`, since they would widen for nothing.
+use super::contract::{Pack, Panels, Right};
+use super::{Call, Handle, Lowering};
+use crate::program::{Memory, WeightData};
+use crate::schedule::Tile;
+use half::{bf16, f16};
+use weft_ir::{DType, Dim, Tensor};
+
+/// Rows up to which weights are narrow, where the number is known.
+const FEW: i64 = 16;
+/// Lanes of `f32` of processors that widen `f16` in one instruction.
+const CONVERTING: u32 = 8;
+
+impl Lowering<'_> {
+    /// A right-hand side that is a constant of 16 bits, as it is or after a `Cast`, as the numbers it stands for.
+    pub(super) fn wide_constant(&mut self, call: &Call<'_>) -> Option<Handle> {
+        let graph = call.graph;
+        let value = graph.operand(call.id, 1)?;
+        let cast = graph.node(value.node).op == "Cast" && graph.ty(value).dtype == DType::F32;
+        let from = if cast { graph.operand(value.node, 0)? } else { value };
+        let tensor = graph.constant(from).filter(|tensor| is_half(tensor.dtype()))?;
+        let numbers: Vec<f32> = tensor.to_f64s()?.into_iter().map(|x| x as f32).collect();
+        let numbers = Tensor::from_slice(tensor.dims(), &numbers).ok()?;
+        Some(self.placed_numbers(&numbers))
+    }
+
+    /// Panels of 16 bits, where all numbers of a constant are such ones and it pays.
+    pub(super) fn narrow_panels(
+        &mut self,
+        right: &Right,
+        (dtype, rows): (DType, &Dim),
+        tile: Tile,
+    ) -> Option<(DType, Panels)> {
+        let few = rows.as_fixed().is_none_or(|rows| rows <= FEW);
+        let Memory::Weight(weight) = right.memory else { return None };
+        let WeightData::Plain(data) = &self.program.weights[weight as usize].data else { return None };
+        if dtype != DType::F32 || !few {
+            return None;
+        }
+        let narrow = narrow_of(data, self.machine.lanes(DType::F32) >= CONVERTING)?;
+        let panels = self.constant_panels(right, (dtype, narrow), tile)?;
+        Some((narrow, panels))
+    }
+}
+
+/// Whether numbers have 16 bits.
+fn is_half(dtype: DType) -> bool {
+    matches!(dtype, DType::F16 | DType::Bf16)
+}
+
+/// The type of 16 bits that holds all of some `f32`.
+fn narrow_of(data: &[u8], halves: bool) -> Option<DType> {
+    let all = |fits: fn(f32) -> bool| {
+        data.chunks_exact(4).all(|b| fits(f32::from_le_bytes([b[0], b[1], b[2], b[3]])))
+    };
+    if all(|x| x.to_bits().trailing_zeros() >= 16) {
+        return Some(DType::Bf16);
+    }
+    (halves && all(|x| f16::from_f32(x).to_f32().to_bits() == x.to_bits())).then_some(DType::F16)
+}
+
+impl Pack {
+    /// An element as it is packed.
+    pub(super) fn packed(&self, bytes: &[u8]) -> ([u8; 8], usize) {
+        let mut packed = [0; 8];
+        let single = || f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+        match self.narrow {
+            Some(DType::Bf16) => packed[..2].copy_from_slice(&bf16::from_f32(single()).to_le_bytes()),
+            Some(_) => packed[..2].copy_from_slice(&f16::from_f32(single()).to_le_bytes()),
+            None => packed[..self.element].copy_from_slice(bytes),
+        }
+        (packed, self.size())
+    }
+
+    /// Bytes of a packed element.
+    pub(super) fn size(&self) -> usize {
+        if self.narrow.is_some() { 2 } else { self.element }
+    }
+}
