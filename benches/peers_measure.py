@@ -87,12 +87,18 @@ class Peak:
         library = Path(self._folder.name) / "peak.so"
         flags = ["-O3", "-march=native", "-ffp-contract=fast", "-pthread", "-shared", "-fPIC"]
         subprocess.run(["cc", *flags, "-o", library, HERE / "peers_peak.c"], check=True)
-        self._rate = ctypes.CDLL(str(library)).peak_rate
-        self._rate.argtypes, self._rate.restype = [ctypes.c_int, ctypes.c_double], ctypes.c_double
+        loaded = ctypes.CDLL(str(library))
+        self._rate, self._byte_rate = loaded.peak_rate, loaded.peak_byte_rate
+        for rate in (self._rate, self._byte_rate):
+            rate.argtypes, rate.restype = [ctypes.c_int, ctypes.c_double], ctypes.c_double
 
     def rate(self, threads: int, seconds: float = 0.1) -> float:
         """GFLOP/s over all threads; one thread is timed by the processor time it took."""
         return self._rate(threads, seconds)
+
+    def byte_rate(self, threads: int, seconds: float = 0.1) -> float:
+        """The same for sums of four products of bytes: GOP/s; that of numbers where there is no such instruction."""
+        return self._byte_rate(threads, seconds)
 
     def rates(self, rounds: int = 7) -> tuple[float, float]:
         """The best one-thread rate, and how many times that two threads reach (median of alternating bursts)."""

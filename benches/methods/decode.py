@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """Tokens per second of decoders with weights of 4 bits: weft beside llama.cpp's Q4_0 and onnxruntime's MatMulNBits.
 
-    decode.py [--models smollm2 llama-0.9b] [--threads 1 2] [--ways ic oc] [--seconds S] [--keep DIR] [--json FILE]
+    decode.py [--models smollm2 llama-0.9b] [--threads 1 2] [--ways ic oc int8] [--prompt N] [--seconds S] [--keep DIR] [--json FILE]
 
 SmolLM2-135M, whose logits come from its embedding, and a decoder of 853 million random weights with a matrix for them.
 All matrices, that of the logits included, have 4 bits on every side; weft's scales are shared by 128 outputs of an
-input (`ic`) or inputs of an output (`oc`), those of the others by 32 inputs. weft computes in f32, the others round
-activations to 8 bits. Every side computes the logits behind all of 128 tokens, then behind one token more, again and
-again. They and a plain read of memory take turns in bursts of one process: one thread is timed by the processor time
+input (`ic`) or inputs of an output (`oc`), those of the others by 32 inputs. weft computes in f32, or, for `int8`, as
+the others do: activations are rounded to 8 bits, scales shared as for `oc`. Every side computes the logits behind all
+of 128 tokens, then behind one token more, again and again. They and a plain read of memory take turns in bursts of one process: one thread is timed by the processor time
 it took, two by the time that passed. The last column is what a process of each side alone needs beyond Python.
 """
 
@@ -41,6 +41,7 @@ from weft_artifact import WeftError  # noqa: E402
 WEFT, ORT, LLAMA = "weft", "onnxruntime", "llama.cpp"
 ALIKE = 0.5
 """The correlation of what a token changes on any two sides is more than this: rounding differs. Of other tokens: 0.4 at most."""
+WAYS = {"ic": "dim=ic", "oc": "dim=oc", "int8": "dim=oc,activations=int8"}
 Row = dict[str, float]
 
 
@@ -65,7 +66,7 @@ class Model:
         model = decoders.Exact(self.source, exact)
         model.save()
         for way in missing:
-            quantise = f"quantize-weights{{bits=4,group=128,dim={way},outputs=true}}"
+            quantise = f"quantize-weights{{bits=4,group=128,outputs=true,{WAYS[way]}}}"
             ended = weft_cli.compile_lib(exact, self.files[f"{WEFT} {way}"], "--pass", quantise, timeout=7200)
             if ended.code:
                 raise WeftError(ended.summary())
@@ -151,7 +152,8 @@ def compared(model: Model, memory: gemv.Memory, threads: int, args: argparse.Nam
 
 def alone(side: str, file: Path, threads: int, built: Path) -> float:
     """MB that a process needs for one side beyond what it has without."""
-    command = [sys.executable, __file__, "--alone", side, str(file), "--threads", str(threads), "--built", str(built)]
+    command = [sys.executable, __file__, "--alone", side, str(file), "--threads", str(threads), "--built", str(built),
+               "--prompt", str(sides.PROMPT)]  # fmt: skip
     return float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 
@@ -201,7 +203,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", default=["smollm2", "llama-0.9b"], choices=list(decoders.MODELS))
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--ways", nargs="+", default=["ic", "oc"], choices=["ic", "oc"])
+    parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS))
+    parser.add_argument("--prompt", type=int, default=sides.PROMPT, help="tokens of the prompt")
     parser.add_argument("--seconds", type=float, default=10, help="per model, number of threads, and kind of run")
     parser.add_argument("--ggml", type=Path, default=ROOT / ".venv-bench/ggml", help="where llama.cpp is built")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the models there")
@@ -209,6 +212,7 @@ def main() -> None:
     parser.add_argument("--built", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--alone", nargs=2, help=argparse.SUPPRESS)
     args = parser.parse_args()
+    sides.PROMPT = args.prompt
     if args.alone:
         return run_alone(args)
     args.built, report = ggml.build(args.ggml), {}

@@ -13,8 +13,6 @@ from typing import Any
 import ggml
 import numpy as np
 
-CONTEXT = 512
-
 
 def declarations(built: Path) -> Any:
     """The module of declarations, without the package around it, which asks for packages of its own."""
@@ -26,9 +24,9 @@ def declarations(built: Path) -> Any:
 
 
 class Llama:
-    """A model with its cache. Its threads sleep between calls."""
+    """A model with a cache for so many tokens. Its threads sleep between calls."""
 
-    def __init__(self, path: Path, built: Path, threads: int) -> None:
+    def __init__(self, path: Path, built: Path, threads: int, context: int) -> None:
         self.ggml = ggml.Library(built)
         self.library = library = declarations(built)
         self.silent = ggml.LOG(lambda level, text, data: None)
@@ -38,7 +36,7 @@ class Llama:
             raise OSError(f"llama.cpp cannot read {path}")
         self.words = library.llama_vocab_n_tokens(library.llama_model_get_vocab(model))
         params = library.llama_context_default_params()
-        params.n_ctx = params.n_batch = params.n_ubatch = CONTEXT
+        params.n_ctx = params.n_batch = params.n_ubatch = context
         params.n_threads = params.n_threads_batch = threads
         self.context = library.llama_init_from_model(model, params)
         pool = self.ggml.threadpool_params_default(threads)

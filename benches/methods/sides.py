@@ -114,7 +114,7 @@ class LlamaCpp:
     """A model in llama.cpp, which keeps its cache to itself."""
 
     def __init__(self, model: Path, threads: int, built: Path) -> None:
-        self.model = llama.Llama(model, built, threads)
+        self.model = llama.Llama(model, built, threads, max(512, 2 * PROMPT))
         self.ids = tokens(self.model.words)
         self.prompt()
 

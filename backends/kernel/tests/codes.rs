@@ -163,7 +163,8 @@ fn check(matrices: &[Matrix]) {
         let program = lowered(&module, &machine);
         reads_codes(&program, matrices);
         let compiled = Compiled::new(&program, cpu);
-        for rows in [1, 3, 17] {
+        // One row, fewer than a tile has, and so many that codes are taken apart once for all.
+        for rows in [1, 3, 23] {
             let inputs = inputs(matrices, rows);
             let shared: Vec<Arc<Tensor>> = inputs.iter().cloned().map(Arc::new).collect();
             let expected = Interpreter::default().run(&module, &shared).unwrap();
@@ -229,11 +230,15 @@ fn width(dtype: DType, codes: u64) {
         bytes(of([96, 200], 0, 32, true)),
         bytes(of([160, 40], 0, 64, false)),
         Matrix { turned: true, ..bytes(of([33, 64], 1, 32, true)) },
+        // More than one part of the depth.
+        bytes(of([800, 72], 0, 96, true)),
     ];
     check(&few);
     // One block of 8 bits is a matrix of bytes.
     if dtype.bits() < 8 {
         check(&[bytes(of([37, 136], 0, 37, true)), bytes(of([37, 130], 0, 37, false))]);
+        // Groups that are longer than a part of the depth, and that fill no chunk.
+        check(&[bytes(of([1700, 24], 0, 1700, true)), bytes(of([300, 24], 0, 300, false))]);
     }
 }
 

@@ -59,7 +59,7 @@ impl Writer<'_> {
         let (bits, lanes) = (right.codes.bits, self.tile.lanes);
         let panel = self.panel_of_dots(b, place, right);
         b.for_each(from, stop, DOT_CHUNK, Hint::AsWritten, |b, step| {
-            let at = self.chunk_at(b, (right, panel.0), step);
+            let at = self.unit_at(b, (right, panel.0), (step, DOT_CHUNK));
             let to = self.quads_at(b, (step, from));
             if right.first == 0 {
                 self.ask_next_part(b, right, (at, i64::from(bits) * self.tile.panel()), DOT_CHUNK);

@@ -132,7 +132,7 @@ impl Writer<'_> {
             let scales = b.mul(group, width);
             let scales = b.add(part.panel.1, scales);
             self.begin_group(b, part, (from, group, scales));
-            b.for_each(from, end, DOT_CHUNK, Hint::AsWritten, |b, step| self.chunk_of_dots(b, part, step));
+            b.for_each(from, end, part.unit(), Hint::AsWritten, |b, step| self.unit_of_dots(b, part, step));
             self.end_group(b, part, scales);
         });
     }
@@ -182,19 +182,17 @@ impl Writer<'_> {
         }
     }
 
-    /// One chunk of codes times the rows.
-    fn chunk_of_dots(&self, b: &mut Builder, part: &Part<'_>, step: Reg) {
+    /// One unit of codes times the rows.
+    fn unit_of_dots(&self, b: &mut Builder, part: &Part<'_>, step: Reg) {
         let (lanes, bits) = (self.tile.lanes, part.right.codes.bits);
-        let words = i64::from(bits) * self.tile.panel();
-        let at = self.chunk_at(b, (part.right, part.panel.0), step);
+        let at = self.unit_at(b, (part.right, part.panel.0), (step, part.unit()));
         let mut loaded: Vec<Option<Reg>> = vec![None; (part.vectors.1 * bits) as usize];
-        let quads = DOT_CHUNK / QUAD;
-        for quad in 0..quads as u32 {
-            if part.vectors.0 == 0 && part.quads.is_none() {
-                // Spread over the chunk, so that no more are under way than a processor keeps count of.
-                let ahead = AHEAD * words + i64::from(quad) * words / quads;
-                self.ask(b, self.b, (at, ahead), words / quads);
-            }
+        let words = part.unit() * i64::from(bits) * self.tile.panel() / DOT_CHUNK;
+        if part.vectors.0 == 0 && part.quads.is_none() {
+            let ahead = AHEAD * i64::from(bits) * self.tile.panel();
+            self.ask(b, self.b, (at, ahead), words);
+        }
+        for quad in 0..(part.unit() / QUAD) as u32 {
             let rows: Vec<Reg> = part
                 .rows
                 .iter()
@@ -223,11 +221,16 @@ impl Writer<'_> {
         }
     }
 
-    /// Where a chunk of codes lies that begins at a step.
-    pub(super) fn chunk_at(&self, b: &mut Builder, (right, panel): (&Buffers, Reg), step: Reg) -> Reg {
-        let words = i64::from(right.codes.bits) * self.tile.panel();
-        let (chunk, size) = (b.index(DOT_CHUNK), b.index(words));
-        let number = b.div(step, chunk);
+    /// Where a unit of so many steps lies that begins at a step.
+    pub(super) fn unit_at(
+        &self,
+        b: &mut Builder,
+        (right, panel): (&Buffers, Reg),
+        (step, unit): (Reg, i64),
+    ) -> Reg {
+        let words = unit * i64::from(right.codes.bits) * self.tile.panel() / DOT_CHUNK;
+        let (unit, size) = (b.index(unit), b.index(words));
+        let number = b.div(step, unit);
         let at = b.mul(number, size);
         b.add(panel, at)
     }
@@ -302,6 +305,16 @@ fn shifted(b: &mut Builder, (way, by): (Binary, u32), word: Reg) -> Reg {
 }
 
 impl Part<'_> {
+    /// Steps that are written out: as few as have whole words. What is asked for ahead is spread so over the time,
+    /// since no code generator keeps its order among the products of one body; more requests at once than a
+    /// processor keeps count of hold up the loads behind them.
+    fn unit(&self) -> i64 {
+        match (self.quads, self.right.codes.bits) {
+            (None, bits) if DOT_CHUNK % i64::from(bits) == 0 => DOT_CHUNK / i64::from(bits),
+            _ => DOT_CHUNK,
+        }
+    }
+
     /// The same, with quads that were taken apart before from a step on.
     pub(super) fn of_bytes(self, quads: BufferId, from: Reg) -> Self {
         Self { quads: Some((quads, from)), ..self }

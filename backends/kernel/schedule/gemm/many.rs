@@ -83,10 +83,10 @@ fn length_of_numbers(machine: &Machine, tile: Tile, depth: i64) -> i64 {
     round_up((depth as u64).div_ceil(parts) as i64, CHUNK).min(most)
 }
 
-/// The same for bytes: whole groups, if one is not too long.
+/// The same for bytes: whole groups, if one is not too long. A group that is not of whole chunks is all of the depth.
 fn length_of_bytes(machine: &Machine, tile: Tile, group: i64) -> i64 {
     let most = (machine.l1 as i64 * 3 / 4 / tile.cols() / DOT_CHUNK * DOT_CHUNK).max(DOT_CHUNK);
-    if group <= most { most / group * group } else { most }
+    if group <= most { round_up(most / group * group, DOT_CHUNK) } else { most }
 }
 
 impl Writer<'_> {
