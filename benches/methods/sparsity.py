@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -25,19 +26,37 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import quantize  # noqa: E402
 
-WAYS = ("teal", "wina", "wina+per-layer", "teal+greedy", "wina+greedy", "wina+per-layer+greedy")
-QUICK = 50
-"""The sparsity, in percent, at which greedy ways are always measured."""
+QUICK = ("teal", "wina", "wina+per-layer", "wina+per-layer+all", "teal+greedy")
+FULL = (*QUICK, "wina+greedy", "wina+per-layer+greedy", "wina+per-layer+all+greedy")
+HALF = 50
+"""The sparsity, in percent, at which greedy ways are measured in the quick form."""
 
 
-def pipeline(way: str, sparsity: float, form: str) -> str:
-    """The passes of a way."""
-    criterion, *more = way.split("+")
-    allocate = "greedy" if "greedy" in more else "uniform"
-    rotations = [word for word in more if word != "greedy"]
-    turned = f"recognise-rms-norm,orthogonalize{{rotations={rotations[0]}}}," if rotations else ""
-    options = f"sparsity={sparsity},criterion={criterion},form={form},allocate={allocate}"
-    return f"O1,{turned}sparsify-activations{{{options}}}"
+class Way:
+    """A criterion, where the stream is turned and into whose axes, how layers come to their sparsity."""
+
+    def __init__(self, name: str) -> None:
+        self.criterion, *more = name.split("+")
+        self.allocate = "greedy" if "greedy" in more else "uniform"
+        axes = "all" if "all" in more else "leading"
+        rotations = [word for word in more if word not in ("greedy", "all")]
+        turned = f",recognise-rms-norm,orthogonalize{{rotations={rotations[0]},axes={axes}}}" if rotations else ""
+        self.exact = f"O1{turned}"
+
+    def passes(self, args: argparse.Namespace, percent: int) -> str:
+        """What makes a model sparse that the exact passes have run on."""
+        options = f"sparsity={percent / 100},form={args.form},prompt={args.prompt}"
+        return f"sparsify-activations{{{options},criterion={self.criterion},allocate={self.allocate}}}"
+
+
+def turned(model: Path, exact: str, folder: Path) -> Path:
+    """The model behind the exact passes of a way, which several ways share."""
+    out = folder / f"{re.sub(r'[^a-z0-9]+', '-', exact)}.onnx"
+    if not out.exists():
+        ended = quantize.weft_cli.run("opt", model, "--pipeline", exact, "--emit", "onnx", "-o", out, timeout=3600)
+        if ended.code != 0:
+            raise SystemExit(f"{exact}: {ended.summary()}")
+    return out
 
 
 def sparse(model: Path, data: Path, passes: str, out: Path) -> dict[str, object]:
@@ -64,29 +83,34 @@ def sparse(model: Path, data: Path, passes: str, out: Path) -> dict[str, object]
 def main() -> None:
     """Prints a row for each sparsity and way, then a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sparsities", default="25,40,50,65")
-    parser.add_argument("--ways", default=",".join(WAYS))
+    parser.add_argument("--sparsities")
+    parser.add_argument("--ways")
     parser.add_argument("--form", default="threshold", choices=("threshold", "topk"))
+    parser.add_argument("--prompt", default="5")
     parser.add_argument("--windows", type=int)
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     windows = args.windows or (8 if args.full else 2)
+    sparsities = args.sparsities or ("25,40,50,65" if args.full else "25,50")
+    ways = (args.ways or ",".join(FULL if args.full else QUICK)).split(",")
     onnxruntime.set_default_logger_severity(3)
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         model, data, judge = quantize.smollm2_data(Path(folder), windows)
         print(f"exact: {judge(model)}", flush=True)
-        for percent in map(int, args.sparsities.split(",")):
-            for way in args.ways.split(","):
-                if "greedy" in way and percent != QUICK and not args.full:
+        for percent in map(int, sparsities.split(",")):
+            for way in ways:
+                if "greedy" in way and percent != HALF and not (args.full or args.ways):
                     continue
+                how = Way(way)
                 out = Path(folder) / "sparse.onnx"
                 row = {"sparsity": percent, "way": way}
-                row |= sparse(model, data, pipeline(way, percent / 100, args.form), out) | {"held_out": judge(out)}
+                row |= sparse(turned(model, how.exact, Path(folder)), data, how.passes(args, percent), out)
+                row |= {"held_out": judge(out)}
                 rows.append(row)
                 print(
-                    f"{percent} % {way:21} held out {row['held_out']}, mean layer mse {row['layer_mse']:.3e}, "
+                    f"{percent} % {way:25} held out {row['held_out']}, mean layer mse {row['layer_mse']:.3e}, "
                     f"{row['layers']} layers, {row['seconds']:.0f} s, {row['peak_mib']:.0f} MiB",
                     flush=True,
                 )

@@ -4,7 +4,7 @@ use crate::forms::{exact, spread};
 use weft_ir::infer::Facts;
 use weft_ir::{Module, OpSet, Tensor};
 use weft_numerics::Along;
-use weft_passes::{ErrorSum, Linear, Measure, PassError, Scope, Scoped, Tapped, in_scopes, linears, scopes};
+use weft_passes::{Linear, Measure, PassError, Scope, Scoped, Tapped, in_scopes, linears, scopes};
 
 const WAYS: [Along; 2] = [Along::Inputs, Along::Outputs];
 
@@ -31,13 +31,13 @@ impl QuantizeWeights {
         let all = linears(&module.graph, facts, ops);
         let mut scopes = scopes(&module.graph, facts, ops, &all);
         scopes.retain(|scope| !trials(scope, &all, layers).is_empty());
-        let mut sums = vec![[ErrorSum::default(); 2]; layers.len()];
+        let mut sums = vec![[0.0; 2]; layers.len()];
         in_scopes(measure, module, &scopes, &mut |Tapped { group: place, .. }, scoped| {
             let exact = exact(facts, &all, &scopes[place].layers)?;
             let trials = trials(&scopes[place], &all, layers);
             self.judge(scoped, (&exact, &trials), (facts, layers), &mut sums)
         })?;
-        let better = |[inputs, outputs]: &[ErrorSum; 2]| match outputs.squared() < inputs.squared() {
+        let better = |[inputs, outputs]: &[f64; 2]| match outputs < inputs {
             true => Along::Outputs,
             false => Along::Inputs,
         };
@@ -50,7 +50,7 @@ impl QuantizeWeights {
         scoped: &Scoped,
         (exact, trials): (&[Tensor], &[Trial]),
         (facts, layers): (&Facts, &[Linear]),
-        sums: &mut [[ErrorSum; 2]],
+        sums: &mut [[f64; 2]],
     ) -> Result<(), PassError> {
         let expected = scoped.run(exact)?;
         let places: Vec<usize> = (0..trials.len()).collect();
@@ -63,10 +63,28 @@ impl QuantizeWeights {
         for (Trial { slot, layer, way }, matrix) in trials.iter().zip(rounded) {
             let mut matrices = exact.to_vec();
             matrices[*slot] = matrix;
-            sums[*layer][*way].add(&expected, &scoped.run(&matrices)?);
+            sums[*layer][*way] += off(&expected, &scoped.run(&matrices)?);
         }
         Ok(())
     }
+}
+
+/// How far a scope is off, added up over its rows, each beside its size or the mean of all sizes, whichever is
+/// larger: of single tokens that are hundreds of times as large as all others none decides for a whole layer.
+fn off(exact: &Tensor, found: &Tensor) -> f64 {
+    let width = exact.dims().last().map_or(1, |n| *n as usize).max(1);
+    let numbers = |tensor: &Tensor| tensor.to_vec::<f32>().unwrap_or_default();
+    let (exact, found) = (numbers(exact), numbers(found));
+    let square = |x: f64| x * x;
+    let sizes: Vec<f64> =
+        exact.chunks_exact(width).map(|row| row.iter().map(|x| square(f64::from(*x))).sum()).collect();
+    let mean = sizes.iter().sum::<f64>() / sizes.len().max(1) as f64;
+    let rows = exact.chunks_exact(width).zip(found.chunks_exact(width)).zip(sizes);
+    let beside = |((exact, found), size): ((&[f32], &[f32]), f64)| {
+        let off: f64 = exact.iter().zip(found).map(|(a, b)| square(f64::from(*a) - f64::from(*b))).sum();
+        off / size.max(mean).max(f64::MIN_POSITIVE)
+    };
+    rows.map(beside).sum()
 }
 
 /// Both ways of every layer that is judged in a scope and is to be rounded.
