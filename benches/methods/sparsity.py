@@ -21,9 +21,9 @@ Do rotations help? Not SmolLM2, and these are the reasons, at one half (perplexi
     the same, attention only                  31.9              26.9
 
 The first token is the sink that all others look back to. In the model's own axes its large inputs lie in few channels,
-which always pass; turned, they lie in all, and what is dropped comes to more than twice the value that it should have
-(relative error 2.1 to 2.4, for all other tokens 0.17). The rest is whom the axes are for. The error of a layer's output,
-the median of 30 layers, all tokens but the first:
+which always pass; turned, they lie in all, and its value, which is small as large terms cancel, is off by more than
+itself (relative squared error 2.1, that of all other tokens 0.17). The rest is whom the axes are for. The relative
+squared error of a layer's output, by top-k, the median of 30 layers, all tokens but the first:
 
                        queries    keys     values    gate     up
     the model's axes    0.0111   0.0074   0.0479   0.0264   0.0491
@@ -32,8 +32,8 @@ the median of 30 layers, all tokens but the first:
 
 Axes of the keys and the gate triple the error of queries and values, which read the same. And even the gate, whose
 weights are orthogonal then, errs less in the model's own axes: orthogonality makes the mask the best one for given axes
-(WINA's lemma), but it does not say which axes leave little to drop, and in its own ones a small model has more inputs
-near zero than after a rotation, which mixes them. The papers' models are seven billion parameters and more.
+(WINA's lemma), but does not say in which axes what is dropped is least. The papers' models have seven billion
+parameters and more, and no axes of `all` are known from them.
 """
 
 from __future__ import annotations
