@@ -1,5 +1,4 @@
 //! `Findings`: what passes found out about a module on calibration data, kept from one compilation to the next.
-use crate::ledger::ErrorSum;
 use weft_ir::Tensor;
 
 /// Answers to questions about one module on one set of data.
@@ -24,16 +23,4 @@ impl Findings for Forgetful {
     }
 
     fn put(&self, _: &str, _: &[Tensor]) {}
-}
-
-/// Sums of errors that were kept; nothing unless there are as many.
-pub fn kept_sums<const N: usize>(findings: &dyn Findings, question: &str) -> Option<[ErrorSum; N]> {
-    let sums: Vec<ErrorSum> =
-        findings.get(question)?.iter().map(ErrorSum::of_tensor).collect::<Option<_>>()?;
-    sums.try_into().ok()
-}
-
-/// Keeps sums of errors.
-pub fn keep_sums(findings: &dyn Findings, question: &str, sums: &[ErrorSum]) {
-    findings.put(question, &sums.iter().map(ErrorSum::to_tensor).collect::<Vec<_>>());
 }

@@ -174,12 +174,12 @@ impl ErrorSum {
     }
 
     /// The sums as a tensor, to be kept.
-    pub(crate) fn to_tensor(&self) -> Tensor {
+    pub fn to_tensor(&self) -> Tensor {
         Tensor::vector(&[self.off, self.all, self.max])
     }
 
     /// The sums of [`ErrorSum::to_tensor`].
-    pub(crate) fn of_tensor(kept: &Tensor) -> Option<Self> {
+    pub fn of_tensor(kept: &Tensor) -> Option<Self> {
         let [off, all, max] = kept.to_vec::<f64>()?[..] else { return None };
         Some(Self { off, all, max })
     }

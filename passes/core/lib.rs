@@ -54,7 +54,7 @@ pub use cost::{Applied, Cost, PlainCost, Speed, Work};
 pub use cut::{Cut, cuts};
 pub use editor::{Editor, GraphPath, graph_at, graph_paths};
 pub use facts::{AllFacts, facts_of, infer, node_facts};
-pub use findings::{Findings, Forgetful, keep_sums, kept_sums};
+pub use findings::{Findings, Forgetful};
 pub use formula::{Normalised, normalised};
 pub use ledger::{
     ErrorBound, ErrorSum, LedgerEntry, LedgerLine, LedgerTrial, ModelError, TextError, ValueError,

@@ -19,7 +19,8 @@
 //! With `axes=all` each place has the axes of the sum over all layers that read it there, each counting as
 //! much as the others: no layer is quite orthogonal, but none is given up for another, as queries, values
 //! and the other half of a gated net are with `axes=leading`. Keys are not cut then, and `rotations=global`
-//! sums over all places.
+//! sums over all places. Neither need help: the numbers of a model are often sparser along its own axes than
+//! along any others (`benches/methods/sparsity.py` has an example with figures), so measure both.
 //!
 //! Normalisations must be named: `recognise-rms-norm` comes first. Those around the mean do not commute and are left alone, like streams that anything but
 //! `RMSNormalization`, constant products and sums reads. The numbers agree up to rounding.

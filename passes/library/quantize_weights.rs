@@ -9,10 +9,13 @@
 //! may be shorter, and 0 is the whole axis. With `dim=ada` each layer takes the way that errs less
 //! on the calibration data, rounded to nearest, everything else exact, and `oc` where they are
 //! equal: queries, keys and values are judged by what attention makes of them, the halves of a
-//! gated net by what comes out of it, others by their own output. `method=rtn` rounds to nearest;
-//! `method=gptq` lets later inputs make up for the rounding of earlier ones, by the second moments of
-//! the calibration data in the exact model, with 1 % dampening and inputs in the order of falling
-//! moments. 2 bits are stored as `u2`, 3 and 4 as `u4`, others as `u8`; `symmetric` codes as
+//! gated net by what comes out of it, others by their own output. There a token that is larger than the mean
+//! counts by how far it is off beside its size: the one that decoders use as a sink, hundreds of times as large
+//! as the others, would decide alone.
+//!
+//! `method=rtn` rounds to nearest; `method=gptq` lets later inputs make up for the rounding of earlier
+//! ones, by the second moments of the calibration data in the exact model, with 1 % dampening and inputs in the
+//! order of falling moments. 2 bits are stored as `u2`, 3 and 4 as `u4`, others as `u8`; `symmetric` codes as
 //! `i2`, `i4` and `i8` without zero points.
 //!
 //! With `activations=int8` what such a matrix is multiplied with is rounded to bytes as it comes, each row by its

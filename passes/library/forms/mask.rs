@@ -1,5 +1,5 @@
 //! The mask before a layer.
-use super::{Masked, Prompt};
+use super::Masked;
 use weft_ir::{DType, Graph, Tensor, Value};
 use weft_passes::{Declined, Linear, Rewriter, floats, node};
 
@@ -35,11 +35,7 @@ impl Masked {
 
     /// What must be passed, or what is where the token is never masked.
     fn bound(&self, g: &mut Rewriter<'_>, bound: Value) -> Result<Value, Declined> {
-        let input = self.layer.input;
-        if self.prompt != Prompt::Masked && g.rank(input).is_none_or(|rank| rank < 2) {
-            return Err("its inputs have no axis of tokens".into());
-        }
-        self.prompt.bound((input, bound), &mut |node, operands| {
+        self.prompt.bound((self.layer.input, bound), &mut |node, operands| {
             let operands: Vec<Option<Value>> = operands.iter().copied().map(Some).collect();
             g.add(node, &operands)
         })

@@ -38,8 +38,8 @@ impl Prompt {
         matches!(self, Prompt::First(first) if tokens > 1 && row % tokens < first as usize)
     }
 
-    /// A bound on what inputs count for that all inputs of these tokens pass. `add` puts nodes of one result
-    /// into the graph that `input` is of.
+    /// A bound on what inputs count for that all inputs of these tokens pass, which follow each other along
+    /// the last axis but one. `add` puts nodes of one result into the graph that `input` is of.
     pub(crate) fn bound<E>(
         self,
         (input, bound): (Value, Value),

@@ -4,7 +4,7 @@ use weft_ir::infer::Facts;
 use weft_ir::{Module, Tensor};
 use weft_passes::{
     ErrorSum, Findings, Linear, Measure, PassContext, PassError, Scoped, Tapped, ValueError, in_scopes,
-    keep_sums, kept_sums, own_scopes,
+    own_scopes,
 };
 
 /// How many numbers a layer makes at a time, about, to be compared.
@@ -97,7 +97,7 @@ impl<'s> Sums<'s> {
         let known = forms.iter().map(|forms| vec![None; forms.len()]).collect();
         let mut sums = Self { findings: measure.findings(module), module, layers, forms, known };
         for (place, forms) in forms.iter().enumerate() {
-            let kept = |form| kept_sums(&*sums.findings, &sums.question(place, form)).map(|[sum]| sum);
+            let kept = |form| ErrorSum::of_tensor(sums.findings.get(&sums.question(place, form))?.first()?);
             sums.known[place] = forms.iter().map(kept).collect();
         }
         sums
@@ -117,7 +117,7 @@ impl<'s> Sums<'s> {
     /// Takes in, and keeps, the sums of what was open.
     fn settle(&mut self, place: usize, open: &[(&Form<'_>, ErrorSum)]) {
         for (form, sum) in open {
-            keep_sums(&*self.findings, &self.question(place, form), &[*sum]);
+            self.findings.put(&self.question(place, form), &[sum.to_tensor()]);
         }
         let unknown = self.known[place].iter_mut().filter(|sum| sum.is_none());
         unknown.zip(open).for_each(|(known, (_, sum))| *known = Some(*sum));

@@ -4,10 +4,7 @@ use crate::forms::{Way, exact, spread};
 use weft_ir::infer::Facts;
 use weft_ir::{Module, OpSet, Tensor};
 use weft_numerics::Along;
-use weft_passes::{
-    ErrorSum, Linear, Measure, PassError, Scope, Scoped, Tapped, in_scopes, keep_sums, kept_sums, linears,
-    scopes,
-};
+use weft_passes::{Linear, Measure, PassError, Scope, Scoped, Tapped, in_scopes, linears, scopes};
 
 const WAYS: [Along; 2] = [Along::Inputs, Along::Outputs];
 
@@ -38,24 +35,27 @@ impl QuantizeWeights {
             let name = module.graph.name_of(layer.output());
             format!("errors of %{name} in its scope by {:?} and {:?}", self.rounding, self.grid)
         };
-        let kept = |layer| kept_sums::<2>(&*findings, &question(layer));
-        let known: Vec<Option<[ErrorSum; 2]>> = layers.iter().map(kept).collect();
+        let kept = |layer| -> Option<[f64; 2]> {
+            findings.get(&question(layer))?.first()?.to_vec::<f64>()?.try_into().ok()
+        };
+        let known: Vec<Option<[f64; 2]>> = layers.iter().map(kept).collect();
         let open = |scope: &Scope| -> Vec<Trial> {
             let trials = trials(scope, &all, layers).into_iter();
             trials.filter(|trial| known[trial.layer].is_none()).collect()
         };
         scopes.retain(|scope| !open(scope).is_empty());
-        let mut sums: Vec<[ErrorSum; 2]> = known.iter().map(|sums| sums.unwrap_or_default()).collect();
+        let mut sums: Vec<[f64; 2]> = known.iter().map(|sums| sums.unwrap_or_default()).collect();
         in_scopes(measure, module, &scopes, &mut |Tapped { group: place, last, .. }, scoped| {
             let exact = exact(facts, &all, &scopes[place].layers)?;
             let trials = open(&scopes[place]);
             self.judge(scoped, (&exact, &trials), (facts, layers), &mut sums)?;
             for trial in trials.iter().filter(|trial| last && trial.way == 0) {
-                keep_sums(&*findings, &question(&layers[trial.layer]), &sums[trial.layer]);
+                let sums = Tensor::vector(&sums[trial.layer]);
+                findings.put(&question(&layers[trial.layer]), &[sums]);
             }
             Ok(())
         })?;
-        let better = |[inputs, outputs]: &[ErrorSum; 2]| match outputs.squared() < inputs.squared() {
+        let better = |[inputs, outputs]: &[f64; 2]| match outputs < inputs {
             true => Along::Outputs,
             false => Along::Inputs,
         };
@@ -68,7 +68,7 @@ impl QuantizeWeights {
         scoped: &Scoped,
         (exact, trials): (&[Tensor], &[Trial]),
         (facts, layers): (&Facts, &[Linear]),
-        sums: &mut [[ErrorSum; 2]],
+        sums: &mut [[f64; 2]],
     ) -> Result<(), PassError> {
         let expected = scoped.run(exact)?;
         let places: Vec<usize> = (0..trials.len()).collect();
@@ -82,10 +82,28 @@ impl QuantizeWeights {
         for (Trial { slot, layer, way }, matrix) in trials.iter().zip(rounded) {
             let mut matrices = exact.to_vec();
             matrices[*slot] = matrix;
-            sums[*layer][*way].add(&expected, &scoped.run(&matrices)?);
+            sums[*layer][*way] += off(&expected, &scoped.run(&matrices)?);
         }
         Ok(())
     }
+}
+
+/// How far a scope is off, added up over its rows, each beside its size or the mean of all sizes, whichever is
+/// larger: of single tokens that are hundreds of times as large as all others none decides for a whole layer.
+fn off(exact: &Tensor, found: &Tensor) -> f64 {
+    let width = exact.dims().last().map_or(1, |n| *n as usize).max(1);
+    let numbers = |tensor: &Tensor| tensor.to_vec::<f32>().unwrap_or_default();
+    let (exact, found) = (numbers(exact), numbers(found));
+    let square = |x: f64| x * x;
+    let sizes: Vec<f64> =
+        exact.chunks_exact(width).map(|row| row.iter().map(|x| square(f64::from(*x))).sum()).collect();
+    let mean = sizes.iter().sum::<f64>() / sizes.len().max(1) as f64;
+    let rows = exact.chunks_exact(width).zip(found.chunks_exact(width)).zip(sizes);
+    let beside = |((exact, found), size): ((&[f32], &[f32]), f64)| {
+        let off: f64 = exact.iter().zip(found).map(|(a, b)| square(f64::from(*a) - f64::from(*b))).sum();
+        off / size.max(mean).max(f64::MIN_POSITIVE)
+    };
+    rows.map(beside).sum()
 }
 
 /// Both ways of every layer that is judged in a scope and is to be rounded.
