@@ -1,11 +1,11 @@
 //! Gives each linear layer the form that makes the whole model fastest within a bound on its error.
 //!
 //! Before: `%y = MatMul(%x, %w)`. After, in a layer that may be off: `%b = DequantizeLinear(%codes,
-//! %scale, %zero)`, `%y = MatMul(%x, %b)`, or `%y = MatMul(%some, %w)` where inputs that matter least are
+//! %scale, %zero)` or `%b = Cast(%half)`, `%y = MatMul(%x, %b)`, or `%y = MatMul(%some, %w)` where inputs that matter least are
 //! zero, as `quantize-weights` and `sparsify-activations` have them; in others what there was.
 //!
 //! `menu` names the ways of rounding to choose from, `int4-oc` for 4 bits with scales shared along the
-//! inputs of an output channel, `int4-ic` along the outputs of an input channel; `sparsity` the shares of
+//! inputs of an output channel, `int4-ic` along the outputs of an input channel, `bf16` for numbers of 16 bits; `sparsity` the shares of
 //! inputs that may be zero. Every form takes what the cost model of the target says for one token, and is
 //! off by what its own output is on the calibration data. How much that moves the whole model is measured,
 //! in as many runs as `trials` says: layers of one size that follow each other are tried together, all
@@ -44,7 +44,7 @@ pub(crate) const INFO: PassInfo = PassInfo {
     options: &[
         OptionInfo {
             name: "menu",
-            default: "f32|int8|int4-oc|int4-ic",
+            default: "f32|bf16|int8|int4-oc|int4-ic",
             help: "ways of rounding, with `|` between; exact layers are always among them",
         },
         OptionInfo {
@@ -149,7 +149,7 @@ impl Pass for Choose {
         let layers = self.candidates(cx, edit, (&facts, linears))?;
         let open = |masks| edit.trials((measure, cx.ops), (&facts, &layers.linears), masks);
         let mut search = Search::new((measure, &bounds), &layers, &open)?;
-        for rounded in 0..=self.menu.rounded.len() {
+        for rounded in 0..=self.menu.ways() {
             for sparsity in 0..=self.menu.sparsity.len() {
                 let item = [rounded, sparsity];
                 // More zeros bring no model back that is out of bounds with fewer.

@@ -5,6 +5,8 @@
 //! Results larger than the operands are kept within a budget, so that a `ConstantOfShape` or an
 //! `Expand` does not blow up the artifact. Operators that are not pure, those with regions, and
 //! `DequantizeLinear`, which would undo what quantisation saved, are left alone.
+//! A `Cast` of numbers of 16 bits is folded: kernels hold a matrix whose numbers all have 16 bits as such, whatever its
+//! type says, and passes find the `f32` that they expect.
 use std::sync::Arc;
 use weft_ir::{NodeId, Stage, Tensor, TensorType, Value};
 use weft_passes::{

@@ -67,6 +67,19 @@ pub(crate) enum Kind {
     },
 }
 
+impl Kind {
+    /// A product of numbers with panels of the same type.
+    pub(crate) fn product(
+        batch: usize,
+        depth: Vec<Dim>,
+        a: TermId,
+        (b, b_start): (Source, Index),
+        tile: Tile,
+    ) -> Self {
+        Kind::Gemm { batch, depth, a, b, b_start, tile, codes: None, narrow: None, skips: false }
+    }
+}
+
 impl Lowering<'_> {
     /// A new anchor and the lazy tensor that is its result.
     pub(crate) fn anchor(&mut self, kind: Kind, dtype: DType, dims: Vec<Dim>) -> Handle {

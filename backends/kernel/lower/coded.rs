@@ -140,6 +140,15 @@ impl Matrix {
     }
 }
 
+/// Whether a value is nothing but the right-hand side of products.
+pub(super) fn only_multiplies(graph: &Graph, value: Value) -> bool {
+    let product = |(node, operand): (NodeId, usize)| {
+        operand == 1 && matches!(graph.node(node).op.as_str(), "MatMul" | "Gemm")
+    };
+    let uses = graph.uses(value);
+    !graph.outputs().contains(&value) && !uses.is_empty() && uses.into_iter().all(product)
+}
+
 /// How the schedule shares scales: chunks of the depth and vectors of columns must have one each.
 fn groups(
     along_depth: bool,
@@ -218,14 +227,7 @@ impl Lowering<'_> {
 
     /// Whether a tensor is a matrix of codes that all its uses read as such.
     pub(crate) fn stays_coded(&self, graph: &Graph, value: Value, handle: Handle) -> bool {
-        let product = |(node, operand): (NodeId, usize)| {
-            operand == 1 && matches!(graph.node(node).op.as_str(), "MatMul" | "Gemm")
-        };
-        let uses = graph.uses(value);
-        self.matrices.contains_key(&handle)
-            && !graph.outputs().contains(&value)
-            && !uses.is_empty()
-            && uses.into_iter().all(product)
+        self.matrices.contains_key(&handle) && only_multiplies(graph, value)
     }
 
     /// A product with a matrix of codes, of an `A` that may be known to be mostly zero; nothing where the right-hand

@@ -128,6 +128,11 @@ impl Lowering<'_> {
             return self.product_of_integers(a, b, wide);
         }
         let b = self.decoded(b);
+        self.product_of_numbers((a, b), wide, zeros)
+    }
+
+    /// The product of two matrices of numbers that a microkernel multiplies.
+    fn product_of_numbers(&mut self, (a, b): (Handle, Handle), wide: DType, zeros: bool) -> Result<Handle> {
         let (x, y) = (self.dims_of(a), self.dims_of(b));
         let (dims, batch) = self.product_dims(&x, &y);
         let rank = dims.len();

@@ -179,17 +179,7 @@ impl Lowering<'_> {
         let right = self.conv_right(conv, Vec::new());
         let panels = self.panels(&right, dtype, tile)?;
         let b = self.source(panels.memory);
-        let kind = Kind::Gemm {
-            batch: 0,
-            depth,
-            a,
-            b,
-            b_start: Index::fixed(0),
-            tile,
-            codes: None,
-            narrow: None,
-            skips: false,
-        };
+        let kind = Kind::product(0, depth, a, (b, Index::fixed(0)), tile);
         Ok(self.anchor(kind, dtype, conv.dims.clone()))
     }
 
@@ -213,17 +203,7 @@ impl Lowering<'_> {
         let mut dims = vec![Dim::fixed(conv.groups)];
         dims.extend(conv.dims.iter().cloned());
         dims[rank] = cols;
-        let kind = Kind::Gemm {
-            batch: 1,
-            depth,
-            a,
-            b,
-            b_start: start,
-            tile,
-            codes: None,
-            narrow: None,
-            skips: false,
-        };
+        let kind = Kind::product(1, depth, a, (b, start), tile);
         let product = self.anchor(kind, dtype, dims.clone());
         let mut term = self.read(product, &identity(rank + 1));
         if let Some(bias) = bias {

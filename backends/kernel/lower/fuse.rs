@@ -1,5 +1,6 @@
 //! What may stay lazy: decides which tensors share a kernel.
 use super::anchor::ANYWHERE;
+use super::narrow::stays_narrow;
 use super::{Handle, Lowering, State, elementwise, row};
 use crate::term::{Term, TermId};
 use std::collections::BTreeSet;
@@ -15,7 +16,8 @@ impl Lowering<'_> {
     pub(crate) fn settle(&mut self, graph: &Graph, value: Value, handle: Handle) {
         self.scope().values.insert(value, handle);
         let State::Lazy(term, anchor) = *self.state(handle) else { return };
-        if self.stays_coded(graph, value, handle) || self.stays_quantised(graph, value, handle) {
+        let coded = self.stays_coded(graph, value, handle) || self.stays_quantised(graph, value, handle);
+        if coded || stays_narrow(graph, value) {
             return;
         }
         if graph.node(value.node).op == "QuantizeLinear" {

@@ -4,26 +4,37 @@
 //! so has one whose layers were rounded to `bf16`. A product with few rows takes as long as its weights take to come from
 //! memory, which is half as long then; they are widened in registers, exactly. Products that are known to have many
 //! rows read `f32`, since they would widen for nothing.
+use super::coded::only_multiplies;
 use super::contract::{Pack, Panels, Right};
 use super::{Call, Handle, Lowering};
 use crate::program::{Memory, WeightData};
 use crate::schedule::Tile;
 use half::{bf16, f16};
-use weft_ir::{DType, Dim, Tensor};
+use std::sync::Arc;
+use weft_ir::{DType, Dim, Graph, Tensor, Value};
 
 /// Rows up to which weights are narrow, where the number is known.
 const FEW: i64 = 16;
 /// Lanes of `f32` of processors that widen `f16` in one instruction.
 const CONVERTING: u32 = 8;
 
+/// The constant of 16 bits that a value is, or is a `Cast` of to `f32`.
+fn half_constant(graph: &Graph, value: Value) -> Option<&Arc<Tensor>> {
+    let cast = graph.node(value.node).op == "Cast" && graph.ty(value).dtype == DType::F32;
+    let from = if cast { graph.operand(value.node, 0)? } else { value };
+    graph.constant(from).filter(|tensor| matches!(tensor.dtype(), DType::F16 | DType::Bf16))
+}
+
+/// Whether a value is a constant of 16 bits that products alone read: they need no copy of it in memory.
+pub(super) fn stays_narrow(graph: &Graph, value: Value) -> bool {
+    half_constant(graph, value).is_some() && only_multiplies(graph, value)
+}
+
 impl Lowering<'_> {
     /// A right-hand side that is a constant of 16 bits, as it is or after a `Cast`, as the numbers it stands for.
     pub(super) fn wide_constant(&mut self, call: &Call<'_>) -> Option<Handle> {
-        let graph = call.graph;
-        let value = graph.operand(call.id, 1)?;
-        let cast = graph.node(value.node).op == "Cast" && graph.ty(value).dtype == DType::F32;
-        let from = if cast { graph.operand(value.node, 0)? } else { value };
-        let tensor = graph.constant(from).filter(|tensor| is_half(tensor.dtype()))?;
+        let value = call.graph.operand(call.id, 1)?;
+        let tensor = half_constant(call.graph, value)?;
         let numbers: Vec<f32> = tensor.to_f64s()?.into_iter().map(|x| x as f32).collect();
         let numbers = Tensor::from_slice(tensor.dims(), &numbers).ok()?;
         Some(self.placed_numbers(&numbers))
@@ -46,11 +57,6 @@ impl Lowering<'_> {
         let panels = self.constant_panels(right, (dtype, narrow), tile)?;
         Some((narrow, panels))
     }
-}
-
-/// Whether numbers have 16 bits.
-fn is_half(dtype: DType) -> bool {
-    matches!(dtype, DType::F16 | DType::Bf16)
 }
 
 /// The type of 16 bits that holds all of some `f32`.

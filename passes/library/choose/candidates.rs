@@ -1,7 +1,7 @@
 //! All the forms on the menu that a layer may have, with what each takes and how far it is off.
 use super::Choose;
 use super::time::picoseconds;
-use crate::forms::{Coded, Form, Masked, Prompt, Rounding, Way, errors, norms, seen};
+use crate::forms::{Coded, Form, Masked, Prompt, Rounding, Way, errors, exact, norms, seen};
 use std::sync::Arc;
 use weft_ir::Module;
 use weft_ir::infer::Facts;
@@ -53,7 +53,11 @@ impl Choose {
         (facts, linears): (&Facts, Vec<Linear>),
     ) -> Result<Layers, PassError> {
         tell(cx, "rounding");
-        let codes = self.codes(cx, module, (facts, &linears))?;
+        let mut codes = self.codes(cx, module, (facts, &linears))?;
+        if self.menu.halves {
+            let halves = halves(facts, &linears)?;
+            codes.iter_mut().zip(halves).for_each(|(ways, half)| ways.push(half));
+        }
         let masks = self.masks(cx, module, (facts, &linears))?;
         let mut candidates: Vec<Vec<Candidate>> = linears.iter().map(|_| Vec::new()).collect();
         let weights = linears.iter().map(|layer| (layer.dims[0] * layer.dims[1]) as u64).sum();
@@ -137,7 +141,7 @@ impl Choose {
     /// What an item of the menu is called.
     pub(super) fn named(&self, [rounded, sparsity]: [usize; 2]) -> String {
         let name = match rounded.checked_sub(1) {
-            Some(at) => self.menu.rounded[at].0.as_str(),
+            Some(at) => self.menu.name(at),
             None => "f32",
         };
         match sparsity.checked_sub(1) {
@@ -145,6 +149,13 @@ impl Choose {
             None => name.to_string(),
         }
     }
+}
+
+/// The matrices of all layers as `bf16`.
+fn halves(facts: &Facts, linears: &[Linear]) -> Result<Vec<Arc<Coded>>, PassError> {
+    let places: Vec<usize> = (0..linears.len()).collect();
+    let all = exact(facts, linears, &places)?;
+    Ok(all.into_iter().map(|matrix| Arc::new(Coded::halves(matrix))).collect())
 }
 
 impl Layers {

@@ -7,6 +7,8 @@ use weft_passes::{OptionError, Options};
 pub(super) struct Menu {
     /// By their names.
     pub(super) rounded: Vec<(String, Grid, Along)>,
+    /// Whether matrices may be `bf16`, which is the last way of rounding.
+    pub(super) halves: bool,
     /// Above 0, rising.
     pub(super) sparsity: Vec<f64>,
 }
@@ -14,11 +16,15 @@ pub(super) struct Menu {
 impl Menu {
     /// Reads the options `menu` and `sparsity`.
     pub(super) fn new(options: &Options) -> Result<Self, OptionError> {
-        let mut menu = Self { rounded: Vec::new(), sparsity: Vec::new() };
+        let mut menu = Self { rounded: Vec::new(), halves: false, sparsity: Vec::new() };
         for name in parts(options.text("menu")).filter(|name| *name != "f32") {
+            if name == "bf16" {
+                menu.halves = true;
+                continue;
+            }
             let (grid, along) = rounding(name).ok_or_else(|| {
                 OptionError::Refused(format!(
-                    "option `menu` cannot hold `{name}`: expected `f32`, or `int` with 2 to 8 bits and `-oc` or \
+                    "option `menu` cannot hold `{name}`: expected `f32`, `bf16`, or `int` with 2 to 8 bits and `-oc` or \
                      `-ic` behind it, as in `int4-ic`"
                 ))
             })?;
@@ -38,6 +44,16 @@ impl Menu {
         menu.sparsity.sort_by(f64::total_cmp);
         menu.sparsity.dedup();
         Ok(menu)
+    }
+
+    /// How many ways of rounding there are.
+    pub(super) fn ways(&self) -> usize {
+        self.rounded.len() + usize::from(self.halves)
+    }
+
+    /// The name of a way of rounding, by its place.
+    pub(super) fn name(&self, at: usize) -> &str {
+        self.rounded.get(at).map_or("bf16", |(name, ..)| name)
     }
 }
 

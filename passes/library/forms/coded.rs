@@ -2,9 +2,10 @@
 use std::fmt;
 use weft_ir::{Attr, DType, Tensor, TensorType, Value};
 use weft_numerics::{Along, Blocks, Quantised, Zero};
-use weft_passes::{Declined, Linear, Rewriter, node};
+use weft_passes::{Declined, Linear, Rewriter, floats, node};
 
-/// The operands of the `DequantizeLinear` that gives a matrix back.
+/// The operands of the `DequantizeLinear` that gives a matrix back; or a matrix that becomes `bf16`, whose numbers take
+/// the place of the codes and are rounded when they are read, so that they share the memory of the exact ones.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Coded {
     codes: Tensor,
@@ -16,6 +17,9 @@ pub(crate) struct Coded {
 
 impl fmt::Display for Coded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_half() {
+            return write!(f, "bf16");
+        }
         let way = if self.along == Along::Inputs { "inputs (oc)" } else { "outputs (ic)" };
         write!(f, "{} in blocks of {} along the {way}", self.codes.dtype(), self.block)
     }
@@ -80,6 +84,21 @@ impl Coded {
         })
     }
 
+    /// A matrix of `f32`, inputs by outputs, that becomes `bf16`.
+    pub(crate) fn halves(matrix: Tensor) -> Self {
+        let scales = Tensor::vector::<f32>(&[]);
+        Self { codes: matrix, scales, zeros: None, along: Along::Outputs, block: 1 }
+    }
+
+    fn is_half(&self) -> bool {
+        self.codes.dtype() == DType::F32
+    }
+
+    /// The numbers as `bf16`.
+    fn rounded(&self) -> Option<Tensor> {
+        floats(DType::Bf16, self.codes.dims(), &self.codes.to_f64s()?)
+    }
+
     /// Whether blocks reach along the inputs.
     pub(crate) fn is_along_inputs(&self) -> bool {
         self.along == Along::Inputs
@@ -87,6 +106,9 @@ impl Coded {
 
     /// The matrix that the codes stand for, inputs by outputs.
     pub(crate) fn matrix(&self) -> Option<Tensor> {
+        if self.is_half() {
+            return floats(DType::F32, self.codes.dims(), &self.rounded()?.to_f64s()?);
+        }
         let [_, outputs] = self.codes.dims() else { return None };
         let (outputs, columns) = (*outputs as usize, *self.scales.dims().last()? as usize);
         let scales = self.scales.to_vec::<f32>()?;
@@ -132,11 +154,18 @@ impl Coded {
 
     /// The types of all that is read for the matrix.
     pub(crate) fn types(&self) -> Vec<TensorType> {
+        if self.is_half() {
+            return vec![TensorType::fixed(DType::Bf16, self.codes.dims())];
+        }
         self.tensors().map(|tensor| TensorType::fixed(tensor.dtype(), tensor.dims())).collect()
     }
 
     /// Adds what gives the matrix back.
     pub(crate) fn add(&self, g: &mut Rewriter<'_>) -> Result<Value, Declined> {
+        if self.is_half() {
+            let halves = g.constant(self.rounded().ok_or("the matrix does not read back")?)?;
+            return g.add(node("Cast", [("to", Attr::Type(DType::F32))]), &[Some(halves)]);
+        }
         let codes = g.constant(self.codes.clone())?;
         let scales = g.constant(self.scales.clone())?;
         let zeros = self.zeros.clone().map(|zeros| g.constant(zeros)).transpose()?;

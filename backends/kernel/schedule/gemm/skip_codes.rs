@@ -16,6 +16,9 @@ use super::skip::{AT_ONCE, Held, Panel};
 use crate::nest::{Access, Binary, BufferId, Builder, Cache, Hint, Reduce, Reg, Scalar, Stmt, Ty};
 use weft_ir::DType;
 
+/// What gives the numbers that a row of the list is multiplied with, by its place and the vector of a unit.
+type Factor<'f> = &'f mut dyn FnMut(&mut Builder, i64, (Reg, u32)) -> Reg;
+
 /// What a task with groups of columns has besides.
 struct Slots {
     /// How many groups the panel has, and how many columns they have.
@@ -184,7 +187,7 @@ impl Writer<'_> {
         held: Held,
         panel: &Panel,
         (right, first): (&CodeRows, Reg),
-        factor: &mut dyn FnMut(&mut Builder, i64, (Reg, u32)) -> Reg,
+        factor: Factor<'_>,
     ) {
         let (none, lanes) = (b.index(0), self.tile.lanes);
         let size = b.extent(&self.plan.depth.scale(right.row_bytes()));
