@@ -137,15 +137,9 @@ impl Writer<'_> {
 
     /// Asks for the words of the next part, or panel, that are as far behind its beginning as these are behind that of
     /// this one. In between all tiles are computed, and no machine looks so far ahead by itself.
-    pub(super) fn ask_next_part(
-        &self,
-        b: &mut Builder,
-        right: &Buffers,
-        (at, words): (Reg, i64),
-        steps: i64,
-    ) {
+    fn ask_next_part(&self, b: &mut Builder, right: &Buffers, (at, words): (Reg, i64)) {
         let length = right.many.map_or(0, |many| many.blocks.length);
-        self.ask(b, self.b, (at, length / steps * words), words);
+        self.ask(b, self.b, (at, length / UNIT_STEPS * words), words);
     }
 
     /// Makes numbers of the codes of some steps.
@@ -228,7 +222,7 @@ impl Writer<'_> {
         let at = b.mul(step, words);
         let at = b.add(codes, at);
         if right.first == 0 {
-            self.ask_next_part(b, right, (at, i64::from(bits * lanes)), UNIT_STEPS);
+            self.ask_next_part(b, right, (at, i64::from(bits * lanes)));
         }
         let mut loaded: Vec<Option<Reg>> = vec![None; bits as usize];
         for step in 0..UNIT_STEPS {
