@@ -22,6 +22,9 @@ const ROWS: i64 = 128;
 const SHARE: (u64, u64) = (3, 8);
 /// Fewer tiles than these do not make up for the way of the sums to memory and back.
 pub(super) const LEAST_TILES: i64 = 3;
+/// Panels of up to so many times the first-level cache stay whole: the way of the sums costs more than a few reads
+/// from the second level.
+const NEAR: i64 = 2;
 /// Rows of a wide panel that are asked for before they are copied.
 const AHEAD: i64 = 16;
 
@@ -62,7 +65,7 @@ impl Blocks {
         let few = rows.as_fixed().is_some_and(|rows| rows < LEAST_TILES * tall);
         let extents: Vec<i64> = depth.iter().map(Dim::as_fixed).collect::<Option<_>>()?;
         let step = tile.cols() * i64::from(dtype.bits()) / 8;
-        let near = extents.iter().product::<i64>() * step <= machine.l1 as i64;
+        let near = extents.iter().product::<i64>() * step <= NEAR * machine.l1 as i64;
         if tile.beside == 1 && (few || (near && what.narrow.is_none())) {
             return None;
         }

@@ -46,8 +46,19 @@ pub(super) struct Part<'a> {
     totals: Totals,
     /// The panel: its first word of codes, and its first scale.
     panel: (Reg, Reg),
-    /// Where quads lie that were taken apart before, and the step that they begin with.
-    quads: Option<(BufferId, Reg)>,
+    /// Quads that were taken apart before.
+    quads: Option<Quads>,
+}
+
+/// Quads of some steps that were taken apart before.
+#[derive(Clone, Copy)]
+pub(super) struct Quads {
+    /// Where they lie.
+    pub(super) columns: BufferId,
+    /// The step that they begin with.
+    pub(super) from: Reg,
+    /// The words that a tile asks for meanwhile, some for each chunk.
+    pub(super) ahead: Reg,
 }
 
 /// The sums of all groups of a tile so far.
@@ -187,10 +198,14 @@ impl Writer<'_> {
         let (lanes, bits) = (self.tile.lanes, part.right.codes.bits);
         let at = self.unit_at(b, (part.right, part.panel.0), (step, part.unit()));
         let mut loaded: Vec<Option<Reg>> = vec![None; (part.vectors.1 * bits) as usize];
-        let words = part.unit() * i64::from(bits) * self.tile.panel() / DOT_CHUNK;
-        if part.vectors.0 == 0 && part.quads.is_none() {
-            let ahead = AHEAD * i64::from(bits) * self.tile.panel();
-            self.ask(b, self.b, (at, ahead), words);
+        match &part.quads {
+            Some(quads) => self.ask_share(b, quads, step),
+            None if part.vectors.0 == 0 => {
+                let words = part.unit() * i64::from(bits) * self.tile.panel() / DOT_CHUNK;
+                let ahead = AHEAD * i64::from(bits) * self.tile.panel();
+                self.ask(b, self.b, (at, ahead), words);
+            }
+            None => {}
         }
         for quad in 0..(part.unit() / QUAD) as u32 {
             let rows: Vec<Reg> = part
@@ -207,8 +222,8 @@ impl Writer<'_> {
             for vector in 0..part.vectors.1 {
                 let own = &mut loaded[(vector * bits) as usize..][..bits as usize];
                 let first = i64::from((part.vectors.0 + vector) * lanes);
-                let codes = match part.quads {
-                    Some((quads, from)) => self.quad_of_bytes(b, (quads, from), (step, quad), vector),
+                let codes = match &part.quads {
+                    Some(quads) => self.quad_of_bytes(b, quads, (step, quad), vector),
                     None => self.quad_of_codes(b, (bits, quad), (at, first), own),
                 };
                 for (row, x) in rows.iter().enumerate() {
@@ -315,9 +330,9 @@ impl Part<'_> {
         }
     }
 
-    /// The same, with quads that were taken apart before from a step on.
-    pub(super) fn of_bytes(self, quads: BufferId, from: Reg) -> Self {
-        Self { quads: Some((quads, from)), ..self }
+    /// The same, with quads that were taken apart before.
+    pub(super) fn of_bytes(self, quads: Quads) -> Self {
+        Self { quads: Some(quads), ..self }
     }
 }
 

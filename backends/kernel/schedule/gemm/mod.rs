@@ -4,7 +4,8 @@
 //! panels of as many columns as a tile has. The tile is held in registers over the whole depth, or
 //! over a part of it where the panel is larger than the first-level cache: see [`blocks`]. The order
 //! load, splat, multiply-add, row by row, keeps the register allocator from spilling. An `A` of bytes is
-//! read four steps of the depth at a time: see [`quads`].
+//! read four steps of the depth at a time: see [`quads`]. A `B` of few bits is taken apart in registers for few rows,
+//! see [`codes`] and [`dots`], and once for all of them where there are [`many`].
 mod blocks;
 mod bytes;
 mod code_rows;
@@ -12,6 +13,7 @@ mod codes;
 mod depth;
 mod dots;
 mod many;
+mod numbers;
 mod quads;
 mod rows;
 mod skip;
