@@ -9,7 +9,7 @@
 //! may be shorter, and 0 is the whole axis. With `dim=ada` each layer takes the way that errs less
 //! on the calibration data, rounded to nearest, everything else exact, and `oc` where they are
 //! equal: queries, keys and values are judged by what attention makes of them, the halves of a
-//! gated net by what comes out of it, others by their own output. There a token that is larger than the mean
+//! gated net by what comes out of it, others by their own output. There a token that is larger than most
 //! counts by how far it is off beside its size: the one that decoders use as a sink, hundreds of times as large
 //! as the others, would decide alone.
 //!

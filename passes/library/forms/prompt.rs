@@ -2,6 +2,9 @@
 use weft_ir::{Attr, Node, Tensor, Value};
 use weft_passes::{OptionError, Options, node};
 
+/// Puts a node of one result into a graph.
+type Add<'a, E> = dyn FnMut(Node, &[Value]) -> Result<Value, E> + 'a;
+
 /// Below every size.
 const ALL: f32 = -1.0;
 
@@ -40,11 +43,7 @@ impl Prompt {
 
     /// A bound on what inputs count for that all inputs of these tokens pass, which follow each other along
     /// the last axis but one. `add` puts nodes of one result into the graph that `input` is of.
-    pub(crate) fn bound<E>(
-        self,
-        (input, bound): (Value, Value),
-        add: &mut dyn FnMut(Node, &[Value]) -> Result<Value, E>,
-    ) -> Result<Value, E> {
+    pub(crate) fn bound<E>(self, (input, bound): (Value, Value), add: &mut Add<'_, E>) -> Result<Value, E> {
         if self == Prompt::Masked {
             return Ok(bound);
         }
@@ -67,6 +66,6 @@ impl Prompt {
     }
 }
 
-fn constant<E>(add: &mut dyn FnMut(Node, &[Value]) -> Result<Value, E>, tensor: Tensor) -> Result<Value, E> {
+fn constant<E>(add: &mut Add<'_, E>, tensor: Tensor) -> Result<Value, E> {
     add(node("Const", [("value", Attr::Tensor(std::sync::Arc::new(tensor)))]), &[])
 }

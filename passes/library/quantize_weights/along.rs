@@ -88,7 +88,7 @@ impl QuantizeWeights {
     }
 }
 
-/// How far a scope is off, added up over its rows, each beside its size or the mean of all sizes, whichever is
+/// How far a scope is off, added up over its rows, each beside its size or the median of all sizes, whichever is
 /// larger: of single tokens that are hundreds of times as large as all others none decides for a whole layer.
 fn off(exact: &Tensor, found: &Tensor) -> f64 {
     let width = exact.dims().last().map_or(1, |n| *n as usize).max(1);
@@ -97,11 +97,13 @@ fn off(exact: &Tensor, found: &Tensor) -> f64 {
     let square = |x: f64| x * x;
     let sizes: Vec<f64> =
         exact.chunks_exact(width).map(|row| row.iter().map(|x| square(f64::from(*x))).sum()).collect();
-    let mean = sizes.iter().sum::<f64>() / sizes.len().max(1) as f64;
+    let mut some: Vec<f64> = sizes.iter().copied().filter(|size| *size > 0.0).collect();
+    some.sort_unstable_by(f64::total_cmp);
+    let median = some.get(some.len() / 2).copied().unwrap_or(1.0);
     let rows = exact.chunks_exact(width).zip(found.chunks_exact(width)).zip(sizes);
     let beside = |((exact, found), size): ((&[f32], &[f32]), f64)| {
         let off: f64 = exact.iter().zip(found).map(|(a, b)| square(f64::from(*a) - f64::from(*b))).sum();
-        off / size.max(mean).max(f64::MIN_POSITIVE)
+        off / size.max(median)
     };
     rows.map(beside).sum()
 }
@@ -113,4 +115,25 @@ fn trials(scope: &Scope, all: &[Linear], layers: &[Linear]) -> Vec<Trial> {
         layers.iter().position(|layer| layer.node == all[*place].node).map(|layer| (slot, layer))
     });
     asked.flat_map(|(slot, layer)| (0..WAYS.len()).map(move |way| Trial { slot, layer, way })).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::off;
+    use weft_ir::Tensor;
+
+    #[test]
+    fn no_row_decides_alone() {
+        let tensor = |large: f32, others: f32| {
+            let rows = [[large, large], [others, 0.0], [others, 0.0], [0.0, others]].concat();
+            Tensor::from_slice(&[4, 2], &rows).expect("8 numbers")
+        };
+        let exact = tensor(1000.0, 1.0);
+        // A hundredth of a large row is less than a tenth of three others.
+        assert!(off(&exact, &tensor(1010.0, 1.0)) < off(&exact, &tensor(1000.0, 1.1)));
+        assert_eq!(off(&exact, &exact), 0.0);
+        // Rows of nothing are no measure.
+        assert_eq!(off(&tensor(0.0, 0.0), &tensor(0.0, 0.0)), 0.0);
+        assert!(off(&tensor(0.0, 0.0), &tensor(0.0, 0.5)).is_finite());
+    }
 }
