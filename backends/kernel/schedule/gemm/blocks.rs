@@ -74,8 +74,9 @@ impl Blocks {
         let axis = (0..extents.len()).find(|axis| inner(*axis) <= most)?;
         let (extent, longest) = (extents[axis], (most / inner(axis).max(1)).max(1));
         // Parts of about the same length, which the unrolled loop divides.
-        let parts = (extent as u64).div_ceil(longest as u64);
-        let length = (extent as u64).div_ceil(parts).next_multiple_of(if inner(axis) == 1 { 4 } else { 1 });
+        let parts = (extent as u64).div_ceil(longest as u64).max(1);
+        let length =
+            (extent as u64).div_ceil(parts).max(1).next_multiple_of(if inner(axis) == 1 { 4 } else { 1 });
         Some(Self { axis, length: length as i64, rows: most_rows(tall), tall })
     }
 
