@@ -129,6 +129,9 @@ impl Pass for Orthogonalize {
 /// Is told what is being done.
 type Tell<'t> = dyn Fn(&str) + 't;
 
+/// Says what the leading layer of a place makes of the axes.
+type Grams<'g> = dyn Fn(&usize) -> Result<Vec<f64>, Declined> + 'g;
+
 /// Axes of the stream.
 struct Axes {
     /// Columns are the axes, in those the stream had.
@@ -207,7 +210,7 @@ impl Orthogonalize {
 
 /// The principal axes at some places, by what `gram` says of each. No more of that than of a few is kept.
 fn all_axes(
-    (places, gram): (&[usize], &dyn Fn(&usize) -> Result<Vec<f64>, Declined>),
+    (places, gram): (&[usize], &Grams<'_>),
     width: usize,
     tell: &Tell<'_>,
 ) -> Result<Vec<Vec<f64>>, Declined> {
