@@ -14,10 +14,10 @@ Without `--full`, which has all of it, there are two sparsities and five ways, t
 Do rotations help? Not SmolLM2, and these are the reasons, at one half (perplexity, exact 16.9; thresholds; two windows;
 "first" is the first token alone left dense):
 
-                                       every token masked    first dense
-    wina                                      26.3              26.9
-    wina+per-layer                           103.6              46.0
-    wina+per-layer+all                        37.1              28.9
+                                       every token masked    first dense    this script, five dense
+    wina                                      26.3              26.9              25.9
+    wina+per-layer                           103.6              46.0              44.1
+    wina+per-layer+all                        37.1              28.9              28.0
     the same, attention only                  31.9              26.9
 
 The first token is the sink that all others look back to. In the model's own axes its large inputs lie in few channels,
