@@ -1,5 +1,5 @@
 //! The composition of all rooms.
-use crate::calibrate::{Calibration, OnData};
+use crate::calibrate::{Calibration, OnData, digest_weights};
 use crate::cost::ByRates;
 use crate::dims::{self, Dims};
 use crate::error::Error;
@@ -178,6 +178,9 @@ impl Driver {
         progress.begin(Phase::Optimise);
         let lent = self.lent(&options);
         let context = self.context(&lent, options.bound);
+        if lent.data.is_some() {
+            digest_weights(module);
+        }
         let original = module.clone();
         let (budget, verify_each) = (options.budget, options.verify_each);
         let mut manager = Manager { context, observer: progress, budget, verify_each };

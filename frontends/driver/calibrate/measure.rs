@@ -27,6 +27,24 @@ pub(crate) struct OnData<'d> {
     doing: Mutex<String>,
 }
 
+/// Bytes of weights that are read before their memory is given back.
+const READ: usize = 64 << 20;
+
+/// Has the digests of all weights computed, by which they are told apart later: a mapped file is then not read as a
+/// whole at once.
+pub(crate) fn digest_weights(module: &Module) {
+    let mut read = 0;
+    let constants = module.graph.nodes().map(|node| Value { node, slot: 0 });
+    for tensor in constants.filter_map(|value| module.graph.constant(value)) {
+        tensor.digest();
+        read += tensor.data().len();
+        if read > READ {
+            give_back_mapped();
+            read = 0;
+        }
+    }
+}
+
 struct Engine(Runner);
 
 impl Ready for Engine {

@@ -16,7 +16,7 @@ mod segments;
 mod store;
 mod tokens;
 
-pub(crate) use measure::OnData;
+pub(crate) use measure::{OnData, digest_weights};
 
 use crate::error::Error;
 use crate::inputs::InputSources;

@@ -50,21 +50,26 @@ fn put(g: &mut Rewriter<'_>, layers: &Layers, picks: &[usize]) -> Result<(), Dec
     for ((layer, all), pick) in layers.linears.iter().zip(&layers.candidates).zip(picks) {
         let name = g.name_of(layer.output()).to_string();
         g.name_after(&name);
-        let forms = all[1..].iter().map(|candidate| form(g, layer, candidate)).collect::<Result<_, _>>()?;
+        let form = |(number, candidate)| form(g, layer, (candidate, number == *pick));
+        let forms = all.iter().enumerate().skip(1).map(form).collect::<Result<_, _>>()?;
         held.push(Held { value: layer.output(), forms, taken: pick.checked_sub(1) });
     }
     take_held(g, &held)
 }
 
 /// The layer once more, as a candidate.
-fn form(g: &mut Rewriter<'_>, layer: &Linear, candidate: &Candidate) -> Result<Value, Declined> {
+fn form(
+    g: &mut Rewriter<'_>,
+    layer: &Linear,
+    (candidate, taken): (&Candidate, bool),
+) -> Result<Value, Declined> {
     let original: &Node = g.node(layer.node);
     let mut node = Node::new(original.op.as_str(), Vec::new());
     node.attrs = original.attrs.clone();
     let mut operands = g.operands(layer.node);
     if let Some(coded) = &candidate.coded {
         node.attrs = layer.attrs(g).collect();
-        operands[1] = Some(coded.add(g)?);
+        operands[1] = Some(if taken { coded.add(g)? } else { coded.add_untaken(g, layer)? });
     }
     if let Some(masked) = &candidate.masked {
         operands[0] = Some(masked.add(g)?);

@@ -1,8 +1,9 @@
 //! A rounded matrix as tensors, and its place in the graph.
+use half::bf16;
 use std::fmt;
 use weft_ir::{Attr, DType, Tensor, TensorType, Value};
 use weft_numerics::{Along, Blocks, Quantised, Zero};
-use weft_passes::{Declined, Linear, Rewriter, floats, node};
+use weft_passes::{Declined, Linear, Rewriter, node};
 
 /// The operands of the `DequantizeLinear` that gives a matrix back; or a matrix that becomes `bf16`, whose numbers take
 /// the place of the codes and are rounded when they are read, so that they share the memory of the exact ones.
@@ -96,7 +97,8 @@ impl Coded {
 
     /// The numbers as `bf16`.
     fn rounded(&self) -> Option<Tensor> {
-        floats(DType::Bf16, self.codes.dims(), &self.codes.to_f64s()?)
+        let numbers = self.codes.to_vec::<f32>()?.into_iter().map(bf16::from_f32);
+        Tensor::from_slice(self.codes.dims(), &numbers.collect::<Vec<_>>()).ok()
     }
 
     /// Whether blocks reach along the inputs.
@@ -107,7 +109,9 @@ impl Coded {
     /// The matrix that the codes stand for, inputs by outputs.
     pub(crate) fn matrix(&self) -> Option<Tensor> {
         if self.is_half() {
-            return floats(DType::F32, self.codes.dims(), &self.rounded()?.to_f64s()?);
+            let mut numbers = self.codes.to_vec::<f32>()?;
+            numbers.iter_mut().for_each(|x| *x = bf16::from_f32(*x).to_f32());
+            return Tensor::from_slice(self.codes.dims(), &numbers).ok();
         }
         let [_, outputs] = self.codes.dims() else { return None };
         let (outputs, columns) = (*outputs as usize, *self.scales.dims().last()? as usize);
@@ -158,6 +162,21 @@ impl Coded {
             return vec![TensorType::fixed(DType::Bf16, self.codes.dims())];
         }
         self.tensors().map(|tensor| TensorType::fixed(tensor.dtype(), tensor.dims())).collect()
+    }
+
+    /// Adds what gives the matrix of a layer back in a form that is not taken: of `bf16` without its numbers, which
+    /// would be as many as those of half the model.
+    pub(crate) fn add_untaken(&self, g: &mut Rewriter<'_>, layer: &Linear) -> Result<Value, Declined> {
+        if !self.is_half() {
+            return self.add(g);
+        }
+        let mut matrix = layer.weight;
+        if layer.turned {
+            matrix = g.add(node("Transpose", [("perm", Attr::Ints(vec![1, 0]))]), &[Some(matrix)])?;
+        }
+        let cast = |dtype| node("Cast", [("to", Attr::Type(dtype))]);
+        let halves = g.add(cast(DType::Bf16), &[Some(matrix)])?;
+        g.add(cast(DType::F32), &[Some(halves)])
     }
 
     /// Adds what gives the matrix back.
