@@ -5,6 +5,7 @@
 //! of a few rows, as many as are looked at.
 use crate::measure::{Measure, Ready};
 use crate::pass::PassError;
+use crate::trials::Look;
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
@@ -12,6 +13,10 @@ use weft_ir::{Dim, Graph, Module, Tensor, TensorType, Value};
 
 /// The most bytes of an output that are made at once.
 const MOST: usize = 16 << 20;
+/// At a glance so many rows that follow each other are made at once,
+const IN_A_ROW: usize = 16;
+/// and one in so many of these.
+const ONE_IN: usize = 4;
 
 /// One output of a module, of floats of whole bytes.
 pub(crate) struct End {
@@ -57,12 +62,23 @@ impl End {
         self.product.as_ref().map_or(last, |product| product.width)
     }
 
-    /// How many rows of the output there are, and how many are best made at once.
-    pub(crate) fn rows(&self, value: &Tensor) -> (usize, usize) {
+    /// How many rows of the output there are.
+    pub(crate) fn count(&self, value: &Tensor) -> usize {
         let last = value.dims().last().map_or(1, |last| *last as usize);
-        let count = value.dims().iter().product::<u64>() as usize / last.max(1);
+        value.dims().iter().product::<u64>() as usize / last.max(1)
+    }
+
+    /// The rows to be looked at, as many at once as are best made together. At a glance these are a few in a row, and
+    /// again further on, where rows have to be made.
+    pub(crate) fn rows(&self, value: &Tensor, look: Look) -> Vec<Range<usize>> {
         let bytes = self.width(value).saturating_mul(value.dtype().bits() as usize / 8);
-        (count, (MOST / bytes.max(1)).max(1))
+        let most = (MOST / bytes.max(1)).max(1);
+        let (step, every) = match (look, &self.product) {
+            (Look::Glance, Some(_)) => (most.min(IN_A_ROW), most.min(IN_A_ROW) * ONE_IN),
+            _ => (most, most),
+        };
+        let count = self.count(value);
+        (0..count).step_by(every).map(|first| first..(first + step).min(count)).collect()
     }
 
     /// Some rows of the output, as a matrix; `instead` may be what the last product multiplies with.

@@ -32,6 +32,15 @@ pub struct ModelError {
     pub text: Option<TextError>,
 }
 
+impl ModelError {
+    /// One number to compare by: the divergence of the next tokens if there is a text, or else the relative error of
+    /// the outputs; infinite for what makes no numbers any more.
+    pub fn off(&self) -> f64 {
+        let off = self.text.map_or(self.outputs.relative_mse, |text| text.kl);
+        if off.is_nan() { f64::INFINITY } else { off.max(0.0) }
+    }
+}
+
 /// One layer that a lossy pass changed, or gave back.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LedgerLine {
@@ -141,6 +150,9 @@ impl fmt::Display for ErrorBound {
     }
 }
 
+/// Numbers whose errors are summed up side by side.
+const LANES: usize = 16;
+
 /// Sums up a [`ValueError`], tensor by tensor.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct ErrorSum {
@@ -153,14 +165,33 @@ impl ErrorSum {
     /// Takes in values, and what they should be. Tensors of other types than floats count nothing.
     pub fn add(&mut self, exact: &Tensor, found: &Tensor) {
         if exact.dtype() == DType::F32 && found.dtype() == DType::F32 {
-            let number = |bytes: &[u8]| f64::from(f32::read(bytes));
-            let (exact, found) = (exact.data().chunks_exact(4), found.data().chunks_exact(4));
-            self.add_numbers(exact.map(number).zip(found.map(number)));
+            self.add_floats(exact.data(), found.data());
         } else if let (true, Some(exact), Some(found)) =
             (exact.dtype().is_float(), exact.to_f64s(), found.to_f64s())
         {
             self.add_numbers(exact.into_iter().zip(found));
         }
+    }
+
+    /// Takes in the bytes of `f32`, in lanes whose sums do not wait for each other.
+    fn add_floats(&mut self, exact: &[u8], found: &[u8]) {
+        let same = exact.len().min(found.len());
+        let (exact, exact_rest) = exact[..same].as_chunks::<{ 4 * LANES }>();
+        let (found, found_rest) = found[..same].as_chunks::<{ 4 * LANES }>();
+        let (mut off, mut all, mut max) = ([0.0; LANES], [0.0; LANES], [0.0f64; LANES]);
+        for (exact, found) in exact.iter().zip(found) {
+            for lane in 0..LANES {
+                let [exact, found] = [exact, found].map(|numbers| number(&numbers[4 * lane..4 * lane + 4]));
+                off[lane] += (found - exact) * (found - exact);
+                all[lane] += exact * exact;
+                max[lane] = max[lane].max((found - exact).abs());
+            }
+        }
+        self.off += off.iter().sum::<f64>();
+        self.all += all.iter().sum::<f64>();
+        self.max = max.into_iter().fold(self.max, f64::max);
+        let rest = exact_rest.chunks_exact(4).zip(found_rest.chunks_exact(4));
+        self.add_numbers(rest.map(|(exact, found)| (number(exact), number(found))));
     }
 
     /// Takes in pairs of what numbers should be and what they are.
@@ -196,6 +227,11 @@ impl ErrorSum {
     }
 }
 
+/// The number that some bytes are.
+fn number(bytes: &[u8]) -> f64 {
+    f64::from(f32::read(bytes))
+}
+
 #[cfg(test)]
 mod tests {
     use super::{ErrorBound, ErrorSum, ModelError, TextError};
@@ -209,6 +245,19 @@ mod tests {
         sum.add(&Tensor::vector(&[4i64]), &Tensor::vector(&[2i64]));
         let error = sum.error();
         assert_eq!((error.relative_mse, error.max), (0.2, 2.0));
+    }
+
+    #[test]
+    fn lanes_and_the_rest_count_alike() {
+        let exact: Vec<f32> = (0..37).map(|i| i as f32).collect();
+        for wrong in [0, 15, 16, 36] {
+            let mut found = exact.clone();
+            found[wrong] += 2.0;
+            let mut sum = ErrorSum::default();
+            sum.add(&Tensor::vector(&exact), &Tensor::vector(&found));
+            assert_eq!((sum.squared(), sum.error().max), (4.0, 2.0), "{wrong}");
+            assert_eq!(sum.error().relative_mse, 4.0 / f64::from(36 * 37 * 73 / 6));
+        }
     }
 
     #[test]

@@ -30,8 +30,9 @@ pub struct Proposal<'p> {
 
 /// One way to change many layers of the main graph together, in one transaction.
 pub struct Decision<'p> {
-    /// What is told of it.
-    pub entry: LedgerEntry,
+    /// What is told of it, once it is taken; asked before the module is changed.
+    #[expect(clippy::type_complexity, reason = "a function with its data")]
+    pub entry: Box<dyn Fn(&Module) -> Result<LedgerEntry, PassError> + 'p>,
     /// Does it.
     #[expect(clippy::type_complexity, reason = "a function with its data")]
     pub apply: Box<dyn Fn(&mut Rewriter<'_>) -> Result<(), Declined> + 'p>,
@@ -72,10 +73,10 @@ impl Editor<'_> {
             if !within(bounds, &model)? {
                 continue;
             }
+            let entry = (decision.entry)(self)?;
             self.main_graph(change)?;
-            self.left_exact(&decision.entry, bounds);
-            let data = Some(measure.describe());
-            self.enter(&LedgerEntry { data, model: Some(model), ..decision.entry.clone() });
+            self.left_exact(&entry, bounds);
+            self.enter(&LedgerEntry { data: Some(measure.describe()), model: Some(model), ..entry });
             break;
         }
         Ok(self.outcome())

@@ -2,6 +2,7 @@
 use crate::measure::{Measure, Ready, Tapped};
 use crate::pass::PassError;
 use crate::scope::Scope;
+use bytes::Bytes;
 use std::sync::Arc;
 use weft_ir::{Module, Tensor, Value};
 
@@ -44,21 +45,46 @@ impl Scoped {
     /// # Errors
     /// If the rows are no tensor.
     pub fn in_rows(&self, most: usize) -> Result<Vec<Self>, PassError> {
-        let ([tap], true) = (&self.taps[..], self.any_rows) else { return Ok(vec![self.clone()]) };
-        let [ones @ .., rows, last] = tap.dims() else { return Ok(vec![self.clone()]) };
-        let (rows, most) = (*rows as usize, most.max(1));
-        if rows <= most || ones.iter().any(|extent| *extent != 1) {
-            return Ok(vec![self.clone()]);
-        }
+        let Some(rows) = self.rows().filter(|rows| *rows > most) else { return Ok(vec![self.clone()]) };
+        let (tap, most) = (&self.taps[0], most.max(1));
         let row = tap.data().len() / rows;
         let part = |first: usize| {
             let count = most.min(rows - first);
-            let data = tap.data().slice(first * row..(first + count) * row);
-            let part = Tensor::new(tap.dtype(), [ones, &[count as u64, *last]].concat(), data);
-            let part = part.map_err(|error| PassError::Failed(error.to_string()))?;
-            Ok(Self { taps: vec![part], ..self.clone() })
+            self.with_rows(count, tap.data().slice(first * row..(first + count) * row))
         };
         (0..rows).step_by(most).map(part).collect()
+    }
+
+    /// The scope with so many rows at most, spread over all of what flows in, to be asked where
+    /// [`Scoped::in_rows`] may be. The first rows are none of them: the tokens that decoders use as a sink, hundreds
+    /// of times as large as others, are among these.
+    ///
+    /// # Errors
+    /// If the rows are no tensor.
+    pub fn sample(&self, most: usize) -> Result<Self, PassError> {
+        let Some(rows) = self.rows().filter(|rows| *rows > most) else { return Ok(self.clone()) };
+        let (data, row, step) = (self.taps[0].data(), self.taps[0].data().len() / rows, rows.div_ceil(most.max(1)));
+        let some = (step / 2..rows).step_by(step);
+        let (count, bytes) = (some.clone().count(), some.flat_map(|at| &data[at * row..(at + 1) * row]));
+        self.with_rows(count, bytes.copied().collect::<Vec<u8>>().into())
+    }
+
+    /// How many rows flow in, where that may be any number.
+    fn rows(&self) -> Option<usize> {
+        let ([tap], true) = (&self.taps[..], self.any_rows) else { return None };
+        let [ones @ .., rows, _] = tap.dims() else { return None };
+        ones.iter().all(|extent| *extent == 1).then_some(*rows as usize)
+    }
+
+    /// The scope with other rows, so many.
+    fn with_rows(&self, count: usize, data: Bytes) -> Result<Self, PassError> {
+        let tap = &self.taps[0];
+        let mut dims = tap.dims().to_vec();
+        let rows = dims.len().saturating_sub(2);
+        dims.iter_mut().skip(rows).take(1).for_each(|extent| *extent = count as u64);
+        let tap = Tensor::new(tap.dtype(), dims, data);
+        let tap = tap.map_err(|error| PassError::Failed(error.to_string()))?;
+        Ok(Self { taps: vec![tap], ..self.clone() })
     }
 
     fn run_on(&self, mut inputs: Vec<Tensor>, matrices: &[Tensor]) -> Result<Tensor, PassError> {
@@ -134,6 +160,15 @@ mod tests {
         assert_eq!(dims, [[1, 2, 2], [1, 2, 2], [1, 1, 2]]);
         let numbers: Vec<f32> = parts.iter().flat_map(|part| part.to_vec::<f32>().unwrap()).collect();
         assert_eq!(Some(numbers), whole.run(&[]).unwrap().to_vec::<f32>());
+    }
+
+    #[test]
+    fn a_sample_is_spread_over_all_rows() {
+        let numbers = |most| scoped(&[1, 5, 2], true).sample(most).unwrap().run(&[]).unwrap();
+        assert_eq!(numbers(2).to_vec::<f32>(), Some(vec![2.0, 3.0, 8.0, 9.0]));
+        assert_eq!(numbers(2).dims(), [1, 2, 2]);
+        assert_eq!(numbers(5).dims(), [1, 5, 2]);
+        assert_eq!(scoped(&[3, 5, 2], true).sample(2).unwrap().run(&[]).unwrap().dims(), [3, 5, 2]);
     }
 
     #[test]

@@ -22,7 +22,7 @@ const GLANCE: usize = 1 << 20;
 pub enum Look {
     /// All of it.
     Whole,
-    /// The first inputs, until some number of outputs was seen.
+    /// The first inputs, until some number of outputs was seen, and of logits some rows only.
     Glance,
 }
 
@@ -96,7 +96,7 @@ impl<'t> Trials<'t> {
         let Self { exact, changed, model, open } = self;
         let constants = Opened { open, layers };
         let inputs = if look == Look::Glance { exact.inputs_for(GLANCE) } else { usize::MAX };
-        exact.compare(changed, &constants, &mut |visit| model.run(inputs, &constants, visit))
+        exact.compare(changed, (&constants, look), &mut |visit| model.run(inputs, &constants, visit))
     }
 }
 

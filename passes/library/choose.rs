@@ -7,7 +7,7 @@
 //! `menu` names the ways of rounding to choose from, `int4-oc` for 4 bits with scales shared along the
 //! inputs of an output channel, `int4-ic` along the outputs of an input channel, `bf16` for numbers of 16 bits; `sparsity` the shares of
 //! inputs that may be zero. Every form takes what the cost model of the target says for one token, and is
-//! off by what its own output is on the calibration data. How much that moves the whole model is measured,
+//! off by what its own output is at a sample of the calibration data. How much that moves the whole model is measured,
 //! in as many runs as `trials` says: layers of one size that follow each other are tried together, all
 //! others exact, and weighed by the divergence of the next tokens or else the relative error of the
 //! outputs. A knapsack over all layers then takes the least time within a budget of such errors.
@@ -159,7 +159,7 @@ impl Pass for Choose {
             }
         }
         search.mixtures(self.trials)?;
-        let decisions = take::decisions(&edit.graph, &layers, &search);
+        let decisions = take::decisions(cx, (&facts, &layers), &search);
         drop(search);
         edit.decide(cx, (measure, &bounds), &decisions)
     }

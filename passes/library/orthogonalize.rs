@@ -24,10 +24,11 @@
 //!
 //! Normalisations must be named: `recognise-rms-norm` comes first. Those around the mean do not commute and are left alone, like streams that anything but
 //! `RMSNormalization`, constant products and sums reads. The numbers agree up to rounding.
+mod axes;
 mod stream;
 mod turn;
 
-use crate::forms::spread;
+use axes::Axes;
 use stream::{Matrix, Place, Stream};
 use weft_ir::{NodeId, Stage};
 use weft_numerics::{off_diagonal, principal_axes, product, transposed};
@@ -64,9 +65,6 @@ const DIAGONAL: f64 = 1e-4;
 
 /// Why nothing is turned.
 const PRINCIPAL: &str = "its axes are the principal ones already";
-
-/// Matrices whose axes are looked for before it is told how far that is.
-const TOGETHER: usize = 8;
 
 /// Where the axes change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,71 +127,46 @@ impl Pass for Orthogonalize {
 /// Is told what is being done.
 type Tell<'t> = dyn Fn(&str) + 't;
 
-/// Says what the leading layer of a place makes of the axes.
-type Grams<'g> = dyn Fn(&usize) -> Result<Vec<f64>, Declined> + 'g;
-
-/// Axes of the stream.
-struct Axes {
-    /// Columns are the axes, in those the stream had.
-    matrix: Vec<f64>,
-    /// The place whose layer they make orthogonal.
-    own: Option<usize>,
-}
-
 impl Orthogonalize {
     fn orthogonalize(&self, g: &mut Rewriter<'_>, id: NodeId, tell: &Tell<'_>) -> Result<(), Declined> {
         let Some(stream) = Stream::from(g, id)? else { return Ok(()) };
-        let (axes, of) = self.axes(g, &stream, tell)?;
-        turn::turn(g, &stream, (&axes, &of), tell)
+        let mut axes = self.axes(g, &stream)?;
+        turn::turn(g, &stream, &mut axes, tell)
     }
 
-    /// The axes, and which of them the stream has at each place.
-    fn axes(
-        &self,
-        g: &Rewriter<'_>,
-        stream: &Stream,
-        tell: &Tell<'_>,
-    ) -> Result<(Vec<Axes>, Vec<usize>), Declined> {
-        let leading: Vec<usize> = match self.rotations {
-            Rotations::PerLayer => (0..stream.places.len() - 1).collect(),
-            Rotations::Global if self.whose == Whose::All => (0..stream.places.len() - 1).collect(),
-            Rotations::Gate | Rotations::Global => stream.gates(),
+    /// The axes, or that these are those of the stream already.
+    fn axes(&self, g: &Rewriter<'_>, stream: &Stream) -> Result<Axes, Declined> {
+        let all = (0..stream.places.len() - 1).collect();
+        let leading: Vec<usize> = match (self.rotations, self.whose) {
+            (Rotations::PerLayer, _) | (Rotations::Global, Whose::All) => all,
+            (Rotations::Gate | Rotations::Global, _) => stream.gates(),
         };
         if leading.is_empty() {
             return Err("no layer of the stream has a gate".into());
         }
-        let gram = |place: &usize| self.gram(g, &stream.places[*place], stream.width);
         let is_diagonal = |gram: &[f64]| off_diagonal(gram, stream.width) < DIAGONAL;
         if self.rotations == Rotations::Global {
             let mut sum = vec![0.0; stream.width * stream.width];
             for place in &leading {
-                sum.iter_mut().zip(gram(place)?).for_each(|(sum, x)| *sum += x);
+                let gram = self.whose.gram(g, &stream.places[*place], stream.width)?;
+                sum.iter_mut().zip(gram).for_each(|(sum, x)| *sum += x);
             }
-            if is_diagonal(&sum) {
-                return Err(PRINCIPAL.into());
-            }
-            let axes = Axes { matrix: principal_axes(&sum, stream.width), own: None };
-            return Ok((vec![axes], vec![0; stream.places.len()]));
+            let same = is_diagonal(&sum);
+            return if same { Err(PRINCIPAL.into()) } else { Ok(Axes::everywhere(principal_axes(&sum, stream.width))) };
         }
-        let mut turned = false;
         for place in &leading {
-            turned = turned || !is_diagonal(&gram(place)?);
+            if !is_diagonal(&self.whose.gram(g, &stream.places[*place], stream.width)?) {
+                return Ok(Axes::of_places(self.whose, leading));
+            }
         }
-        if !turned {
-            return Err(PRINCIPAL.into());
-        }
-        let matrices = all_axes((&leading, &gram), stream.width, tell)?.into_iter();
-        let own = |place: usize| (self.whose == Whose::Leading).then_some(place);
-        let axes = matrices.zip(&leading).map(|(matrix, place)| Axes { matrix, own: own(*place) }).collect();
-        // Those of the next leading place; behind the last one nothing turns any more.
-        let next = |place: usize| leading.iter().position(|lead| *lead >= place);
-        let of = (0..stream.places.len()).map(|place| next(place).unwrap_or(leading.len() - 1)).collect();
-        Ok((axes, of))
+        Err(PRINCIPAL.into())
     }
+}
 
+impl Whose {
     /// What the layers whose axes are asked for make of those of the stream: inputs by inputs.
-    fn gram(&self, g: &Rewriter<'_>, place: &Place, width: usize) -> Result<Vec<f64>, Declined> {
-        if self.whose == Whose::Leading {
+    fn gram(self, g: &Rewriter<'_>, place: &Place, width: usize) -> Result<Vec<f64>, Declined> {
+        if self == Self::Leading {
             return gram(g, (place, place.leading), width);
         }
         let mut sum = vec![0.0; width * width];
@@ -206,22 +179,6 @@ impl Orthogonalize {
         }
         Ok(sum)
     }
-}
-
-/// The principal axes at some places, by what `gram` says of each. No more of that than of a few is kept.
-fn all_axes(
-    (places, gram): (&[usize], &Grams<'_>),
-    width: usize,
-    tell: &Tell<'_>,
-) -> Result<Vec<Vec<f64>>, Declined> {
-    let mut axes = Vec::new();
-    for some in places.chunks(TOGETHER) {
-        tell(&format!("orthogonalize, axes {} of {}", axes.len() + 1, places.len()));
-        let grams: Vec<Vec<f64>> = some.iter().map(gram).collect::<Result<_, _>>()?;
-        let found = spread(&(0..some.len()).collect::<Vec<_>>(), &|at| Ok(principal_axes(&grams[at], width)));
-        axes.extend(found.map_err(|error| Declined::from(error.to_string()))?);
-    }
-    Ok(axes)
 }
 
 /// What one layer of a place makes of the axes of the stream.

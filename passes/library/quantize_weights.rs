@@ -7,11 +7,12 @@
 //! `group` consecutive weights share a scale and a zero point: along the inputs of one output
 //! (`dim=oc`, axis 0) or along the outputs of one input (`dim=ic`, axis 1); the last block of an axis
 //! may be shorter, and 0 is the whole axis. With `dim=ada` each layer takes the way that errs less
-//! on the calibration data, rounded to nearest, everything else exact, and `oc` where they are
+//! on the calibration data, everything else exact, and `oc` where they are
 //! equal: queries, keys and values are judged by what attention makes of them, the halves of a
 //! gated net by what comes out of it, others by their own output. There a token that is larger than most
 //! counts by how far it is off beside its size: the one that decoders use as a sink, hundreds of times as large
-//! as the others, would decide alone.
+//! as the others, would decide alone. Last the whole model is measured with those layers along their outputs, with
+//! the half and the quarter of them that gain most, with none and with all layers so, and the best of these is taken.
 //!
 //! `method=rtn` rounds to nearest; `method=gptq` lets later inputs make up for the rounding of earlier
 //! ones, by the second moments of the calibration data in the exact model, with 1 % dampening and inputs in the
@@ -34,10 +35,12 @@
 //! Large Language Models" (ICLR 2024); Frantar et al., "GPTQ" (ICLR 2023).
 mod activations;
 mod along;
+mod whole;
 
-use crate::forms::{Coded, Form, Method, Rounding, Way, errors};
+use crate::forms::{Coded, Form, Method, On, Rounding, Way, errors};
 use activations::Activations;
 use weft_ir::Stage;
+use weft_ir::infer::Facts;
 use weft_numerics::{Along, Grid, Zero};
 use weft_passes::{
     Chosen, Editor, Linear, OptionError, OptionInfo, Options, Outcome, Pass, PassContext, PassError,
@@ -83,6 +86,9 @@ pub(crate) const INFO: PassInfo = PassInfo {
     accepts: (Stage::Canonical, Stage::Lowered),
     build: &|options| Ok(Box::new(QuantizeWeights::new(options)?)),
 };
+
+/// The ways that `dim=ada` chooses from.
+const WAYS: [Along; 2] = [Along::Inputs, Along::Outputs];
 
 /// How the way of the blocks is chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,18 +146,11 @@ impl Pass for QuantizeWeights {
         if layers.is_empty() {
             return Ok(edit.outcome());
         }
-        let along = match self.dim {
-            Dim::Fixed(along) => vec![along; layers.len()],
-            Dim::Ada => self.better_ways(cx.data_for("dim=ada")?, (edit, cx.ops), (&facts, &layers))?,
-        };
-        let ways: Vec<Vec<Way>> =
-            along.into_iter().map(|along| vec![Way { grid: self.grid, along }]).collect();
-        let coded = self.rounding.codes(cx, edit, (&facts, &layers), &ways)?;
-        let coded: Vec<Coded> = coded.into_iter().flatten().collect();
+        let coded = self.coded(edit, cx, (&facts, &layers))?;
         let forms: Vec<Vec<Form<'_>>> =
             coded.iter().map(|coded| vec![Form { coded: Some(coded), masked: None }]).collect();
         let rounds = self.rounds_activations(edit, (&layers, &coded));
-        let errors = errors(cx, edit, (&facts, &layers), &forms)?.into_iter().flatten();
+        let errors = errors(cx, edit, (&facts, &layers), (&forms, On::All))?.into_iter().flatten();
         let proposal = |(((layer, coded), rounds), error)| self.proposal(layer, (coded, rounds), error);
         let proposals: Vec<Proposal<'_>> =
             layers.iter().zip(&coded).zip(rounds).zip(errors).map(proposal).collect();
@@ -160,6 +159,27 @@ impl Pass for QuantizeWeights {
 }
 
 impl QuantizeWeights {
+    /// The codes of each layer, in the way that it is given.
+    fn coded(
+        &self,
+        edit: &Editor<'_>,
+        cx: &PassContext<'_>,
+        (facts, layers): (&Facts, &[Linear]),
+    ) -> Result<Vec<Coded>, PassError> {
+        let open: &[Along] = if let Dim::Fixed(along) = &self.dim { std::slice::from_ref(along) } else { &WAYS };
+        let ways: Vec<Way> = open.iter().map(|along| Way { grid: self.grid, along: *along }).collect();
+        let coded = self.rounding.codes(cx, edit, (facts, layers), &vec![ways; layers.len()])?;
+        let taken = match self.dim {
+            Dim::Fixed(_) => vec![0; layers.len()],
+            Dim::Ada => {
+                let measure = cx.data_for("dim=ada")?;
+                let errors = self.errors_in_scopes(measure, (edit, cx.ops), (facts, layers), &coded)?;
+                whole::best(edit, (measure, cx.ops), (facts, layers), (&coded, &errors))?
+            }
+        };
+        Ok(coded.into_iter().zip(taken).filter_map(|(all, way)| all.into_iter().nth(way)).collect())
+    }
+
     /// Whether the input of each layer is rounded, too.
     fn rounds_activations(&self, edit: &mut Editor<'_>, (layers, coded): (&[Linear], &[Coded])) -> Vec<bool> {
         let mut rounds = Vec::new();

@@ -27,7 +27,7 @@
 //! unless `outputs=true`, layers that make outputs of the model (such as the logits) are left alone. Results change by what was dropped; the ledger says by how much.
 mod greedy;
 
-use crate::forms::{Form, Masked, Prompt, errors, norms, not_masked, not_residual, seen};
+use crate::forms::{Form, Masked, On, Prompt, errors, norms, not_masked, not_residual, seen};
 use greedy::Allocate;
 use std::sync::Arc;
 use weft_ir::infer::Facts;
@@ -137,7 +137,7 @@ impl Pass for Sparsify {
         let linears: Vec<Linear> = layers.iter().map(|layer| layer.layer).collect();
         let forms: Vec<Vec<Form<'_>>> =
             layers.iter().map(|layer| vec![Form { coded: None, masked: Some(layer) }]).collect();
-        let errors = errors(cx, edit, (&facts, &linears), &forms)?.into_iter().flatten();
+        let errors = errors(cx, edit, (&facts, &linears), (&forms, On::All))?.into_iter().flatten();
         let proposals: Vec<Proposal<'_>> =
             layers.iter().zip(errors).map(|(layer, error)| self.proposal(layer, error)).collect();
         edit.propose(cx, &proposals)

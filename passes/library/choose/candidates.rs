@@ -1,7 +1,7 @@
 //! All the forms on the menu that a layer may have, with what each takes and how far it is off.
 use super::Choose;
 use super::time::picoseconds;
-use crate::forms::{Coded, Form, Masked, Prompt, Rounding, Way, errors, exact, norms, seen};
+use crate::forms::{Coded, Form, Masked, On, Prompt, Rounding, Way, errors, exact, norms, seen};
 use std::sync::Arc;
 use weft_ir::Module;
 use weft_ir::infer::Facts;
@@ -24,6 +24,7 @@ pub(super) struct Candidate {
     pub(super) coded: Option<Arc<Coded>>,
     pub(super) masked: Option<Masked>,
     pub(super) picoseconds: u64,
+    /// At a sample of what flows in.
     pub(super) error: ValueError,
 }
 
@@ -163,7 +164,7 @@ impl Layers {
     fn judge(&mut self, cx: &PassContext<'_>, module: &Module, facts: &Facts) -> Result<(), PassError> {
         let forms: Vec<Vec<Form<'_>>> =
             self.candidates.iter().map(|all| all[1..].iter().map(Candidate::form).collect()).collect();
-        let errors = errors(cx, module, (facts, &self.linears), &forms)?;
+        let errors = errors(cx, module, (facts, &self.linears), (&forms, On::Sample))?;
         for (all, errors) in self.candidates.iter_mut().zip(errors) {
             all[1..].iter_mut().zip(errors).for_each(|(candidate, error)| candidate.error = error);
             // A mask costs time in every trial, so that it has to be of use.

@@ -26,7 +26,6 @@ pub(super) struct Search<'s> {
     layers: &'s Layers,
     bounds: &'s [ErrorBound],
     trials: Trials<'s>,
-    is_text: bool,
     pub(super) tried: Vec<Tried>,
 }
 
@@ -67,8 +66,7 @@ impl<'s> Search<'s> {
     ) -> Result<Self, PassError> {
         let mut all = layers.candidates.iter().flatten();
         let masks = if all.any(|candidate| candidate.masked.is_some()) { Masks::Some } else { Masks::None };
-        let is_text = measure.text().is_some();
-        Ok(Self { measure, layers, bounds, trials: open(masks)?, is_text, tried: Vec::new() })
+        Ok(Self { measure, layers, bounds, trials: open(masks)?, tried: Vec::new() })
     }
 
     fn error(&mut self, what: &str, picks: &[usize], look: Look) -> Result<ModelError, PassError> {
@@ -169,11 +167,8 @@ impl<'s> Search<'s> {
                 own += self.layers.candidates[*place][picks[*place]].error.relative_mse;
             }
             if own > 0.0 {
-                let error = self.error(&format!("layers {number} of {count}"), &picks, Look::Glance)?;
-                let whole =
-                    error.text.filter(|_| self.is_text).map_or(error.outputs.relative_mse, |text| text.kl);
-                // What makes no numbers any more may not be taken at all.
-                let whole = if whole.is_nan() { f64::INFINITY } else { whole.max(0.0) };
+                // What makes no numbers any more is infinitely far off and may not be taken at all.
+                let whole = self.error(&format!("layers {number} of {count}"), &picks, Look::Glance)?.off();
                 group.iter().for_each(|place| weights[*place] = whole / own);
             }
         }

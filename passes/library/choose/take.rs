@@ -1,15 +1,24 @@
 //! The chosen candidates, in the graph and in the ledger.
 use super::candidates::{Candidate, Layers};
 use super::search::{Search, Tried};
+use crate::forms::{Form, On, errors};
 use weft_egraph::{Held, take_held};
-use weft_ir::{Graph, Node, Value};
-use weft_passes::{Decision, Declined, LedgerEntry, LedgerLine, LedgerTrial, Linear, Rewriter};
+use weft_ir::infer::Facts;
+use weft_ir::{Module, Node, Value};
+use weft_passes::{
+    Decision, Declined, LedgerEntry, LedgerLine, LedgerTrial, Linear, PassContext, PassError, Rewriter,
+    ValueError,
+};
 
 /// No cost model tells times apart that differ by less, as a factor; then the smaller error decides.
 const ALIKE: f64 = 1.02;
 
 /// The choices that were measured to be within the bounds, the fastest first, and behind them none at all.
-pub(super) fn decisions<'l>(graph: &Graph, layers: &'l Layers, search: &Search<'_>) -> Vec<Decision<'l>> {
+pub(super) fn decisions<'l>(
+    cx: &'l PassContext<'_>,
+    (facts, layers): (&'l Facts, &'l Layers),
+    search: &Search<'_>,
+) -> Vec<Decision<'l>> {
     let mut good: Vec<&Tried> = search.tried.iter().filter(|tried| tried.trial.within).collect();
     let mse = |tried: &Tried| tried.trial.model.outputs.relative_mse;
     let least = good.iter().map(|tried| tried.trial.picoseconds).min().unwrap_or_default();
@@ -22,23 +31,38 @@ pub(super) fn decisions<'l>(graph: &Graph, layers: &'l Layers, search: &Search<'
     let exact = vec![0; layers.linears.len()];
     let picks = good.into_iter().map(|tried| tried.picks.clone()).chain([exact]);
     let decision = |picks: Vec<usize>| {
-        let lines = layers.linears.iter().zip(&layers.candidates).zip(&picks);
-        let lines = lines.map(|((layer, all), pick)| line(graph, layer, (&all[*pick], *pick == 0))).collect();
-        let entry =
-            LedgerEntry { pass: String::new(), data: None, layers: lines, model: None, tried: tried.clone() };
-        Decision { entry, apply: Box::new(move |g| put(g, layers, &picks)) }
+        let (tried, taken) = (tried.clone(), picks.clone());
+        let entry = move |module: &Module| {
+            let lines = lines(cx, module, (facts, layers), &taken)?;
+            Ok(LedgerEntry { pass: String::new(), data: None, layers: lines, model: None, tried: tried.clone() })
+        };
+        Decision { entry: Box::new(entry), apply: Box::new(move |g| put(g, layers, &picks)) }
     };
     picks.map(decision).collect()
 }
 
-fn line(graph: &Graph, layer: &Linear, (taken, exact): (&Candidate, bool)) -> LedgerLine {
-    LedgerLine {
-        layer: graph.name_of(layer.output()).to_string(),
-        what: taken.what.clone(),
-        error: taken.error,
-        backed_off: exact,
-        picoseconds: Some(taken.picoseconds),
-    }
+/// What is told of each layer, its error measured on all of the calibration data.
+fn lines(
+    cx: &PassContext<'_>,
+    module: &Module,
+    (facts, layers): (&Facts, &Layers),
+    picks: &[usize],
+) -> Result<Vec<LedgerLine>, PassError> {
+    let taken = || layers.candidates.iter().zip(picks).map(|(all, pick)| (&all[*pick], *pick == 0));
+    let forms: Vec<Vec<Form<'_>>> = taken()
+        .map(|(candidate, exact)| if exact { Vec::new() } else { vec![candidate.form()] })
+        .collect();
+    let errors = errors(cx, module, (facts, &layers.linears), (&forms, On::All))?;
+    let line = |((layer, (candidate, exact)), errors): ((&Linear, (&Candidate, bool)), Vec<ValueError>)| {
+        LedgerLine {
+            layer: module.graph.name_of(layer.output()).to_string(),
+            what: candidate.what.clone(),
+            error: errors.first().copied().unwrap_or(candidate.error),
+            backed_off: exact,
+            picoseconds: Some(candidate.picoseconds),
+        }
+    };
+    Ok(layers.linears.iter().zip(taken()).zip(errors).map(line).collect())
 }
 
 /// Lets all candidates of every layer be equal, and takes those.

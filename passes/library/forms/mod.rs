@@ -13,4 +13,4 @@ pub(crate) use mask::{not_masked, not_residual};
 pub(crate) use prompt::Prompt;
 pub(crate) use rounded::{Method, Rounding, Way, spread};
 pub(crate) use seen::{Seen, seen};
-pub(crate) use worth::{Form, errors, exact};
+pub(crate) use worth::{Form, On, errors, exact};

@@ -75,11 +75,6 @@ impl Rounding {
         }
     }
 
-    /// The matrix of a layer, rounded to nearest.
-    pub(crate) fn nearest(&self, facts: &Facts, layer: &Linear, way: Way) -> Quantised {
-        rtn(&layer.matrix(facts), layer.dims, self.blocks(layer, way.along), way.grid)
-    }
-
     /// All layers rounded to nearest.
     fn rounded(
         &self,
@@ -87,8 +82,13 @@ impl Rounding {
         ways: &[Vec<Way>],
     ) -> Result<Vec<Vec<Coded>>, PassError> {
         let places: Vec<usize> = (0..layers.len()).collect();
-        let one = |place: usize, way: &Way| coded(&self.nearest(facts, &layers[place], *way));
-        spread(&places, &|place| ways[place].iter().map(|way| one(place, way)).collect())
+        let one = |place: usize| {
+            let layer = &layers[place];
+            let matrix = layer.matrix(facts);
+            let one = |way: &Way| coded(&rtn(&matrix, layer.dims, self.blocks(layer, way.along), way.grid));
+            ways[place].iter().map(one).collect()
+        };
+        spread(&places, &one)
     }
 
     /// All layers rounded by GPTQ, as far as their codes were not kept.

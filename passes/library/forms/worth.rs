@@ -1,5 +1,5 @@
 //! How far layers are off in other forms.
-use super::{Coded, Masked};
+use super::{Coded, Masked, Prompt};
 use weft_ir::infer::Facts;
 use weft_ir::{Module, Tensor};
 use weft_passes::{
@@ -9,6 +9,8 @@ use weft_passes::{
 
 /// How many numbers a layer makes at a time, about, to be compared.
 const NUMBERS: usize = 1 << 23;
+/// How many rows of a calibration input make a sample.
+const SAMPLE: usize = 128;
 
 /// What a layer is given in the place of its matrix and its input.
 #[derive(Debug, Clone, Copy)]
@@ -17,16 +19,25 @@ pub(crate) struct Form<'f> {
     pub(crate) masked: Option<&'f Masked>,
 }
 
+/// What errors of layers are measured on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum On {
+    /// All rows that flow in.
+    All,
+    /// Some rows of each calibration input, enough to compare forms with each other.
+    Sample,
+}
+
 /// The error of each form of each layer: of its output on the calibration data, its input exact but for the
 /// mask; without data that of its weights, and NaN for a mask.
 pub(crate) fn errors(
     cx: &PassContext<'_>,
     module: &Module,
     (facts, layers): (&Facts, &[Linear]),
-    forms: &[Vec<Form<'_>>],
+    (forms, on): (&[Vec<Form<'_>>], On),
 ) -> Result<Vec<Vec<ValueError>>, PassError> {
     match cx.measure {
-        Some(measure) => of_outputs(measure, (module, cx), (facts, layers), forms),
+        Some(measure) => of_outputs(measure, (module, cx), (facts, layers), (forms, on)),
         None => (0..layers.len()).map(|place| of_weights(facts, layers, (place, &forms[place]))).collect(),
     }
 }
@@ -58,9 +69,9 @@ fn of_outputs(
     measure: &dyn Measure,
     (module, cx): (&Module, &PassContext<'_>),
     (facts, layers): (&Facts, &[Linear]),
-    forms: &[Vec<Form<'_>>],
+    (forms, on): (&[Vec<Form<'_>>], On),
 ) -> Result<Vec<Vec<ValueError>>, PassError> {
-    let mut sums = Sums::kept(measure, (module, layers), forms);
+    let mut sums = Sums::kept(measure, (module, layers), (forms, on));
     let mut scopes = own_scopes(&module.graph, facts, cx.ops, layers);
     scopes.retain(|scope| !sums.open(scope.layers[0]).is_empty());
     let mut open: Vec<Vec<(&Form<'_>, ErrorSum)>> =
@@ -68,8 +79,8 @@ fn of_outputs(
     in_scopes(measure, module, &scopes, &mut |Tapped { group, last, .. }, scoped| {
         let place = scopes[group].layers[0];
         let exact = &exact(facts, layers, &[place])?[0];
-        for rows in scoped.in_rows(NUMBERS.div_ceil(layers[place].dims[1].max(1)))? {
-            compare(&rows, exact, &mut open[group])?;
+        for part in parts(scoped, &layers[place], (&open[group], on))? {
+            compare(&part, exact, &mut open[group])?;
         }
         if last {
             sums.settle(place, &open[group]);
@@ -79,8 +90,24 @@ fn of_outputs(
     Ok(sums.errors())
 }
 
+/// What flows into a layer, in parts of not too many rows.
+fn parts(
+    scoped: &Scoped,
+    layer: &Linear,
+    (forms, on): (&[(&Form<'_>, ErrorSum)], On),
+) -> Result<Vec<Scoped>, PassError> {
+    // Masks that spare the first tokens have to see which these are.
+    let masked = forms.iter().filter_map(|(form, _)| form.masked);
+    if masked.into_iter().any(|masked| masked.prompt != Prompt::Masked) {
+        return Ok(vec![scoped.clone()]);
+    }
+    let some = if on == On::Sample { &scoped.sample(SAMPLE)? } else { scoped };
+    some.in_rows(NUMBERS.div_ceil(layer.dims[1].max(1)))
+}
+
 /// How far forms of layers are off, as far as it is known.
 struct Sums<'s> {
+    on: On,
     findings: Box<dyn Findings>,
     module: &'s Module,
     layers: &'s [Linear],
@@ -92,10 +119,10 @@ impl<'s> Sums<'s> {
     fn kept(
         measure: &dyn Measure,
         (module, layers): (&'s Module, &'s [Linear]),
-        forms: &'s [Vec<Form<'s>>],
+        (forms, on): (&'s [Vec<Form<'s>>], On),
     ) -> Self {
         let known = forms.iter().map(|forms| vec![None; forms.len()]).collect();
-        let mut sums = Self { findings: measure.findings(module), module, layers, forms, known };
+        let mut sums = Self { on, findings: measure.findings(module), module, layers, forms, known };
         for (place, forms) in forms.iter().enumerate() {
             let kept = |form| ErrorSum::of_tensor(sums.findings.get(&sums.question(place, form))?.first()?);
             sums.known[place] = forms.iter().map(kept).collect();
@@ -105,7 +132,8 @@ impl<'s> Sums<'s> {
 
     fn question(&self, place: usize, form: &Form<'_>) -> String {
         let layer = self.module.graph.name_of(self.layers[place].output());
-        format!("errors of %{layer} with {}", form.described())
+        let on = if self.on == On::Sample { format!("errors at {SAMPLE} rows") } else { "errors".to_string() };
+        format!("{on} of %{layer} with {}", form.described())
     }
 
     /// The forms of a layer of which it is not known, with nothing summed up yet.

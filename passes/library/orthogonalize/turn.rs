@@ -1,6 +1,6 @@
 //! Turning a stream: new constants everywhere, and products between places of different axes.
-use super::Axes;
 use super::Tell;
+use super::axes::Axes;
 use super::stream::{Matrix, Place, Reader, Stream, Writer, numbers};
 use weft_ir::{DType, Tensor, Value};
 use weft_numerics::{product, transposed};
@@ -12,52 +12,49 @@ const SOME: usize = 1024;
 /// Why numbers are not turned.
 const NO_FLOATS: &str = "a matrix is not of floats";
 
-/// Gives the stream the axes `of[place]` at each place.
+/// Gives the stream its axes, from place to place.
 pub(super) fn turn(
     g: &mut Rewriter<'_>,
     stream: &Stream,
-    (axes, of): (&[Axes], &[usize]),
+    axes: &mut Axes,
     tell: &Tell<'_>,
 ) -> Result<(), Declined> {
-    let width = stream.width;
-    embedding(g, stream, &axes[of[0]])?;
+    let (width, mut here) = (stream.width, axes.at(g, (stream, 0), tell)?);
+    embedding(g, stream, &here)?;
     for (number, place) in stream.places.iter().enumerate() {
         tell(&format!("orthogonalize, place {} of {}", number + 1, stream.places.len()));
-        let axes = &axes[of[number]];
-        let back = transposed(&axes.matrix, [width, width]);
-        let ones =
-            filled(stream_dtype(g, stream), &[width as u64], 1.0).ok_or("the stream is not of floats")?;
-        let ones = g.constant(ones)?;
-        let normalised = g.operand(place.norm, 0);
-        g.set_operands(place.norm, vec![normalised, Some(ones)]);
+        let back = transposed(&here, [width, width]);
+        normalise(g, stream, place)?;
         for (which, reader) in place.readers.iter().enumerate() {
-            let own = axes.own == Some(number) && which == place.leading;
+            let own = axes.are_own(number) && which == place.leading;
             read(g, (place, reader), (&back, width, own))?;
         }
-    }
-    for (number, writer) in stream.writers.iter().enumerate() {
-        tell(&format!("orthogonalize, sum {} of {}", number + 1, stream.writers.len()));
-        let (before, after) = (of[number], of[number + 1]);
-        let change = (before != after).then(|| {
-            let back = transposed(&axes[before].matrix, [width, width]);
-            product(&back, &axes[after].matrix, [width, width, width])
-        });
-        write(g, writer, (&axes[after].matrix, change.as_deref(), width))?;
+        let Some(writer) = stream.writers.get(number) else { break };
+        let after = axes.at(g, (stream, number + 1), tell)?;
+        let turns = axes.which(number) != axes.which(number + 1);
+        let change = turns.then(|| product(&back, &after, [width, width, width]));
+        write(g, writer, (&after, change.as_deref(), width))?;
+        here = after;
     }
     Ok(())
 }
 
-fn stream_dtype(g: &Rewriter<'_>, stream: &Stream) -> DType {
-    g.dtype(stream.table)
+/// Lets a place normalise without a gain, which its layers have taken in.
+fn normalise(g: &mut Rewriter<'_>, stream: &Stream, place: &Place) -> Result<(), Declined> {
+    let ones = filled(g.dtype(stream.table), &[stream.width as u64], 1.0);
+    let ones = g.constant(ones.ok_or("the stream is not of floats")?)?;
+    let normalised = g.operand(place.norm, 0);
+    g.set_operands(place.norm, vec![normalised, Some(ones)]);
+    Ok(())
 }
 
-fn embedding(g: &mut Rewriter<'_>, stream: &Stream, axes: &Axes) -> Result<(), Declined> {
+fn embedding(g: &mut Rewriter<'_>, stream: &Stream, axes: &[f64]) -> Result<(), Declined> {
     let table = g.data(stream.table).cloned().ok_or("the embedding is gone")?;
     let (width, count) = (stream.width, table.len() as usize);
     let mut bytes = Vec::with_capacity(table.data().len());
     for first in (0..count).step_by(SOME * width) {
         let rows = numbers(&table, first..(first + SOME * width).min(count))?;
-        let turned = product(&rows, &axes.matrix, [rows.len() / width, width, width]);
+        let turned = product(&rows, axes, [rows.len() / width, width, width]);
         let turned = floats(table.dtype(), &[rows.len() as u64], &turned).ok_or(NO_FLOATS)?;
         bytes.extend_from_slice(turned.data());
     }

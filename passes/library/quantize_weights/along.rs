@@ -1,12 +1,9 @@
-//! Which way the blocks of each layer reach, by what errs less on the calibration data.
-use super::QuantizeWeights;
-use crate::forms::{Way, exact, spread};
+//! How far each layer is off with its blocks one way and the other, on the calibration data.
+use super::{QuantizeWeights, WAYS};
+use crate::forms::{Coded, exact, spread};
 use weft_ir::infer::Facts;
 use weft_ir::{Module, OpSet, Tensor};
-use weft_numerics::Along;
 use weft_passes::{Linear, Measure, PassError, Scope, Scoped, Tapped, in_scopes, linears, scopes};
-
-const WAYS: [Along; 2] = [Along::Inputs, Along::Outputs];
 
 /// One layer, rounded one way, in its scope.
 #[derive(Clone, Copy)]
@@ -20,13 +17,14 @@ struct Trial {
 }
 
 impl QuantizeWeights {
-    /// The better way of each layer; blocks along the inputs where both err alike.
-    pub(super) fn better_ways(
+    /// How far the scope of each layer is off with its matrix rounded in both ways.
+    pub(super) fn errors_in_scopes(
         &self,
         measure: &dyn Measure,
         (module, ops): (&Module, &OpSet),
         (facts, layers): (&Facts, &[Linear]),
-    ) -> Result<Vec<Along>, PassError> {
+        coded: &[Vec<Coded>],
+    ) -> Result<Vec<[f64; 2]>, PassError> {
         // Layers that stay exact may still be what others lead into.
         let all = linears(&module.graph, facts, ops);
         let mut scopes = scopes(&module.graph, facts, ops, &all);
@@ -48,44 +46,37 @@ impl QuantizeWeights {
         in_scopes(measure, module, &scopes, &mut |Tapped { group: place, last, .. }, scoped| {
             let exact = exact(facts, &all, &scopes[place].layers)?;
             let trials = open(&scopes[place]);
-            self.judge(scoped, (&exact, &trials), (facts, layers), &mut sums)?;
+            judge(scoped, (&exact, &trials), coded, &mut sums)?;
             for trial in trials.iter().filter(|trial| last && trial.way == 0) {
                 let sums = Tensor::vector(&sums[trial.layer]);
                 findings.put(&question(&layers[trial.layer]), &[sums]);
             }
             Ok(())
         })?;
-        let better = |[inputs, outputs]: &[f64; 2]| match outputs < inputs {
-            true => Along::Outputs,
-            false => Along::Inputs,
-        };
-        Ok(sums.iter().map(better).collect())
+        Ok(sums)
     }
+}
 
-    /// Adds up how far a scope is off in each trial.
-    fn judge(
-        &self,
-        scoped: &Scoped,
-        (exact, trials): (&[Tensor], &[Trial]),
-        (facts, layers): (&Facts, &[Linear]),
-        sums: &mut [[f64; 2]],
-    ) -> Result<(), PassError> {
-        let expected = scoped.run(exact)?;
-        let places: Vec<usize> = (0..trials.len()).collect();
-        let rounded = spread(&places, &|place| {
-            let layer = &layers[trials[place].layer];
-            let way = Way { grid: self.grid, along: WAYS[trials[place].way] };
-            let numbers = self.rounding.nearest(facts, layer, way).numbers();
-            let dims = layer.dims.map(|n| n as u64);
-            Tensor::from_slice(&dims, &numbers).map_err(|error| PassError::Failed(error.to_string()))
-        })?;
-        for (Trial { slot, layer, way }, matrix) in trials.iter().zip(rounded) {
-            let mut matrices = exact.to_vec();
-            matrices[*slot] = matrix;
-            sums[*layer][*way] += off(&expected, &scoped.run(&matrices)?);
-        }
-        Ok(())
+/// Adds up how far a scope is off in each trial.
+fn judge(
+    scoped: &Scoped,
+    (exact, trials): (&[Tensor], &[Trial]),
+    coded: &[Vec<Coded>],
+    sums: &mut [[f64; 2]],
+) -> Result<(), PassError> {
+    let expected = scoped.run(exact)?;
+    let places: Vec<usize> = (0..trials.len()).collect();
+    let broken = || PassError::Failed("the codes of a matrix do not read back".to_string());
+    let rounded = spread(&places, &|place| {
+        let Trial { layer, way, .. } = trials[place];
+        coded[layer][way].matrix().ok_or_else(broken)
+    })?;
+    for (Trial { slot, layer, way }, matrix) in trials.iter().zip(rounded) {
+        let mut matrices = exact.to_vec();
+        matrices[*slot] = matrix;
+        sums[*layer][*way] += off(&expected, &scoped.run(&matrices)?);
     }
+    Ok(())
 }
 
 /// How far a scope is off, added up over its rows, each beside its size or the median of all sizes, whichever is
