@@ -89,12 +89,11 @@ impl<'m> Exact<'m> {
                 }
             };
             for rows in own.rows(&exact, look) {
-                let first = rows.start;
-                let expected = own.some(&exact, rows.clone(), None)?;
-                let found_rows = other.some(&found[0], rows, matrix.as_ref())?;
+                let expected = own.some(&exact, &rows, None)?;
+                let found_rows = other.some(&found[0], &rows, matrix.as_ref())?;
                 outputs.add(&expected, &found_rows);
                 if let Some(ids) = found.get(1) {
-                    text.add((ids, first), (&expected, &found_rows))?;
+                    text.add((ids, &rows), (&expected, &found_rows))?;
                 }
             }
             if !last {
@@ -143,17 +142,17 @@ struct TextSum {
 }
 
 impl TextSum {
-    /// Takes in the logits of some tokens, from the one of that number on.
+    /// Takes in the logits of some tokens, by their numbers.
     fn add(
         &mut self,
-        (ids, first): (&Tensor, usize),
+        (ids, places): (&Tensor, &[usize]),
         (exact, found): (&Tensor, &Tensor),
     ) -> Result<(), PassError> {
         let ([_, tokens], [rows, vocabulary]) = (ids.dims(), exact.dims()) else { return Err(not_logits()) };
         let (tokens, vocabulary) = (*tokens as usize, *vocabulary as usize);
         let ids = ids.to_i64s().filter(|_| exact.dims() == found.dims()).ok_or_else(not_logits)?;
         let next = |row: usize| {
-            let next = first + row + 1;
+            let next = places.get(row)? + 1;
             let next = ids.get(next).filter(|_| !next.is_multiple_of(tokens));
             next.map(|next| usize::try_from(*next).unwrap_or(usize::MAX))
         };
@@ -250,7 +249,7 @@ mod tests {
         let logits = |x: f32| Tensor::from_slice(&[3, 2], &[0.0, x, 0.0, x, 0.0, x]).unwrap();
         let mut sum = TextSum::default();
         // One half each against 1/4 and 3/4.
-        sum.add((&ids, 0), (&logits(0.0), &logits(3f32.ln()))).unwrap();
+        sum.add((&ids, &[0, 1, 2]), (&logits(0.0), &logits(3f32.ln()))).unwrap();
         let error = sum.error().unwrap();
         assert!((error.exact_perplexity - 2.0).abs() < 1e-6);
         assert!((error.perplexity - (16.0f64 / 3.0).sqrt()).abs() < 1e-6);
@@ -262,7 +261,7 @@ mod tests {
         let ids = Tensor::from_slice(&[1, 2], &[0i64, 1]).unwrap();
         let logits = |x: f32| Tensor::from_slice(&[2, 2], &[0.0, x, 0.0, x]).unwrap();
         let mut sum = TextSum::default();
-        sum.add((&ids, 0), (&logits(1.0), &logits(f32::NAN))).unwrap();
+        sum.add((&ids, &[0, 1]), (&logits(1.0), &logits(f32::NAN))).unwrap();
         assert!(sum.error().unwrap().kl.is_nan());
     }
 }

@@ -7,16 +7,13 @@ use crate::measure::{Measure, Ready};
 use crate::pass::PassError;
 use crate::trials::Look;
 use std::collections::BTreeSet;
-use std::ops::Range;
 use std::sync::Arc;
 use weft_ir::{Dim, Graph, Module, Tensor, TensorType, Value};
 
-/// The most bytes of an output that are made at once.
-const MOST: usize = 16 << 20;
-/// At a glance so many rows that follow each other are made at once,
-const IN_A_ROW: usize = 16;
-/// and one in so many of these.
-const ONE_IN: usize = 4;
+/// The most bytes of an output that are made at once. The matrix that makes it is packed for each part.
+const MOST: usize = 32 << 20;
+/// About so many rows are made at a glance.
+const FEW: usize = 128;
 
 /// One output of a module, of floats of whole bytes.
 pub(crate) struct End {
@@ -68,30 +65,31 @@ impl End {
         value.dims().iter().product::<u64>() as usize / last.max(1)
     }
 
-    /// The rows to be looked at, as many at once as are best made together. At a glance these are a few in a row, and
-    /// again further on, where rows have to be made.
-    pub(crate) fn rows(&self, value: &Tensor, look: Look) -> Vec<Range<usize>> {
+    /// The rows to be looked at, as many together as are best made at once; at a glance a few of all, where rows have
+    /// to be made.
+    pub(crate) fn rows(&self, value: &Tensor, look: Look) -> Vec<Vec<usize>> {
         let bytes = self.width(value).saturating_mul(value.dtype().bits() as usize / 8);
-        let most = (MOST / bytes.max(1)).max(1);
-        let (step, every) = match (look, &self.product) {
-            (Look::Glance, Some(_)) => (most.min(IN_A_ROW), most.min(IN_A_ROW) * ONE_IN),
-            _ => (most, most),
+        let (count, most) = (self.count(value), (MOST / bytes.max(1)).max(1));
+        let step = match (look, &self.product) {
+            (Look::Glance, Some(_)) => count.div_ceil(FEW).max(1),
+            _ => 1,
         };
-        let count = self.count(value);
-        (0..count).step_by(every).map(|first| first..(first + step).min(count)).collect()
+        let rows: Vec<usize> = (step / 2..count).step_by(step).collect();
+        rows.chunks(most).map(<[usize]>::to_vec).collect()
     }
 
     /// Some rows of the output, as a matrix; `instead` may be what the last product multiplies with.
     pub(crate) fn some(
         &self,
         value: &Tensor,
-        rows: Range<usize>,
+        rows: &[usize],
         instead: Option<&Tensor>,
     ) -> Result<Tensor, PassError> {
         let last = value.dims().last().copied().unwrap_or(1);
         let row = last as usize * value.dtype().bits() as usize / 8;
-        let data = value.data().slice(rows.start * row..rows.end * row);
-        let part = Tensor::new(value.dtype(), vec![rows.len() as u64, last], data);
+        let data: Vec<u8> =
+            rows.iter().flat_map(|at| &value.data()[at * row..(at + 1) * row]).copied().collect();
+        let part = Tensor::new(value.dtype(), vec![rows.len() as u64, last], data.into());
         let part = part.map_err(|error| PassError::Failed(error.to_string()))?;
         let Some(product) = &self.product else { return Ok(part) };
         let matrix = product.matrix.as_ref().map(|matrix| instead.unwrap_or(&matrix.tensor).clone());

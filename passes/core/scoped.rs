@@ -69,6 +69,18 @@ impl Scoped {
         self.with_rows(count, bytes.copied().collect::<Vec<u8>>().into())
     }
 
+    /// One scope with all the rows that flow into several equal ones, or these as they are where
+    /// [`Scoped::in_rows`] cuts nothing.
+    ///
+    /// # Errors
+    /// If the rows are no tensor.
+    pub fn joined(parts: Vec<Self>) -> Result<Vec<Self>, PassError> {
+        let counts: Option<Vec<usize>> = parts.iter().map(Self::rows).collect();
+        let Some(counts) = counts.filter(|counts| counts.len() > 1) else { return Ok(parts) };
+        let bytes: Vec<u8> = parts.iter().flat_map(|part| part.taps[0].data().iter()).copied().collect();
+        Ok(vec![parts[0].with_rows(counts.iter().sum(), bytes.into())?])
+    }
+
     /// How many rows flow in, where that may be any number.
     fn rows(&self) -> Option<usize> {
         let ([tap], true) = (&self.taps[..], self.any_rows) else { return None };
@@ -169,6 +181,16 @@ mod tests {
         assert_eq!(numbers(2).dims(), [1, 2, 2]);
         assert_eq!(numbers(5).dims(), [1, 5, 2]);
         assert_eq!(scoped(&[3, 5, 2], true).sample(2).unwrap().run(&[]).unwrap().dims(), [3, 5, 2]);
+    }
+
+    #[test]
+    fn rows_of_several_inputs_flow_together() {
+        let joined = |dims: [&[u64]; 2]| Scoped::joined(dims.map(|dims| scoped(dims, true)).into()).unwrap();
+        let one = joined([&[1, 1, 2], &[1, 2, 2]]);
+        assert_eq!(one.len(), 1);
+        assert_eq!(one[0].run(&[]).unwrap().dims(), [1, 3, 2]);
+        assert_eq!(one[0].run(&[]).unwrap().to_vec::<f32>(), Some(vec![0.0, 1.0, 0.0, 1.0, 2.0, 3.0]));
+        assert_eq!(joined([&[3, 1, 2], &[1, 2, 2]]).len(), 2);
     }
 
     #[test]

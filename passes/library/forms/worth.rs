@@ -1,5 +1,6 @@
 //! How far layers are off in other forms.
 use super::{Coded, Masked, Prompt};
+use std::collections::BTreeMap;
 use weft_ir::infer::Facts;
 use weft_ir::{Module, Tensor};
 use weft_passes::{
@@ -10,7 +11,7 @@ use weft_passes::{
 /// How many numbers a layer makes at a time, about, to be compared.
 const NUMBERS: usize = 1 << 23;
 /// How many rows of a calibration input make a sample.
-const SAMPLE: usize = 128;
+const SAMPLE: usize = 80;
 
 /// What a layer is given in the place of its matrix and its input.
 #[derive(Debug, Clone, Copy)]
@@ -76,11 +77,20 @@ fn of_outputs(
     scopes.retain(|scope| !sums.open(scope.layers[0]).is_empty());
     let mut open: Vec<Vec<(&Form<'_>, ErrorSum)>> =
         scopes.iter().map(|scope| sums.open(scope.layers[0])).collect();
+    let mut samples: BTreeMap<usize, Vec<Scoped>> = BTreeMap::new();
     in_scopes(measure, module, &scopes, &mut |Tapped { group, last, .. }, scoped| {
         let place = scopes[group].layers[0];
-        let exact = &exact(facts, layers, &[place])?[0];
-        for part in parts(scoped, &layers[place], (&open[group], on))? {
-            compare(&part, exact, &mut open[group])?;
+        // Samples are looked at together, as decoding and packing matrices takes longer than multiplying them.
+        let samples = samples.entry(group).or_default();
+        let by_row = are_by_row(&open[group]);
+        samples.push(if by_row && on == On::Sample { scoped.sample(SAMPLE)? } else { scoped.clone() });
+        if last || on == On::All || !by_row {
+            let exact = &exact(facts, layers, &[place])?[0];
+            for some in Scoped::joined(std::mem::take(samples))? {
+                for part in parts(some, &layers[place], by_row)? {
+                    compare(&part, exact, &mut open[group])?;
+                }
+            }
         }
         if last {
             sums.settle(place, &open[group]);
@@ -90,19 +100,15 @@ fn of_outputs(
     Ok(sums.errors())
 }
 
+/// Whether each row of what a layer makes in these forms is of its row alone. Masks that spare the first tokens have to
+/// see which these are.
+fn are_by_row(forms: &[(&Form<'_>, ErrorSum)]) -> bool {
+    forms.iter().filter_map(|(form, _)| form.masked).all(|masked| masked.prompt == Prompt::Masked)
+}
+
 /// What flows into a layer, in parts of not too many rows.
-fn parts(
-    scoped: &Scoped,
-    layer: &Linear,
-    (forms, on): (&[(&Form<'_>, ErrorSum)], On),
-) -> Result<Vec<Scoped>, PassError> {
-    // Masks that spare the first tokens have to see which these are.
-    let masked = forms.iter().filter_map(|(form, _)| form.masked);
-    if masked.into_iter().any(|masked| masked.prompt != Prompt::Masked) {
-        return Ok(vec![scoped.clone()]);
-    }
-    let some = if on == On::Sample { &scoped.sample(SAMPLE)? } else { scoped };
-    some.in_rows(NUMBERS.div_ceil(layer.dims[1].max(1)))
+fn parts(scoped: Scoped, layer: &Linear, by_row: bool) -> Result<Vec<Scoped>, PassError> {
+    if by_row { scoped.in_rows(NUMBERS.div_ceil(layer.dims[1].max(1))) } else { Ok(vec![scoped]) }
 }
 
 /// How far forms of layers are off, as far as it is known.
