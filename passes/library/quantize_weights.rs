@@ -35,7 +35,7 @@
 mod activations;
 mod along;
 
-use crate::forms::{Coded, Form, Method, Rounding, Way, errors};
+use crate::forms::{Coded, Codes, Form, Method, Rounding, Way, errors};
 use activations::Activations;
 use weft_ir::Stage;
 use weft_numerics::{Along, Grid, Zero};
@@ -146,11 +146,12 @@ impl Pass for QuantizeWeights {
         };
         let ways: Vec<Vec<Way>> =
             along.into_iter().map(|along| vec![Way { grid: self.grid, along }]).collect();
-        let coded = self.rounding.codes(cx, edit, (&facts, &layers), &ways)?;
-        let coded: Vec<Coded> = coded.into_iter().flatten().collect();
+        let codes = self.rounding.codes(cx, edit, (&facts, &layers), &ways)?;
+        let codes: Vec<Codes> = codes.into_iter().flatten().collect();
+        let rounds = self.rounds_activations(edit, (&layers, &codes));
+        let coded: Vec<Coded> = codes.into_iter().map(Coded::Codes).collect();
         let forms: Vec<Vec<Form<'_>>> =
             coded.iter().map(|coded| vec![Form { coded: Some(coded), masked: None }]).collect();
-        let rounds = self.rounds_activations(edit, (&layers, &coded));
         let errors = errors(cx, edit, (&facts, &layers), &forms)?.into_iter().flatten();
         let proposal = |(((layer, coded), rounds), error)| self.proposal(layer, (coded, rounds), error);
         let proposals: Vec<Proposal<'_>> =
@@ -161,10 +162,10 @@ impl Pass for QuantizeWeights {
 
 impl QuantizeWeights {
     /// Whether the input of each layer is rounded, too.
-    fn rounds_activations(&self, edit: &mut Editor<'_>, (layers, coded): (&[Linear], &[Coded])) -> Vec<bool> {
+    fn rounds_activations(&self, edit: &mut Editor<'_>, (layers, codes): (&[Linear], &[Codes])) -> Vec<bool> {
         let mut rounds = Vec::new();
-        for (layer, coded) in layers.iter().zip(coded) {
-            rounds.push(self.activations.of(coded).unwrap_or_else(|why| {
+        for (layer, codes) in layers.iter().zip(codes) {
+            rounds.push(self.activations.of(codes).unwrap_or_else(|why| {
                 let at = edit.graph.node(layer.node).label().to_string();
                 edit.decline(&at, &why);
                 false

@@ -1,14 +1,12 @@
-//! A rounded matrix as tensors, and its place in the graph.
-use half::bf16;
+//! A matrix as codes of few bits with scales, as tensors.
 use std::fmt;
 use weft_ir::{Attr, DType, Tensor, TensorType, Value};
 use weft_numerics::{Along, Blocks, Quantised, Zero};
-use weft_passes::{Declined, Linear, Rewriter, node};
+use weft_passes::{Declined, Rewriter, node};
 
-/// The operands of the `DequantizeLinear` that gives a matrix back; or a matrix that becomes `bf16`, whose numbers take
-/// the place of the codes and are rounded when they are read, so that they share the memory of the exact ones.
+/// The operands of the `DequantizeLinear` that gives a matrix back.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Coded {
+pub(crate) struct Codes {
     codes: Tensor,
     scales: Tensor,
     zeros: Option<Tensor>,
@@ -16,17 +14,14 @@ pub(crate) struct Coded {
     block: usize,
 }
 
-impl fmt::Display for Coded {
+impl fmt::Display for Codes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_half() {
-            return write!(f, "bf16");
-        }
         let way = if self.along == Along::Inputs { "inputs (oc)" } else { "outputs (ic)" };
         write!(f, "{} in blocks of {} along the {way}", self.codes.dtype(), self.block)
     }
 }
 
-impl Coded {
+impl Codes {
     /// The tensors of a rounded matrix; `None` if it is larger than tensors may be.
     pub(crate) fn new(matrix: &Quantised) -> Option<Self> {
         let dtype = match (matrix.grid.bits, matrix.grid.zero) {
@@ -68,7 +63,7 @@ impl Coded {
         [Some(&self.codes), Some(&self.scales), self.zeros.as_ref()].into_iter().flatten()
     }
 
-    /// What [`Coded::tensors`] were of, a matrix of these extents.
+    /// What [`Codes::tensors`] were of, a matrix of these extents.
     pub(super) fn of_tensors(tensors: &[Tensor], dims: [usize; 2], blocks: Blocks) -> Option<Self> {
         let (codes, scales, zeros) = match tensors {
             [codes, scales] => (codes, scales, None),
@@ -85,34 +80,13 @@ impl Coded {
         })
     }
 
-    /// A matrix of `f32`, inputs by outputs, that becomes `bf16`.
-    pub(crate) fn halves(matrix: Tensor) -> Self {
-        let scales = Tensor::vector::<f32>(&[]);
-        Self { codes: matrix, scales, zeros: None, along: Along::Outputs, block: 1 }
-    }
-
-    fn is_half(&self) -> bool {
-        self.codes.dtype() == DType::F32
-    }
-
-    /// The numbers as `bf16`.
-    fn rounded(&self) -> Option<Tensor> {
-        let numbers = self.codes.to_vec::<f32>()?.into_iter().map(bf16::from_f32);
-        Tensor::from_slice(self.codes.dims(), &numbers.collect::<Vec<_>>()).ok()
-    }
-
     /// Whether blocks reach along the inputs.
     pub(crate) fn is_along_inputs(&self) -> bool {
         self.along == Along::Inputs
     }
 
     /// The matrix that the codes stand for, inputs by outputs.
-    pub(crate) fn matrix(&self) -> Option<Tensor> {
-        if self.is_half() {
-            let mut numbers = self.codes.to_vec::<f32>()?;
-            numbers.iter_mut().for_each(|x| *x = bf16::from_f32(*x).to_f32());
-            return Tensor::from_slice(self.codes.dims(), &numbers).ok();
-        }
+    pub(super) fn matrix(&self) -> Option<Tensor> {
         let [_, outputs] = self.codes.dims() else { return None };
         let (outputs, columns) = (*outputs as usize, *self.scales.dims().last()? as usize);
         let scales = self.scales.to_vec::<f32>()?;
@@ -157,58 +131,18 @@ impl Coded {
     }
 
     /// The types of all that is read for the matrix.
-    pub(crate) fn types(&self) -> Vec<TensorType> {
-        if self.is_half() {
-            return vec![TensorType::fixed(DType::Bf16, self.codes.dims())];
-        }
+    pub(super) fn types(&self) -> Vec<TensorType> {
         self.tensors().map(|tensor| TensorType::fixed(tensor.dtype(), tensor.dims())).collect()
     }
 
-    /// Adds what gives the matrix of a layer back in a form that is not taken: of `bf16` without its numbers, which
-    /// would be as many as those of half the model.
-    pub(crate) fn add_untaken(&self, g: &mut Rewriter<'_>, layer: &Linear) -> Result<Value, Declined> {
-        if !self.is_half() {
-            return self.add(g);
-        }
-        let mut matrix = layer.weight;
-        if layer.turned {
-            matrix = g.add(node("Transpose", [("perm", Attr::Ints(vec![1, 0]))]), &[Some(matrix)])?;
-        }
-        let cast = |dtype| node("Cast", [("to", Attr::Type(dtype))]);
-        let halves = g.add(cast(DType::Bf16), &[Some(matrix)])?;
-        g.add(cast(DType::F32), &[Some(halves)])
-    }
-
     /// Adds what gives the matrix back.
-    pub(crate) fn add(&self, g: &mut Rewriter<'_>) -> Result<Value, Declined> {
-        if self.is_half() {
-            let halves = g.constant(self.rounded().ok_or("the matrix does not read back")?)?;
-            return g.add(node("Cast", [("to", Attr::Type(DType::F32))]), &[Some(halves)]);
-        }
+    pub(super) fn add(&self, g: &mut Rewriter<'_>) -> Result<Value, Declined> {
         let codes = g.constant(self.codes.clone())?;
         let scales = g.constant(self.scales.clone())?;
         let zeros = self.zeros.clone().map(|zeros| g.constant(zeros)).transpose()?;
         let axis = if self.along == Along::Inputs { 0 } else { 1 };
         let attrs = [("axis", Attr::Int(axis)), ("block_size", Attr::Int(self.block as i64))];
         g.add(node("DequantizeLinear", attrs), &[Some(codes), Some(scales), zeros])
-    }
-
-    /// Gives the layer the matrix, and another input if there is one.
-    pub(crate) fn put(
-        &self,
-        g: &mut Rewriter<'_>,
-        layer: &Linear,
-        input: Option<Value>,
-    ) -> Result<(), Declined> {
-        let matrix = self.add(g)?;
-        let mut operands = g.operands(layer.node);
-        operands[0] = input.or(operands[0]);
-        operands[1] = Some(matrix);
-        g.set_operands(layer.node, operands);
-        if layer.turned {
-            g.set_attr(layer.node, "transB", None);
-        }
-        Ok(())
     }
 }
 
@@ -237,7 +171,7 @@ fn packed_byte(codes: &[i16], bits: usize) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use super::Coded;
+    use super::Codes;
     use weft_numerics::{Along, Blocks, Grid, Zero, rtn};
 
     #[test]
@@ -248,7 +182,7 @@ mod tests {
         for (bits, zero) in [2, 3, 4, 5, 8].into_iter().flat_map(|n| [(n, Zero::Free), (n, Zero::Centre)]) {
             for along in [Along::Inputs, Along::Outputs] {
                 let rounded = rtn(&weights, dims, Blocks { along, size: 3 }, Grid { bits, zero });
-                let matrix = Coded::new(&rounded).and_then(|coded| coded.matrix()).unwrap();
+                let matrix = Codes::new(&rounded).and_then(|codes| codes.matrix()).unwrap();
                 assert_eq!(
                     matrix.to_vec::<f32>(),
                     Some(rounded.numbers()),
