@@ -83,6 +83,11 @@ fn a_bound_leaves_layers_as_they_are() {
         let [one] = made["ledger"].as_array().unwrap().as_slice() else { panic!("{made}") };
         assert_eq!(one["pass"], "round-weights");
         let lines = one["layers"].as_array().unwrap();
+        // Of what comes out of each layer on the data.
+        for line in lines {
+            let mse = line["error"]["relative_mse"].as_f64().unwrap();
+            assert!(mse > 1e-7 && mse < 1e-5, "{line}");
+        }
         let back = lines.iter().filter(|line| line["backed_off"] == true).count();
         (back, one["model"]["outputs"]["relative_mse"].as_f64().unwrap())
     };
