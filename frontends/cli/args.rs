@@ -111,6 +111,10 @@ pub(crate) struct Compiling {
     /// One more pass, run when the graph has been cleaned
     #[arg(long = "pass", value_name = "NAME{OPTION=VALUE,...}")]
     pub(crate) passes: Vec<String>,
+    /// What the large weights, those of linear layers and embeddings, are rounded to, after all passes that are named;
+    /// computing stays `f32`. `--max-error` leaves the worst layers as they are
+    #[arg(long, value_enum, default_value_t = Precision::F32)]
+    pub(crate) precision: Precision,
     /// Check the graph after every pass
     #[arg(long)]
     pub(crate) verify_each: bool,
@@ -118,6 +122,17 @@ pub(crate) struct Compiling {
     pub(crate) calibrating: Calibrating,
     #[command(flatten)]
     pub(crate) extensions: Extensions,
+}
+
+/// What weights are rounded to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Precision {
+    /// Nothing: they are as the model has them
+    F32,
+    /// 16 bits with the range of `f32`, at half the size
+    Bf16,
+    /// 16 bits with more precision and less range, up to 65504
+    F16,
 }
 
 /// What lossy passes are held to.

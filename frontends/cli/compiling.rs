@@ -1,5 +1,5 @@
 //! From flags to a driver, and to how a model is compiled.
-use crate::args::{Calibrating, Command, Compiling, DimArgs, Extensions};
+use crate::args::{Calibrating, Command, Compiling, DimArgs, Extensions, Precision};
 use crate::failure::Failure;
 use crate::talk::Teller;
 use etcetera::{BaseStrategy, choose_base_strategy};
@@ -39,16 +39,29 @@ impl Compiling {
         Ok(CompileOptions { pipeline, passes, cpu: self.cpu.clone(), level })
     }
 
-    /// Single passes run on a graph that is canonical and clean, before layouts are chosen.
+    /// Single passes run on a graph that is canonical and clean, before layouts are chosen; what rounds weights sees
+    /// what the others made of them.
     fn passes_as_text(&self, more: Option<&str>) -> String {
         let rules = self.extensions.rewrite();
         let passes = rules.iter().chain(&self.passes).map(String::as_str).chain(more);
+        let passes = passes.chain(self.precision.pass());
         let passes = passes.collect::<Vec<_>>().join(",");
         match (&self.pipeline, passes.is_empty()) {
             (Some(pipeline), true) => pipeline.clone(),
             (Some(pipeline), false) => format!("{pipeline},{passes}"),
             (None, true) => format!("O{}", self.level),
             (None, false) => format!("O{},{passes},O{}", self.level.min(1), self.level),
+        }
+    }
+}
+
+impl Precision {
+    /// The pass that rounds weights to it.
+    fn pass(self) -> Option<&'static str> {
+        match self {
+            Precision::F32 => None,
+            Precision::Bf16 => Some("round-weights{to=bf16}"),
+            Precision::F16 => Some("round-weights{to=f16}"),
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::options::{OptionError, OptionInfo, Options};
 use crate::pass::Declined;
 use crate::patterns::Names;
 use weft_ir::infer::Facts;
-use weft_ir::{Graph, NodeId, OpSet};
+use weft_ir::{Graph, NodeId, OpSet, Value};
 
 /// The choice by the options `only`, `skip` (patterns of names) and `outputs` (a flag).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +56,21 @@ impl Chosen {
         taken
     }
 
+    /// Whether a layer that makes `output` of a constant is chosen.
+    ///
+    /// # Errors
+    /// The reason why it is left alone.
+    pub fn admits(&self, graph: &Graph, output: Value, weight: Value) -> Result<(), Declined> {
+        let names = [graph.name_of(output), graph.name_of(weight)];
+        if !names.iter().any(|name| self.only.hold(name)) || names.iter().any(|name| self.skip.hold(name)) {
+            return Err("it was asked to be left alone".into());
+        }
+        match !self.outputs && graph.outputs().contains(&output) {
+            true => Err("it makes an output of the model; `outputs=true` takes it, too".into()),
+            false => Ok(()),
+        }
+    }
+
     fn layer(
         &self,
         graph: &Graph,
@@ -63,13 +78,7 @@ impl Chosen {
         id: NodeId,
     ) -> Result<Option<Linear>, Declined> {
         let Some(layer) = Linear::of(graph, facts, ops, id)? else { return Ok(None) };
-        let names = [graph.name_of(layer.output()), graph.name_of(layer.weight)];
-        if !names.iter().any(|name| self.only.hold(name)) || names.iter().any(|name| self.skip.hold(name)) {
-            return Err("it was asked to be left alone".into());
-        }
-        if !self.outputs && graph.outputs().contains(&layer.output()) {
-            return Err("it makes an output of the model; `outputs=true` takes it, too".into());
-        }
+        self.admits(graph, layer.output(), layer.weight)?;
         Ok(Some(layer).filter(|layer| !layer.dims.contains(&0)))
     }
 }

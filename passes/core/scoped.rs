@@ -63,7 +63,8 @@ impl Scoped {
     /// If the rows are no tensor.
     pub fn sample(&self, most: usize) -> Result<Self, PassError> {
         let Some(rows) = self.rows().filter(|rows| *rows > most) else { return Ok(self.clone()) };
-        let (data, row, step) = (self.taps[0].data(), self.taps[0].data().len() / rows, rows.div_ceil(most.max(1)));
+        let (data, row, step) =
+            (self.taps[0].data(), self.taps[0].data().len() / rows, rows.div_ceil(most.max(1)));
         let some = (step / 2..rows).step_by(step);
         let (count, bytes) = (some.clone().count(), some.flat_map(|at| &data[at * row..(at + 1) * row]));
         self.with_rows(count, bytes.copied().collect::<Vec<u8>>().into())

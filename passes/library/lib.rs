@@ -34,6 +34,7 @@ mod recognise_layer_norm;
 mod recognise_rms_norm;
 mod recognise_silu;
 mod rewrite;
+mod round_weights;
 mod saturate;
 mod sink_transposes;
 mod sparsify_activations;
@@ -75,6 +76,7 @@ weft_passes::passes! {
     recognise_rms_norm
     recognise_silu
     rewrite
+    round_weights
     saturate
     sink_transposes
     sparsify_activations

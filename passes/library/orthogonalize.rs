@@ -152,7 +152,11 @@ impl Orthogonalize {
                 sum.iter_mut().zip(gram).for_each(|(sum, x)| *sum += x);
             }
             let same = is_diagonal(&sum);
-            return if same { Err(PRINCIPAL.into()) } else { Ok(Axes::everywhere(principal_axes(&sum, stream.width))) };
+            return if same {
+                Err(PRINCIPAL.into())
+            } else {
+                Ok(Axes::everywhere(principal_axes(&sum, stream.width)))
+            };
         }
         for place in &leading {
             if !is_diagonal(&self.whose.gram(g, &stream.places[*place], stream.width)?) {

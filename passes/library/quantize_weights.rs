@@ -37,7 +37,7 @@ mod activations;
 mod along;
 mod whole;
 
-use crate::forms::{Coded, Form, Method, On, Rounding, Way, errors};
+use crate::forms::{Coded, Codes, Form, Method, On, Rounding, Way, errors};
 use activations::Activations;
 use weft_ir::Stage;
 use weft_ir::infer::Facts;
@@ -146,10 +146,11 @@ impl Pass for QuantizeWeights {
         if layers.is_empty() {
             return Ok(edit.outcome());
         }
-        let coded = self.coded(edit, cx, (&facts, &layers))?;
+        let codes = self.codes(edit, cx, (&facts, &layers))?;
+        let rounds = self.rounds_activations(edit, (&layers, &codes));
+        let coded: Vec<Coded> = codes.into_iter().map(Coded::Codes).collect();
         let forms: Vec<Vec<Form<'_>>> =
             coded.iter().map(|coded| vec![Form { coded: Some(coded), masked: None }]).collect();
-        let rounds = self.rounds_activations(edit, (&layers, &coded));
         let errors = errors(cx, edit, (&facts, &layers), (&forms, On::All))?.into_iter().flatten();
         let proposal = |(((layer, coded), rounds), error)| self.proposal(layer, (coded, rounds), error);
         let proposals: Vec<Proposal<'_>> =
@@ -160,31 +161,31 @@ impl Pass for QuantizeWeights {
 
 impl QuantizeWeights {
     /// The codes of each layer, in the way that it is given.
-    fn coded(
+    fn codes(
         &self,
         edit: &Editor<'_>,
         cx: &PassContext<'_>,
         (facts, layers): (&Facts, &[Linear]),
-    ) -> Result<Vec<Coded>, PassError> {
-        let open: &[Along] = if let Dim::Fixed(along) = &self.dim { std::slice::from_ref(along) } else { &WAYS };
-        let ways: Vec<Way> = open.iter().map(|along| Way { grid: self.grid, along: *along }).collect();
-        let coded = self.rounding.codes(cx, edit, (facts, layers), &vec![ways; layers.len()])?;
+    ) -> Result<Vec<Codes>, PassError> {
+        let open = if let Dim::Fixed(along) = self.dim { vec![along] } else { WAYS.to_vec() };
+        let ways: Vec<Way> = open.into_iter().map(|along| Way { grid: self.grid, along }).collect();
+        let codes = self.rounding.codes(cx, edit, (facts, layers), &vec![ways; layers.len()])?;
         let taken = match self.dim {
             Dim::Fixed(_) => vec![0; layers.len()],
             Dim::Ada => {
                 let measure = cx.data_for("dim=ada")?;
-                let errors = self.errors_in_scopes(measure, (edit, cx.ops), (facts, layers), &coded)?;
-                whole::best(edit, (measure, cx.ops), (facts, layers), (&coded, &errors))?
+                let errors = self.errors_in_scopes(measure, (edit, cx.ops), (facts, layers), &codes)?;
+                whole::best(edit, (measure, cx.ops), (facts, layers), (&codes, &errors))?
             }
         };
-        Ok(coded.into_iter().zip(taken).filter_map(|(all, way)| all.into_iter().nth(way)).collect())
+        Ok(codes.into_iter().zip(taken).filter_map(|(all, way)| all.into_iter().nth(way)).collect())
     }
 
     /// Whether the input of each layer is rounded, too.
-    fn rounds_activations(&self, edit: &mut Editor<'_>, (layers, coded): (&[Linear], &[Coded])) -> Vec<bool> {
+    fn rounds_activations(&self, edit: &mut Editor<'_>, (layers, codes): (&[Linear], &[Codes])) -> Vec<bool> {
         let mut rounds = Vec::new();
-        for (layer, coded) in layers.iter().zip(coded) {
-            rounds.push(self.activations.of(coded).unwrap_or_else(|why| {
+        for (layer, codes) in layers.iter().zip(codes) {
+            rounds.push(self.activations.of(codes).unwrap_or_else(|why| {
                 let at = edit.graph.node(layer.node).label().to_string();
                 edit.decline(&at, &why);
                 false

@@ -10,6 +10,7 @@ mod errors;
 mod extend;
 mod filetest;
 mod opt;
+mod precision;
 mod reduce;
 mod rules;
 mod run;

@@ -1,7 +1,9 @@
 //! All the forms on the menu that a layer may have, with what each takes and how far it is off.
 use super::Choose;
 use super::time::picoseconds;
-use crate::forms::{Coded, Form, Masked, On, Prompt, Rounding, Way, errors, exact, norms, seen};
+use crate::forms::{
+    Coded, Form, Half, Halves, Masked, On, Prompt, Rounding, Way, errors, exact, norms, seen,
+};
 use std::sync::Arc;
 use weft_ir::Module;
 use weft_ir::infer::Facts;
@@ -94,7 +96,10 @@ impl Choose {
         let ways = self.menu.rounded.iter().map(|(_, grid, along)| Way { grid: *grid, along: *along });
         let ways = vec![ways.collect::<Vec<_>>(); linears.len()];
         let codes = rounding.codes(cx, module, (facts, linears), &ways)?;
-        Ok(codes.into_iter().map(|all| all.into_iter().map(Arc::new).collect()).collect())
+        Ok(codes
+            .into_iter()
+            .map(|all| all.into_iter().map(|codes| Arc::new(Coded::Codes(codes))).collect())
+            .collect())
     }
 
     /// The masks of all layers, by their share of zeros.
@@ -156,7 +161,8 @@ impl Choose {
 fn halves(facts: &Facts, linears: &[Linear]) -> Result<Vec<Arc<Coded>>, PassError> {
     let places: Vec<usize> = (0..linears.len()).collect();
     let all = exact(facts, linears, &places)?;
-    Ok(all.into_iter().map(|matrix| Arc::new(Coded::halves(matrix))).collect())
+    let half = |matrix| Arc::new(Coded::Halves(Halves::new(matrix, Half::Bf16)));
+    Ok(all.into_iter().map(half).collect())
 }
 
 impl Layers {

@@ -44,8 +44,8 @@ impl Exchanged for Picked<'_> {
     }
 
     fn matrix(&self, layer: usize) -> Result<Tensor, PassError> {
-        let matrix = self.candidate(layer).coded.as_ref().and_then(|coded| coded.matrix());
-        matrix.ok_or_else(|| PassError::Failed("the codes of a matrix do not read back".to_string()))
+        let own = || PassError::Failed("a layer has its own matrix".to_string());
+        self.candidate(layer).coded.as_ref().ok_or_else(own)?.matrix()
     }
 
     fn has_limits(&self, layer: usize) -> bool {

@@ -34,7 +34,13 @@ pub(super) fn decisions<'l>(
         let (tried, taken) = (tried.clone(), picks.clone());
         let entry = move |module: &Module| {
             let lines = lines(cx, module, (facts, layers), &taken)?;
-            Ok(LedgerEntry { pass: String::new(), data: None, layers: lines, model: None, tried: tried.clone() })
+            Ok(LedgerEntry {
+                pass: String::new(),
+                data: None,
+                layers: lines,
+                model: None,
+                tried: tried.clone(),
+            })
         };
         Decision { entry: Box::new(entry), apply: Box::new(move |g| put(g, layers, &picks)) }
     };
@@ -49,9 +55,8 @@ fn lines(
     picks: &[usize],
 ) -> Result<Vec<LedgerLine>, PassError> {
     let taken = || layers.candidates.iter().zip(picks).map(|(all, pick)| (&all[*pick], *pick == 0));
-    let forms: Vec<Vec<Form<'_>>> = taken()
-        .map(|(candidate, exact)| if exact { Vec::new() } else { vec![candidate.form()] })
-        .collect();
+    let forms: Vec<Vec<Form<'_>>> =
+        taken().map(|(candidate, exact)| if exact { Vec::new() } else { vec![candidate.form()] }).collect();
     let errors = errors(cx, module, (facts, &layers.linears), (&forms, On::All))?;
     let line = |((layer, (candidate, exact)), errors): ((&Linear, (&Candidate, bool)), Vec<ValueError>)| {
         LedgerLine {

@@ -1,5 +1,7 @@
 //! The forms that lossy passes give linear layers: matrices as codes, inputs with zeros among them.
 mod coded;
+mod codes;
+mod halves;
 mod limits;
 mod mask;
 mod prompt;
@@ -8,6 +10,8 @@ mod seen;
 mod worth;
 
 pub(crate) use coded::Coded;
+pub(crate) use codes::Codes;
+pub(crate) use halves::{Half, Halves};
 pub(crate) use limits::{Masked, norms};
 pub(crate) use mask::{not_masked, not_residual};
 pub(crate) use prompt::Prompt;

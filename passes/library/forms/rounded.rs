@@ -1,5 +1,5 @@
 //! The codes of layers, by either method.
-use super::Coded;
+use super::Codes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use weft_ir::infer::Facts;
@@ -68,7 +68,7 @@ impl Rounding {
         module: &Module,
         layers: (&Facts, &[Linear]),
         ways: &[Vec<Way>],
-    ) -> Result<Vec<Vec<Coded>>, PassError> {
+    ) -> Result<Vec<Vec<Codes>>, PassError> {
         match self.method {
             Method::Rtn => self.rounded(layers, ways),
             Method::Gptq => self.compensated(cx.data_for("method=gptq")?, (module, cx.ops), layers, ways),
@@ -80,7 +80,7 @@ impl Rounding {
         &self,
         (facts, layers): (&Facts, &[Linear]),
         ways: &[Vec<Way>],
-    ) -> Result<Vec<Vec<Coded>>, PassError> {
+    ) -> Result<Vec<Vec<Codes>>, PassError> {
         let places: Vec<usize> = (0..layers.len()).collect();
         let one = |place: usize| {
             let layer = &layers[place];
@@ -98,9 +98,9 @@ impl Rounding {
         (module, ops): (&Module, &OpSet),
         (facts, layers): (&Facts, &[Linear]),
         ways: &[Vec<Way>],
-    ) -> Result<Vec<Vec<Coded>>, PassError> {
+    ) -> Result<Vec<Vec<Codes>>, PassError> {
         let kept = Kept { rounding: self, findings: measure.findings(module), module };
-        let mut made: BTreeMap<usize, Vec<Coded>> = (0..layers.len())
+        let mut made: BTreeMap<usize, Vec<Codes>> = (0..layers.len())
             .filter_map(|place| Some((place, kept.codes(&layers[place], &ways[place])?)))
             .collect();
         let open: Vec<usize> = (0..layers.len()).filter(|place| !made.contains_key(place)).collect();
@@ -135,7 +135,7 @@ impl Rounding {
         (facts, layer): (&Facts, &Linear),
         inputs: &Compensation,
         ways: &[Way],
-    ) -> Result<Vec<Coded>, PassError> {
+    ) -> Result<Vec<Codes>, PassError> {
         let (matrix, [_, outputs]) = (layer.matrix(facts), layer.dims);
         let one = |way: &Way| {
             let blocks = self.blocks(layer, way.along);
@@ -168,17 +168,17 @@ impl Kept<'_> {
     }
 
     /// The codes of a layer in all of some ways.
-    fn codes(&self, layer: &Linear, ways: &[Way]) -> Option<Vec<Coded>> {
+    fn codes(&self, layer: &Linear, ways: &[Way]) -> Option<Vec<Codes>> {
         let one = |way: &Way| {
             let tensors = self.findings.get(&self.question(layer, way))?;
-            Coded::of_tensors(&tensors, layer.dims, self.rounding.blocks(layer, way.along))
+            Codes::of_tensors(&tensors, layer.dims, self.rounding.blocks(layer, way.along))
         };
         ways.iter().map(one).collect()
     }
 
-    fn keep(&self, layer: &Linear, ways: &[Way], codes: &[Coded]) {
-        for (way, coded) in ways.iter().zip(codes) {
-            let tensors: Vec<Tensor> = coded.tensors().cloned().collect();
+    fn keep(&self, layer: &Linear, ways: &[Way], codes: &[Codes]) {
+        for (way, codes) in ways.iter().zip(codes) {
+            let tensors: Vec<Tensor> = codes.tensors().cloned().collect();
             self.findings.put(&self.question(layer, way), &tensors);
         }
     }
@@ -199,8 +199,8 @@ fn compensations(graph: &Graph, known: Known) -> Result<BTreeMap<Value, Compensa
     Ok(known.into_iter().map(|(value, _)| value).zip(made).collect())
 }
 
-fn coded(matrix: &Quantised) -> Result<Coded, PassError> {
-    Coded::new(matrix).ok_or_else(|| PassError::Failed("a matrix is too large for a tensor".to_string()))
+fn coded(matrix: &Quantised) -> Result<Codes, PassError> {
+    Codes::new(matrix).ok_or_else(|| PassError::Failed("a matrix is too large for a tensor".to_string()))
 }
 
 /// Does work on several threads; results are in the order of the places.

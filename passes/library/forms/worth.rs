@@ -138,7 +138,8 @@ impl<'s> Sums<'s> {
 
     fn question(&self, place: usize, form: &Form<'_>) -> String {
         let layer = self.module.graph.name_of(self.layers[place].output());
-        let on = if self.on == On::Sample { format!("errors at {SAMPLE} rows") } else { "errors".to_string() };
+        let on =
+            if self.on == On::Sample { format!("errors at {SAMPLE} rows") } else { "errors".to_string() };
         format!("{on} of %{layer} with {}", form.described())
     }
 
@@ -173,8 +174,7 @@ impl Form<'_> {
 
     /// The matrix that it computes with.
     fn matrix(&self, exact: &Tensor) -> Result<Tensor, PassError> {
-        let broken = || PassError::Failed("the codes of a matrix do not read back".to_string());
-        self.coded.map_or_else(|| Ok(exact.clone()), |coded| coded.matrix().ok_or_else(broken))
+        self.coded.map_or_else(|| Ok(exact.clone()), Coded::matrix)
     }
 
     /// What the layer makes in this form, whose matrix that is.

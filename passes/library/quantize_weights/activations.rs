@@ -1,5 +1,5 @@
 //! Activations as bytes: each row by its own largest number, as the row comes.
-use crate::forms::Coded;
+use crate::forms::Codes;
 use weft_ir::{Attr, DType, NodeId, Tensor, Value};
 use weft_passes::{Declined, Linear, Rewriter, node};
 
@@ -19,10 +19,10 @@ pub(super) enum Activations {
 
 impl Activations {
     /// Whether the layer's input is rounded, or why it is not though it was asked for.
-    pub(super) fn of(self, coded: &Coded) -> Result<bool, Declined> {
+    pub(super) fn of(self, codes: &Codes) -> Result<bool, Declined> {
         match self {
             Activations::F32 => Ok(false),
-            Activations::Int8 if coded.is_along_inputs() => Ok(true),
+            Activations::Int8 if codes.is_along_inputs() => Ok(true),
             Activations::Int8 => Err(
                 "its scales change along the inputs, which sums of integers cannot have: its activations \
                      stay `f32`"

@@ -1,6 +1,6 @@
 //! How far each layer is off with its blocks one way and the other, on the calibration data.
 use super::{QuantizeWeights, WAYS};
-use crate::forms::{Coded, exact, spread};
+use crate::forms::{Codes, exact, spread};
 use weft_ir::infer::Facts;
 use weft_ir::{Module, OpSet, Tensor};
 use weft_passes::{Linear, Measure, PassError, Scope, Scoped, Tapped, in_scopes, linears, scopes};
@@ -23,7 +23,7 @@ impl QuantizeWeights {
         measure: &dyn Measure,
         (module, ops): (&Module, &OpSet),
         (facts, layers): (&Facts, &[Linear]),
-        coded: &[Vec<Coded>],
+        codes: &[Vec<Codes>],
     ) -> Result<Vec<[f64; 2]>, PassError> {
         // Layers that stay exact may still be what others lead into.
         let all = linears(&module.graph, facts, ops);
@@ -46,7 +46,7 @@ impl QuantizeWeights {
         in_scopes(measure, module, &scopes, &mut |Tapped { group: place, last, .. }, scoped| {
             let exact = exact(facts, &all, &scopes[place].layers)?;
             let trials = open(&scopes[place]);
-            judge(scoped, (&exact, &trials), coded, &mut sums)?;
+            judge(scoped, (&exact, &trials), codes, &mut sums)?;
             for trial in trials.iter().filter(|trial| last && trial.way == 0) {
                 let sums = Tensor::vector(&sums[trial.layer]);
                 findings.put(&question(&layers[trial.layer]), &[sums]);
@@ -61,15 +61,14 @@ impl QuantizeWeights {
 fn judge(
     scoped: &Scoped,
     (exact, trials): (&[Tensor], &[Trial]),
-    coded: &[Vec<Coded>],
+    codes: &[Vec<Codes>],
     sums: &mut [[f64; 2]],
 ) -> Result<(), PassError> {
     let expected = scoped.run(exact)?;
     let places: Vec<usize> = (0..trials.len()).collect();
-    let broken = || PassError::Failed("the codes of a matrix do not read back".to_string());
     let rounded = spread(&places, &|place| {
         let Trial { layer, way, .. } = trials[place];
-        coded[layer][way].matrix().ok_or_else(broken)
+        codes[layer][way].matrix()
     })?;
     for (Trial { slot, layer, way }, matrix) in trials.iter().zip(rounded) {
         let mut matrices = exact.to_vec();

@@ -4,7 +4,7 @@
 //! nearly alike say little, and what later layers make of them is not seen there. So the model is measured with
 //! all those layers along the outputs, with the half and the quarter of them that gain most, with none, and with
 //! every layer along the outputs; the best of these is taken.
-use crate::forms::Coded;
+use crate::forms::Codes;
 use weft_ir::infer::Facts;
 use weft_ir::{OpSet, Tensor};
 use weft_passes::{Editor, Exchanged, Linear, Look, Masks, Measure, PassError};
@@ -16,7 +16,7 @@ const OUTPUTS: usize = 1;
 const ONE_IN: [usize; 3] = [1, 2, 4];
 
 /// The codes of each layer in both ways, and the way of each.
-struct Taken<'t>(&'t [Vec<Coded>], &'t [usize]);
+struct Taken<'t>(&'t [Vec<Codes>], &'t [usize]);
 
 impl Exchanged for Taken<'_> {
     fn has_matrix(&self, _: usize) -> bool {
@@ -24,8 +24,7 @@ impl Exchanged for Taken<'_> {
     }
 
     fn matrix(&self, layer: usize) -> Result<Tensor, PassError> {
-        let broken = || PassError::Failed("the codes of a matrix do not read back".to_string());
-        self.0[layer][self.1[layer]].matrix().ok_or_else(broken)
+        self.0[layer][self.1[layer]].matrix()
     }
 
     fn has_limits(&self, _: usize) -> bool {
@@ -42,7 +41,7 @@ pub(super) fn best(
     edit: &Editor<'_>,
     (measure, ops): (&dyn Measure, &OpSet),
     layers: (&Facts, &[Linear]),
-    (coded, errors): (&[Vec<Coded>], &[[f64; 2]]),
+    (codes, errors): (&[Vec<Codes>], &[[f64; 2]]),
 ) -> Result<Vec<usize>, PassError> {
     let open = open(errors);
     if open.len() == 1 {
@@ -52,7 +51,7 @@ pub(super) fn best(
     let mut best: Option<(f64, Vec<usize>)> = None;
     for (number, ways) in (1..).zip(open) {
         measure.tell(&format!("dim=ada, the whole model, trial {number}"));
-        let off = trials.error(&Taken(coded, &ways), Look::Whole)?.off();
+        let off = trials.error(&Taken(codes, &ways), Look::Whole)?.off();
         if best.as_ref().is_none_or(|(least, _)| off < *least) {
             best = Some((off, ways));
         }
@@ -62,7 +61,8 @@ pub(super) fn best(
 
 /// What the model is measured with, what is better in scopes first.
 fn open(errors: &[[f64; 2]]) -> Vec<Vec<usize>> {
-    let mut better: Vec<usize> = (0..errors.len()).filter(|at| errors[*at][OUTPUTS] < errors[*at][INPUTS]).collect();
+    let mut better: Vec<usize> =
+        (0..errors.len()).filter(|at| errors[*at][OUTPUTS] < errors[*at][INPUTS]).collect();
     let gain = |at: &usize| errors[*at][INPUTS] / errors[*at][OUTPUTS];
     better.sort_by(|a, b| gain(b).total_cmp(&gain(a)));
     if better.is_empty() {

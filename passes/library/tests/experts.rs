@@ -1,13 +1,13 @@
 //! Routed experts merged by their shares, on calibration data that a test makes up.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
-use std::collections::BTreeSet;
-use std::sync::Arc;
-use weft_interp::Interpreter;
+mod calibrated;
+
+use calibrated::{Calibrated, Data, Opened};
 use weft_ir::text::{NoWeights, Style, print};
-use weft_ir::{Module, OpSet, Tensor, Value};
+use weft_ir::{Module, OpSet, Tensor};
 use weft_passes::{
-    Budget, ErrorBound, ErrorSum, LedgerEntry, Manager, Measure, Observer, PassContext, PassError, Pipeline,
-    Ready, Registry, Store, Streamed, Tapped, TextPorts, VerifyEach, Visit,
+    Budget, ErrorBound, ErrorSum, LedgerEntry, Manager, Measure, Observer, PassContext, Pipeline, Ready,
+    Registry, VerifyEach,
 };
 
 const MODULE: &str = "weft 1 canonical
@@ -24,80 +24,23 @@ graph @main(%x: f32[4, 1]) -> (f32[4, 1]) {
 }
 ";
 
-/// Calibration data on which the gates are these, row by row and input by input.
+/// Calibration data on which the gates of so many experts are these, row by row and input by input.
 struct Gates(usize, &'static [&'static [f32]]);
 
-struct Opened(Module);
+impl Data for Gates {
+    fn inputs(&self) -> Vec<Vec<Tensor>> {
+        self.1.iter().map(|_| vec![tokens()]).collect()
+    }
 
-impl Ready for Opened {
-    fn run(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>, PassError> {
-        let inputs: Vec<_> = inputs.iter().cloned().map(Arc::new).collect();
-        let ran = Interpreter::with_ops(OpSet::builtin()).run(&self.0, &inputs);
-        ran.map_err(|error| PassError::Failed(error.to_string()))
+    fn instead(&self, name: &str, input: usize) -> Option<Tensor> {
+        let (experts, gates) = (self.0, self.1[input]);
+        let dims = [(gates.len() / experts) as u64, experts as u64];
+        (name == "gates").then(|| Tensor::from_slice(&dims, gates).unwrap())
     }
 }
 
-impl Measure for Gates {
-    fn describe(&self) -> String {
-        format!("{} inputs", self.1.len())
-    }
-
-    fn stream(&self, module: &Module, groups: &[Vec<Value>], visit: &mut Visit<'_>) -> Result<(), PassError> {
-        for (group, taps) in groups.iter().enumerate() {
-            let mut tapped = module.clone();
-            tapped.graph.set_outputs(taps.clone());
-            tapped.graph.set_output_names((0..taps.len()).map(|n| format!("tap{n}")).collect());
-            for (input, gates) in self.1.iter().enumerate() {
-                let mut values = Opened(tapped.clone()).run(&[tokens()])?;
-                for (value, _) in values.iter_mut().zip(taps).filter(|(_, tap)| is_gates(module, **tap)) {
-                    *value =
-                        Tensor::from_slice(&[(gates.len() / self.0) as u64, self.0 as u64], gates).unwrap();
-                }
-                visit(Tapped { group, input, last: input + 1 == self.1.len() }, &values)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn prepare<'m>(
-        &'m self,
-        _: &Module,
-        _: &[Vec<Value>],
-        _: &BTreeSet<Value>,
-    ) -> Result<Box<dyn Streamed + 'm>, PassError> {
-        Err(PassError::Failed("nothing is tried here".to_string()))
-    }
-
-    fn open(&self, module: &Module) -> Result<Arc<dyn Ready>, PassError> {
-        Ok(Arc::new(Opened(module.clone())))
-    }
-
-    fn store(&self) -> Result<Box<dyn Store>, PassError> {
-        Ok(Box::new(Held::default()))
-    }
-
-    fn text(&self) -> Option<TextPorts> {
-        None
-    }
-}
-
-/// Keeps tensors in memory.
-#[derive(Default)]
-struct Held(Vec<Tensor>);
-
-impl Store for Held {
-    fn put(&mut self, tensor: &Tensor) -> Result<usize, PassError> {
-        self.0.push(tensor.clone());
-        Ok(self.0.len() - 1)
-    }
-
-    fn get(&mut self, number: usize) -> Result<Tensor, PassError> {
-        Ok(self.0[number].clone())
-    }
-}
-
-fn is_gates(module: &Module, tap: Value) -> bool {
-    module.graph.name_of(tap) == "gates"
+fn gates(experts: usize, rows: &'static [&'static [f32]]) -> Calibrated<Gates> {
+    Calibrated(Gates(experts, rows))
 }
 
 fn tokens() -> Tensor {
@@ -156,7 +99,7 @@ fn computed(module: &Module) -> Vec<f64> {
 #[test]
 fn experts_count_by_what_the_router_gave_them() {
     // Three quarters of 1 and a quarter of 5.
-    let gates = Gates(2, &[&[0.5, 0.5, 1.0, 0.0], &[1.0, 0.0, 0.5, 0.5]]);
+    let gates = gates(2, &[&[0.5, 0.5, 1.0, 0.0], &[1.0, 0.0, 0.5, 0.5]]);
     let text = written(&run(MODULE, "frequency", Some(&gates)).unwrap());
     assert!(text.contains("f32[1, 1]{2.0}"), "{text}");
     assert!(!text.contains("Softmax"), "{text}");
@@ -164,7 +107,7 @@ fn experts_count_by_what_the_router_gave_them() {
 
 #[test]
 fn groups_are_of_experts_close_to_each_other() {
-    let gates = Gates(3, &[&[0.25, 0.75, 0.0, 0.25, 0.75, 0.0]]);
+    let gates = gates(3, &[&[0.25, 0.75, 0.0, 0.25, 0.75, 0.0]]);
     let text = written(&run(&three("2.0"), "cluster:2", Some(&gates)).unwrap());
     assert!(text.contains("f32[2, 1, 1]{1.75, 5.0}"), "{text}");
     assert!(text.contains("f32[2, 3]{1.0, 1.0, 0.0, 0.0, 0.0, 1.0}"), "{text}");
@@ -172,7 +115,7 @@ fn groups_are_of_experts_close_to_each_other() {
 
 #[test]
 fn groups_of_equal_experts_are_exact() {
-    let gates = Gates(3, &[&[0.25, 0.75, 0.0]]);
+    let gates = gates(3, &[&[0.25, 0.75, 0.0]]);
     let text = three("1.0");
     let before = Module::parse(&text, OpSet::builtin(), &NoWeights).unwrap();
     let after = run(&text, "cluster:2", Some(&gates)).unwrap();
@@ -184,7 +127,7 @@ fn groups_of_equal_experts_are_exact() {
 
 #[test]
 fn the_ledger_tells_the_error() {
-    let gates = Gates(2, &[&[0.5, 0.5]]);
+    let gates = gates(2, &[&[0.5, 0.5]]);
     let of_weights = told(MODULE, "uniform", None, None).unwrap().1;
     // Weights of 1 and 5 that become 3.
     let (entry, line) = (&of_weights[0], &of_weights[0].layers[0]);
@@ -203,7 +146,7 @@ fn the_ledger_tells_the_error() {
 
 #[test]
 fn a_bound_gives_experts_back() {
-    let gates = Gates(2, &[&[0.5, 0.5]]);
+    let gates = gates(2, &[&[0.5, 0.5]]);
     for (bound, kept) in [("mse:0.001", true), ("mse:10", false)] {
         let (module, ledger) = told(MODULE, "uniform", Some(&gates), bound.parse().ok()).unwrap();
         assert_eq!(written(&module).contains("Softmax"), kept);

@@ -1,13 +1,14 @@
 //! Masks and rotations on a decoder of two layers whose heads share keys, run by the interpreter.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
-use std::collections::BTreeSet;
+mod calibrated;
+
+use calibrated::{Calibrated, Data};
 use std::sync::Arc;
 use weft_interp::Interpreter;
 use weft_ir::text::NoWeights;
 use weft_ir::{Module, OpSet, Tensor, Value};
 use weft_passes::{
-    Budget, Manager, Measure, Outcome, PassContext, PassError, Pipeline, Ready, Registry, Silent, Store,
-    Streamed, Tapped, TextPorts, VerifyEach, Visit,
+    Budget, Manager, Measure, Outcome, PassContext, Pipeline, Registry, Silent, Tapped, VerifyEach,
 };
 
 /// One layer: 16 channels, two heads of 8 that share one pair of keys and values.
@@ -91,77 +92,23 @@ fn ids() -> Arc<Tensor> {
     Arc::new(Tensor::from_slice(&[2, 17], &ids).unwrap())
 }
 
-/// Calibration data of one run, by the interpreter.
+/// Calibration data of one run.
 struct Once;
 
-impl Measure for Once {
-    fn describe(&self) -> String {
-        "one input".to_string()
-    }
-
-    fn stream(&self, module: &Module, groups: &[Vec<Value>], visit: &mut Visit<'_>) -> Result<(), PassError> {
-        for (group, taps) in groups.iter().enumerate() {
-            let mut tapped = module.clone();
-            tapped.graph.set_outputs(taps.to_vec());
-            tapped.graph.set_output_names((0..taps.len()).map(|n| format!("tap{n}")).collect());
-            let values = Opened(tapped).run(&[(*ids()).clone()])?;
-            visit(Tapped { group, input: 0, last: true }, &values)?;
-        }
-        Ok(())
-    }
-
-    fn prepare<'m>(
-        &'m self,
-        _: &Module,
-        _: &[Vec<Value>],
-        _: &BTreeSet<Value>,
-    ) -> Result<Box<dyn Streamed + 'm>, PassError> {
-        Err(PassError::Failed("nothing is tried here".to_string()))
-    }
-
-    fn open(&self, module: &Module) -> Result<Arc<dyn Ready>, PassError> {
-        Ok(Arc::new(Opened(module.clone())))
-    }
-
-    fn store(&self) -> Result<Box<dyn Store>, PassError> {
-        Ok(Box::new(Held::default()))
-    }
-
-    fn text(&self) -> Option<TextPorts> {
-        None
+impl Data for Once {
+    fn inputs(&self) -> Vec<Vec<Tensor>> {
+        vec![vec![(*ids()).clone()]]
     }
 }
 
-/// Keeps tensors in memory after all.
-#[derive(Default)]
-struct Held(Vec<Tensor>);
-
-impl Store for Held {
-    fn put(&mut self, tensor: &Tensor) -> Result<usize, PassError> {
-        self.0.push(tensor.clone());
-        Ok(self.0.len() - 1)
-    }
-
-    fn get(&mut self, number: usize) -> Result<Tensor, PassError> {
-        Ok(self.0[number].clone())
-    }
-}
-
-struct Opened(Module);
-
-impl Ready for Opened {
-    fn run(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>, PassError> {
-        let inputs: Vec<Arc<Tensor>> = inputs.iter().cloned().map(Arc::new).collect();
-        Interpreter::default().run(&self.0, &inputs).map_err(|e| PassError::Failed(e.to_string()))
-    }
-}
+const ONCE: Calibrated<Once> = Calibrated(Once);
 
 fn run(module: &mut Module, pipeline: &str) -> Outcome {
     let mut registry = Registry::new(weft_rules::read);
     registry.install(&weft_library::Library).unwrap();
     let plan =
         pipeline.parse::<Pipeline>().unwrap().resolve(&registry).map_err(|e| format!("{e:?}")).unwrap();
-    let context = PassContext { measure: Some(&Once), ..PassContext::of(OpSet::builtin()) };
+    let context = PassContext { measure: Some(&ONCE), ..PassContext::of(OpSet::builtin()) };
     let (mut observer, budget) = (Silent, Budget::default());
     let mut manager = Manager { context, observer: &mut observer, budget, verify_each: VerifyEach::Yes };
     manager.run(module, &plan).unwrap()
@@ -235,7 +182,7 @@ fn limits_leave_the_share_that_was_asked_for() {
                 }
                 Ok(())
             };
-            Once.stream(&module, &[first], visit).unwrap();
+            ONCE.stream(&module, &[first], visit).unwrap();
             assert!((zeros / all - sparsity).abs() < 0.02, "{criterion} {sparsity}: {}", zeros / all);
             let error = apart(&exact, &logits(&module));
             assert!(error > last && error < 1.0, "{criterion} {sparsity}: {error} after {last}");
@@ -273,7 +220,7 @@ fn zeros(module: &Module) -> Vec<usize> {
         }
         Ok(())
     };
-    Once.stream(module, &[masked], visit).unwrap();
+    ONCE.stream(module, &[masked], visit).unwrap();
     zeros
 }
 
