@@ -74,8 +74,12 @@ fn open(errors: &[[f64; 2]]) -> Vec<Vec<usize>> {
         ways
     };
     let counts = ONE_IN.map(|n| better.len() / n).into_iter().chain([0]);
-    let mut all: Vec<Vec<usize>> = counts.map(some).chain([vec![OUTPUTS; errors.len()]]).collect();
-    all.dedup();
+    let mut all: Vec<Vec<usize>> = Vec::new();
+    for ways in counts.map(some).chain([vec![OUTPUTS; errors.len()]]) {
+        if !all.contains(&ways) {
+            all.push(ways);
+        }
+    }
     all
 }
 
