@@ -81,6 +81,11 @@ impl<'m> Exact<'m> {
         stream(&mut |Tapped { group, input, last }, found| {
             let (exact, own, other) =
                 (self.store.get(self.at[&(group, input)])?, &self.ends[group], &changed.ends[group]);
+            if found[0].dims() != exact.dims() {
+                // How much comes out depends on the numbers within, as it does of `NonZero`.
+                outputs.lost();
+                return Ok(());
+            }
             let matrix = match matrices.remove(&group) {
                 Some(matrix) => matrix,
                 None => {

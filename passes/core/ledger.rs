@@ -194,6 +194,11 @@ impl ErrorSum {
         self.add_numbers(rest.map(|(exact, found)| (number(exact), number(found))));
     }
 
+    /// Takes in that there is nothing to compare with: no error is larger.
+    pub(crate) fn lost(&mut self) {
+        (self.off, self.max) = (f64::INFINITY, f64::INFINITY);
+    }
+
     /// Takes in pairs of what numbers should be and what they are.
     pub fn add_numbers(&mut self, pairs: impl Iterator<Item = (f64, f64)>) {
         for (exact, found) in pairs {

@@ -104,6 +104,24 @@ fn the_ledger_of_all_layers() {
 }
 
 #[test]
+fn another_number_of_results_is_no_small_error() {
+    let folder = folder();
+    let found = NET
+        .replace("-> (f32[N, 5])", "-> (f32[2, K])")
+        .replace("    return %y\n", "    %z = Const() {value = f32[1]{0.0}} : f32[1]\n    %g = Greater(%y, %z) : bool[N, 5]\n    %n = NonZero(%g) : i64[2, K]\n    %f = Cast(%n) {to = f32} : f32[2, K]\n    return %f\n");
+    folder.write("found.weft", found.as_bytes());
+    let run = "opt found.weft --calibrate data --pipeline quantize-weights{bits=2,group=0} --ledger l.json -o q.weft";
+    let ledger = |bound: &str| -> serde_json::Value {
+        folder.weft(&format!("{run} {bound}")).done();
+        serde_json::from_slice(&folder.read("l.json")).unwrap()
+    };
+    assert!(ledger("")[0]["model"]["outputs"]["relative_mse"].is_null());
+    let bounded = ledger("--max-error mse:0.1");
+    assert!(bounded[0]["model"]["outputs"]["relative_mse"].as_f64().unwrap() <= 0.1);
+    assert!(bounded[0]["layers"].as_array().unwrap().iter().any(|line| line["backed_off"] == true));
+}
+
+#[test]
 fn the_worst_layers_are_left_exact() {
     let folder = folder();
     let ledger = |bound: &str| {
