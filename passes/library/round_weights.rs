@@ -13,7 +13,7 @@
 //! `f32`.
 //!
 //! Left alone are weights that are numbers of the other type of 16 bits already, which would lose by another rounding
-//! and are narrow as they are; filters of convolutions, which compiled code would widen and pack anew in every run; and
+//! and are narrow as they are; filters of convolutions, which compiled code holds as `f32` whatever they were; and
 //! biases, scales and layers within control flow. The ledger says how far off each layer and the model are.
 //!
 //! Micikevicius et al., "Mixed Precision Training" (ICLR 2018); Kalamkar et al., "A Study of BFLOAT16 for Deep Learning
@@ -113,7 +113,7 @@ impl RoundWeights {
     ) -> Result<Option<Site>, Declined> {
         let constant = |at| facts.get(&graph.operand(id, at)?)?.constant.as_deref();
         if matches!(graph.node(id).op.as_str(), "Conv" | "ConvTranspose") && constant(1).is_some() {
-            return Err("a rounded filter would be widened and packed anew in every run".into());
+            return Err("compiled code holds filters as f32, rounded or not".into());
         }
         if let Some(operand) = Operand::of(graph, facts, id) {
             let dtype = operand.numbers.dtype();

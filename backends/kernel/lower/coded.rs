@@ -140,11 +140,13 @@ impl Matrix {
     }
 }
 
-/// Whether a value is nothing but the right-hand side of products.
-pub(super) fn only_multiplies(graph: &Graph, value: Value) -> bool {
-    let product = |(node, operand): (NodeId, usize)| {
-        operand == 1 && matches!(graph.node(node).op.as_str(), "MatMul" | "Gemm")
-    };
+/// Products of matrices.
+const PRODUCTS: [&str; 2] = ["MatMul", "Gemm"];
+
+/// Whether a value is nothing but the right-hand side of some operators.
+pub(super) fn only_multiplies(graph: &Graph, value: Value, operators: &[&str]) -> bool {
+    let product =
+        |(node, operand): (NodeId, usize)| operand == 1 && operators.contains(&graph.node(node).op.as_str());
     let uses = graph.uses(value);
     !graph.outputs().contains(&value) && !uses.is_empty() && uses.into_iter().all(product)
 }
@@ -227,7 +229,7 @@ impl Lowering<'_> {
 
     /// Whether a tensor is a matrix of codes that all its uses read as such.
     pub(crate) fn stays_coded(&self, graph: &Graph, value: Value, handle: Handle) -> bool {
-        self.matrices.contains_key(&handle) && only_multiplies(graph, value)
+        self.matrices.contains_key(&handle) && only_multiplies(graph, value, &PRODUCTS)
     }
 
     /// A product with a matrix of codes, of an `A` that may be known to be mostly zero; nothing where the right-hand

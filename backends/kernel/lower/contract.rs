@@ -57,7 +57,8 @@ impl Lowering<'_> {
         Ok(if self.dims_of(product).len() == dims.len() { product } else { self.reshaped(product, &dims) })
     }
 
-    fn right_operand(&mut self, call: &Call<'_>) -> Result<Handle> {
+    /// What is multiplied with: the numbers of a constant of 16 bits, which panels are then made of once.
+    pub(super) fn right_operand(&mut self, call: &Call<'_>) -> Result<Handle> {
         self.wide_constant(call).map_or_else(|| call.operand(1), Ok)
     }
 

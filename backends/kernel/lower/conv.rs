@@ -33,7 +33,7 @@ pub(crate) struct Conv {
 impl Lowering<'_> {
     /// `Conv`.
     pub(crate) fn conv(&mut self, call: &Call<'_>) -> Result<Handle> {
-        let (x, w, bias) = (call.operand(0)?, call.operand(1)?, call.optional(2));
+        let (x, w, bias) = (call.operand(0)?, self.right_operand(call)?, call.optional(2));
         let y = match self.quantised_conv(call, (x, w), bias) {
             Some(y) => y,
             None => self.conv_last(call, (x, w), bias)?,
@@ -99,7 +99,8 @@ impl Lowering<'_> {
     pub(crate) fn conv_transpose(&mut self, call: &Call<'_>) -> Result<Handle> {
         let last = call.attrs.str("layout") == "nhwc";
         let dims = call.dims(0)?;
-        let (x, w, bias) = self.wide_sides(call.operand(0)?, call.operand(1)?, call.optional(2));
+        let w = self.right_operand(call)?;
+        let (x, w, bias) = self.wide_sides(call.operand(0)?, w, call.optional(2));
         let image = self.channels_last(x, last)?;
         let shape = self.fixed_dims(w, "the weights")?;
         let window = Window::new(call, &shape[2..])?;

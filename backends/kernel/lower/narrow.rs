@@ -13,6 +13,8 @@ use half::{bf16, f16};
 use std::sync::Arc;
 use weft_ir::{DType, Dim, Graph, Tensor, Value};
 
+/// Operators that take the numbers of such a constant as their right-hand side, see [`Lowering::right_operand`].
+const MULTIPLYING: [&str; 4] = ["MatMul", "Gemm", "Conv", "ConvTranspose"];
 /// Rows up to which weights are narrow, where the number is known.
 const FEW: i64 = 16;
 /// Lanes of `f32` of processors that widen `f16` in one instruction.
@@ -27,7 +29,7 @@ fn half_constant(graph: &Graph, value: Value) -> Option<&Arc<Tensor>> {
 
 /// Whether a value is a constant of 16 bits that products alone read: they need no copy of it in memory.
 pub(super) fn stays_narrow(graph: &Graph, value: Value) -> bool {
-    half_constant(graph, value).is_some() && only_multiplies(graph, value)
+    half_constant(graph, value).is_some() && only_multiplies(graph, value, &MULTIPLYING)
 }
 
 impl Lowering<'_> {

@@ -65,6 +65,27 @@ fn many_rows_and_other_numbers_are_read_as_f32() {
 }
 
 #[test]
+fn filters_of_16_bits_are_packed_as_f32() {
+    for (op, dtype) in [("Conv", "bf16"), ("Conv", "f16"), ("ConvTranspose", "bf16")] {
+        let text = format!(
+            "weft 1 canonical
+weight @w : {dtype}[64, 64, 1, 1] = seeded(1)
+graph @main(%x: f32[N, 64, 9, 9]) -> (f32[N, 64, 9, 9]) {{
+    %w = Const() {{value = @w}} : {dtype}[64, 64, 1, 1]
+    %f = Cast(%w) {{to = f32}} : f32[64, 64, 1, 1]
+    %y = {op}(%x, %f) : f32[N, 64, 9, 9]
+    return %y
+}}
+"
+        );
+        let program = lowered(&text, &Machine::X86_V4);
+        let found = elements(&program);
+        assert!(found.iter().all(|elem| *elem == DType::F32), "{op}, {dtype}: {found:?}");
+        assert!(packed(&program) >= 64 * 64 * 4, "{op}, {dtype}: {}", packed(&program));
+    }
+}
+
+#[test]
 fn rows_of_codes_are_skipped_by_few_rows() {
     let masked = |rows: &str, scales: &str, axis: u32, block: u32| {
         format!(
