@@ -99,8 +99,8 @@ impl Lowering<'_> {
     pub(crate) fn conv_transpose(&mut self, call: &Call<'_>) -> Result<Handle> {
         let last = call.attrs.str("layout") == "nhwc";
         let dims = call.dims(0)?;
-        let w = self.right_operand(call)?;
-        let (x, w, bias) = self.wide_sides(call.operand(0)?, w, call.optional(2));
+        let right = self.right_operand(call)?;
+        let (x, w, bias) = self.wide_sides(call.operand(0)?, right, call.optional(2));
         let image = self.channels_last(x, last)?;
         let shape = self.fixed_dims(w, "the weights")?;
         let window = Window::new(call, &shape[2..])?;
@@ -117,19 +117,10 @@ impl Lowering<'_> {
         }
         let zero = self.zero(self.dtype_of(image));
         let image = self.spread_image(image, &window.strides, &starts, (&spread, zero));
-        let weights = self.force(w);
-        // Input channels come first here, and the kernel is turned around.
         let (inputs, outputs) = (shape[0] / groups, shape[1]);
-        let mut strides =
-            vec![weights.strides[0].scale(inputs), weights.strides[1].clone(), weights.strides[0].clone()];
-        let mut offset = weights.offset.clone();
-        for (axis, extent) in window.kernel.iter().enumerate() {
-            offset = offset.add(&weights.strides[axis + 2].scale(extent - 1));
-            strides.push(weights.strides[axis + 2].scale(-1));
-        }
         let conv = Conv {
             image,
-            weights: View { memory: weights.memory, offset, strides },
+            weights: turned(&self.force(w), inputs, &window.kernel),
             strides: vec![1; window.kernel.len()],
             kernel: window.kernel,
             dilations: window.dilations,
@@ -482,4 +473,17 @@ fn half(number: &Dim) -> Dim {
 /// `[N, C, spatial..]` as `[N, spatial.., C]`.
 fn to_last(dims: &[Dim]) -> Vec<Dim> {
     std::iter::once(&dims[0]).chain(&dims[2..]).chain([&dims[1]]).cloned().collect()
+}
+
+/// The weights of a `ConvTranspose` as those of a convolution: input channels, so many in a group, come first there,
+/// and the kernel is turned around.
+fn turned(weights: &View, inputs: i64, kernel: &[i64]) -> View {
+    let mut strides =
+        vec![weights.strides[0].scale(inputs), weights.strides[1].clone(), weights.strides[0].clone()];
+    let mut offset = weights.offset.clone();
+    for (axis, extent) in kernel.iter().enumerate() {
+        offset = offset.add(&weights.strides[axis + 2].scale(extent - 1));
+        strides.push(weights.strides[axis + 2].scale(-1));
+    }
+    View { memory: weights.memory, offset, strides }
 }
