@@ -65,7 +65,7 @@ class Made:
         made = weft_cli.compile_lib(onnx, self.lib, timeout=600)
         if made.code:
             raise SystemExit(f"{passes}: {made.summary()}")
-        self.held_out = quantize.perplexity(onnx, texts.windows(2, quantize.LENGTH, quantize.HELD_OUT))["perplexity"]
+        self.held_out = quantize.perplexity(onnx, texts.windows(quantize.JUDGED, quantize.LENGTH, quantize.HELD_OUT))["perplexity"]
         onnx.unlink()
 
     @property
