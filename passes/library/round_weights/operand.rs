@@ -2,7 +2,7 @@
 //! stacks of matrices, such as those of experts.
 use crate::forms::Half;
 use weft_ir::infer::Facts;
-use weft_ir::{Attr, DType, Graph, Module, Node, NodeId, OpSet, Tensor, TensorType, Value};
+use weft_ir::{Attr, DType, Dim, Graph, Module, Node, NodeId, OpSet, Tensor, TensorType, Value};
 use weft_passes::{
     Declined, ErrorSum, Measure, PassContext, PassError, Proposal, Rewriter, Tapped, ValueError, append_node,
     node,
@@ -72,7 +72,7 @@ impl Operand {
     /// The node alone, of the other operand and the constant's numbers.
     fn alone(&self, module: &Module, ops: &OpSet, other: Value) -> Result<Module, PassError> {
         let mut graph = Graph::new("main");
-        let other = graph.add_input("other", module.graph.ty(other).clone());
+        let other = graph.add_input("other", of_any_extent(module.graph.ty(other)));
         let own = graph.add_input("own", TensorType::fixed(DType::F32, self.numbers.dims()));
         let operands = if self.reader == Reader::Picks { [own, other] } else { [other, own] };
         let made = append_node(&mut graph, ops, without_results(module.graph.node(self.node)), &operands)?;
@@ -90,6 +90,16 @@ impl Reader {
             Reader::Multiplies => [1, 0],
         }
     }
+}
+
+/// The type with symbols of its own for extents that are computed of others, which a node alone does not know.
+fn of_any_extent(ty: &TensorType) -> TensorType {
+    let known = |dim: &Dim| dim.as_fixed().is_some() || dim.as_symbol().is_some();
+    let own = |(axis, dim): (usize, &Dim)| {
+        if known(dim) { dim.clone() } else { Dim::symbol(&format!("own{axis}")) }
+    };
+    let dims = ty.dims.as_ref().map(|dims| dims.iter().enumerate().map(own).collect());
+    TensorType { dims, ..ty.clone() }
 }
 
 /// A node like that one, which makes nothing yet.

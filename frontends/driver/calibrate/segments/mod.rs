@@ -144,6 +144,24 @@ graph @main(%x: f32[N, 4]) -> (f32[N, 4], f32[N, 8]) {
     }
 
     #[test]
+    fn extents_that_are_asked_for_come_with_an_input() {
+        let text = "weft 1 canonical
+graph @main(%x: f32[N, 4], %p: f32[P, 2]) -> (f32[N, 4]) {
+    %e = weft.Extents() {value = [P]} : i64[1]
+    %f = Cast(%e) {to = f32} : f32[1]
+    %y = Mul(%x, %f) : f32[N, 4]
+    return %y
+}
+";
+        let ops = OpSet::builtin();
+        let module = Module::parse(text, ops, &NoWeights).unwrap();
+        let outputs = module.graph.outputs();
+        let found = segments((&module, &BTreeSet::new()), ops, &[outputs.to_vec()], &|_| Some(4));
+        let fed = |segment: &super::Segment| segment.feeds.iter().any(|feed| matches!(feed, Feed::Input(1)));
+        assert!(found.iter().any(fed), "{found:?}");
+    }
+
+    #[test]
     fn layers_of_the_same_structure_are_the_same_module() {
         let ops = OpSet::builtin();
         let module = Module::parse(MODULE, ops, &NoWeights).unwrap();

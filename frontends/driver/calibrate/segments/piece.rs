@@ -3,7 +3,7 @@ use super::flow::Flow;
 use super::{Feed, fed_as};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use weft_ir::{Def, Graph, Module, Node, NodeId, TensorType, Value};
+use weft_ir::{Attr, Def, Dim, Graph, Module, Node, NodeId, TensorType, Value};
 
 /// Constants of fewer elements stay where they are.
 const FEW: u64 = 16;
@@ -124,6 +124,10 @@ impl Piece<'_> {
         let symbols = |ty: &TensorType| -> Vec<Arc<str>> {
             ty.dims.iter().flatten().flat_map(|dim| dim.symbols()).collect()
         };
+        let named = |attr: &Attr| -> Vec<Arc<str>> {
+            let Attr::Dims(dims) = attr else { return Vec::new() };
+            dims.iter().flat_map(Dim::symbols).collect()
+        };
         let plain = |ty: &TensorType| -> BTreeSet<String> {
             ty.dims.iter().flatten().filter_map(|dim| dim.as_symbol()).map(str::to_string).collect()
         };
@@ -131,6 +135,7 @@ impl Piece<'_> {
         let results = self.into.nodes().flat_map(|id| self.into.node(id).results.clone());
         let mut open: BTreeSet<Arc<str>> = results.flat_map(|def| symbols(&def.ty)).collect();
         open.extend(self.into.inputs().iter().flat_map(|id| symbols(self.into.ty(input(id)))));
+        open.extend(self.into.nodes().flat_map(|id| self.into.node(id).attrs.values().flat_map(named)));
         let bound: BTreeSet<String> =
             self.into.inputs().iter().flat_map(|id| plain(self.into.ty(input(id)))).collect();
         open.retain(|symbol| !bound.contains(&**symbol));
