@@ -65,7 +65,8 @@ class Made:
         made = weft_cli.compile_lib(onnx, self.lib, timeout=600)
         if made.code:
             raise SystemExit(f"{passes}: {made.summary()}")
-        self.held_out = quantize.perplexity(onnx, texts.windows(quantize.JUDGED, quantize.LENGTH, quantize.HELD_OUT))["perplexity"]
+        held_out = texts.windows(quantize.JUDGED, quantize.LENGTH, quantize.HELD_OUT)
+        self.held_out = quantize.perplexity(onnx, held_out)["perplexity"]
         onnx.unlink()
 
     @property
