@@ -9,7 +9,7 @@ use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use weft::{Error, Failed};
 use weft_ir::Stage;
-use weft_passes::RunError;
+use weft_passes::{PassError, RunError};
 
 /// Why a command did not do what it was asked.
 #[derive(Debug)]
@@ -89,6 +89,9 @@ impl Shown {
 fn reproducer(failed: &Failed, extensions: &Extensions) -> Option<String> {
     if let RunError::Stage { accepts: (Stage::Canonical, _), found: Stage::Imported, .. } = failed.error {
         return Some("a pipeline for a model as it was read begins with `O0`".to_string());
+    }
+    if let RunError::Pass { error: PassError::NotGiven(_), .. } = failed.error {
+        return None;
     }
     let folder = tempfile::Builder::new().prefix("weft-failed-").tempdir().ok()?;
     let file = failed.write(folder.path()).ok()?;

@@ -110,6 +110,11 @@ impl ErrorBound {
         Some(if found <= 0.0 { 0.0 } else { found / most })
     }
 
+    /// Whether it says something of the next token of a text.
+    pub fn is_about_text(self) -> bool {
+        !matches!(self, ErrorBound::Mse(_))
+    }
+
     /// Whether an error is within the bound; `None` if the bound is about text and there was none.
     pub fn holds(self, error: &ModelError) -> Option<bool> {
         match self {

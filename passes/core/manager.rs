@@ -189,14 +189,16 @@ impl Manager<'_> {
         if module.stage < first || module.stage > last {
             return Err(RunError::Stage { pass: info.name, accepts: info.accepts, found: module.stage });
         }
+        let failed = |error| RunError::Pass { pass: info.name, error };
+        if info.kind == PassKind::Lossy {
+            self.context.can_tell(self.context.bound.as_slice()).map_err(failed)?;
+        }
         self.observer.before(info, module);
         let log = Log { rule: info.name.into(), observer: &mut *self.observer, budget: &mut self.budget };
         self.context.measure.iter().for_each(|measure| measure.tell(info.name));
         let exact = (info.kind == PassKind::Lossy).then(|| known.exact(module));
         let mut editor = Editor::new(module, self.context.ops, (&mut known.analyses, exact), log);
-        let outcome = pass
-            .run(&mut editor, &self.context)
-            .map_err(|error| RunError::Pass { pass: info.name, error })?;
+        let outcome = pass.run(&mut editor, &self.context).map_err(failed)?;
         if outcome == Outcome::Changed {
             known.analyses.clear();
             self.verify(module, info.name)?;

@@ -124,6 +124,9 @@ pub enum PassError {
     /// The pass says why; always a bug in the pass or something it was not made for.
     #[error("{0}")]
     Failed(String),
+    /// What was asked for needs something that was not given, such as calibration data; it says what to give.
+    #[error("{0}")]
+    NotGiven(String),
     /// The pass needs something that was not lent to it.
     #[error("no {0} was lent to the pass")]
     Missing(&'static str),
@@ -169,8 +172,26 @@ impl<'a> PassContext<'a> {
     /// If none were lent.
     pub fn data_for(&self, what: &str) -> Result<&'a dyn Measure, PassError> {
         let missing =
-            || PassError::Failed(format!("`{what}` needs calibration data: give `--calibrate DATA`"));
+            || PassError::NotGiven(format!("`{what}` needs calibration data: give `--calibrate DATA`"));
         self.measure.ok_or_else(missing)
+    }
+
+    /// Whether it can be known if bounds hold, before any work is done for it.
+    ///
+    /// # Errors
+    /// If there is nothing to measure with, or a bound is about text and that is none.
+    pub fn can_tell(&self, bounds: &[ErrorBound]) -> Result<(), PassError> {
+        for bound in bounds {
+            let measure = self.data_for(&format!("--max-error {bound}"))?;
+            if bound.is_about_text() && measure.text().is_none() {
+                let data = measure.describe();
+                return Err(PassError::NotGiven(format!(
+                    "the bound `{bound}` is about a text: found {data}, expected a `.npy` or `.txt` file of token \
+                     ids, and a model that makes logits of them; `mse:X` is about any outputs"
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// Lends the operators, nothing else.

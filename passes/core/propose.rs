@@ -87,7 +87,7 @@ impl Editor<'_> {
     /// as they were, the worst first, that bring it back. All of it goes into the ledger.
     ///
     /// # Errors
-    /// If there is a bound and nothing to measure with, or a module cannot be run.
+    /// If a module cannot be run.
     pub fn propose(
         &mut self,
         cx: &PassContext<'_>,
@@ -100,18 +100,17 @@ impl Editor<'_> {
             return Ok(self.outcome());
         }
         let exact = self.exact().ok_or_else(not_lossy)?;
-        let trial = Trial { base: self, ops: cx.ops, proposals };
-        let (dropped, model) = match (cx.measure, cx.bound) {
-            (None, Some(_)) => return Err(PassError::Missing("calibration data for the bound on the error")),
-            (None, None) => (BTreeSet::new(), None),
-            (Some(measure), bound) => {
-                let (dropped, model) = trial.within(&mut Exact::new(measure, &exact)?, bound)?;
+        let (dropped, model) = match cx.measure {
+            None => (BTreeSet::new(), None),
+            Some(measure) => {
+                let trial = Trial { base: self, ops: cx.ops, measure, proposals };
+                let (dropped, model) = trial.within(&mut Exact::new(measure, &exact)?, cx.bound)?;
                 (dropped, Some(model))
             }
         };
         let entry = entry(self, cx, proposals, &dropped, model);
         let kept: Vec<_> = proposals.iter().filter(|proposal| !dropped.contains(&proposal.at)).collect();
-        self.main_graph(|g| apply(g, &kept))?;
+        self.main_graph(|g| apply(g, &kept, cx.measure))?;
         self.left_exact(&entry, cx.bound.as_slice());
         self.enter(&entry);
         Ok(self.outcome())
@@ -188,9 +187,16 @@ fn entry(
     }
 }
 
-/// Makes the changes.
-fn apply(g: &mut Rewriter<'_>, proposals: &[&Proposal<'_>]) -> Result<(), PassError> {
-    for proposal in proposals {
+/// Makes the changes, one after the other, as each may read the weights of its layer.
+fn apply(
+    g: &mut Rewriter<'_>,
+    proposals: &[&Proposal<'_>],
+    measure: Option<&dyn Measure>,
+) -> Result<(), PassError> {
+    for (number, proposal) in proposals.iter().enumerate() {
+        if let Some(measure) = measure {
+            measure.tell(&format!("changing layer {} of {}", number + 1, proposals.len()));
+        }
         g.attempt(proposal.at, &mut |g, _| (proposal.apply)(g))?;
     }
     Ok(())
@@ -200,6 +206,7 @@ fn apply(g: &mut Rewriter<'_>, proposals: &[&Proposal<'_>]) -> Result<(), PassEr
 struct Trial<'t> {
     base: &'t Module,
     ops: &'t OpSet,
+    measure: &'t dyn Measure,
     proposals: &'t [Proposal<'t>],
 }
 
@@ -243,7 +250,10 @@ impl Trial<'_> {
     fn without(&self, exact: &mut Exact<'_>, count: usize) -> Result<ModelError, PassError> {
         let dropped = self.worst(count);
         let kept = self.proposals.iter().filter(|proposal| !dropped.contains(&proposal.at));
-        exact.against(&changed_by(self.base, self.ops, &kept.collect::<Vec<_>>())?)
+        let kept: Vec<_> = kept.collect();
+        let module = changed(self.base, self.ops, &|g| apply(g, &kept, Some(self.measure)))?;
+        self.measure.tell("the changed model");
+        exact.against(&module)
     }
 }
 
@@ -252,5 +262,5 @@ impl Trial<'_> {
 /// # Errors
 /// If one of them breaks the graph.
 pub fn changed_by(module: &Module, ops: &OpSet, proposals: &[&Proposal<'_>]) -> Result<Module, PassError> {
-    changed(module, ops, &|g| apply(g, proposals))
+    changed(module, ops, &|g| apply(g, proposals, None))
 }

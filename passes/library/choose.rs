@@ -1,28 +1,31 @@
 //! Gives each linear layer the form that makes the whole model fastest within a bound on its error.
 //!
-//! Before: `%y = MatMul(%x, %w)`. After, in a layer that may be off: `%b = DequantizeLinear(%codes,
-//! %scale, %zero)` or `%b = Cast(%half)`, `%y = MatMul(%x, %b)`, or `%y = MatMul(%some, %w)` where inputs that matter least are
-//! zero, as `quantize-weights` and `sparsify-activations` have them; in others what there was.
+//! Before: `%y = MatMul(%x, %w)`. After, in a layer that may be off: `%b = DequantizeLinear(%codes, %scale, %zero)` or
+//! `%b = Cast(%half)`, `%y = MatMul(%x, %b)`, or `%y = MatMul(%some, %w)` where inputs that matter least are zero, as
+//! `quantize-weights` and `sparsify-activations` have them; in others what there was.
 //!
-//! `menu` names the ways of rounding to choose from, `int4-oc` for 4 bits with scales shared along the
-//! inputs of an output channel, `int4-ic` along the outputs of an input channel, `bf16` for numbers of 16 bits; `sparsity` the shares of
-//! inputs that may be zero. Every form takes what the cost model of the target says for one token, and is
-//! off by what its own output is at a sample of the calibration data. How much that moves the whole model is measured,
-//! in as many runs as `trials` says: layers of one size that follow each other are tried together, all
-//! others exact, and weighed by the divergence of the next tokens or else the relative error of the
-//! outputs. A knapsack over all layers then takes the least time within a budget of such errors.
+//! `menu` names the ways of rounding to choose from, `int4-oc` for 4 bits with scales shared along the inputs of an
+//! output channel, `int4-ic` along the outputs of an input channel, `bf16` for numbers of 16 bits; `sparsity` the
+//! shares of inputs that may be zero. Every form takes what the cost model of the target says for one token, and is
+//! off by what its own output is at a sample of the calibration data. How much that moves the whole model is
+//! measured, in as many runs as `trials` says: layers of one size that follow each other are tried together, all
+//! others exact, and weighed by the divergence of the next tokens or else the relative error of the outputs. A
+//! knapsack over all layers then takes the least time within a budget of such errors.
 //!
-//! The bound itself is about the whole model: `--max-error`, or the option `budget`, and if there are both
-//! both. Choices for ever closer budgets are measured, and the same form in every layer as well, with zeros as long as fewer of
-//! them hold; the
-//! fastest of all that are within the bound is taken, of those that differ by less than 2 % in time the one
-//! that is off least, so that no uniform setting that holds is faster by the cost model. What is taken is measured once more on the model as it will be compiled; the ledger
-//! tells of it and of all that was tried. The forms of a layer are equal nodes of one e-graph in the end, of
-//! which one is taken.
+//! The bound itself is about the whole model: `--max-error`, or the option `budget`, and if there are both both.
+//! Choices for ever closer budgets are measured, and the same form in every layer as well, with zeros as long as
+//! fewer of them hold; the fastest of all that are within the bound is taken, of those that differ by less than 2 %
+//! in time the one that is off least, so that no uniform setting that holds is faster by the cost model. What is
+//! taken is measured once more on the model as it will be compiled; the ledger tells of it and of all that was
+//! tried. The forms of a layer are equal nodes of one e-graph in the end, of which one is taken.
 //!
-//! Products whose right operand is not a constant matrix of `f32`, inputs that are masked already and layers
-//! within control flow are left alone. Unlike passes that do as they are told, this one takes layers that make outputs of the model,
-//! too, unless `outputs=false`.
+//! The bound holds on the calibration data, which GPTQ's codes and the limits of masks are fitted to as well. On
+//! other data the model is off by more, the more so the fewer they are and the looser the bound: give more windows
+//! of text than the two or four that would do to compare forms, or a closer bound.
+//!
+//! Products whose right operand is not a constant matrix of `f32`, inputs that are masked already and layers within
+//! control flow are left alone. Unlike passes that do as they are told, this one takes layers that make outputs of
+//! the model, too, unless `outputs=false`.
 mod candidates;
 mod menu;
 mod search;
@@ -132,8 +135,9 @@ impl Choose {
         if bounds.is_empty() {
             let why = "`choose` needs a bound on the error of the model: give `--max-error mse:X`, `kl:X` or \
                        `ppl:X`, or the option `budget`";
-            return Err(PassError::Failed(why.to_string()));
+            return Err(PassError::NotGiven(why.to_string()));
         }
+        cx.can_tell(&bounds)?;
         Ok(bounds)
     }
 }

@@ -107,5 +107,5 @@ fn what_is_missing_or_wrong_is_said() {
     folder.weft(&opt("{group=12}")).refused(2, &["multiple of 16"]);
     folder.weft(&opt("{budget=acc:1}")).refused(2, &["expected `mse:X`, `kl:X` or `ppl:X`"]);
     let kl = format!("{} --calibrate data --max-error kl:1", opt(""));
-    folder.weft(&kl).refused(1, &["the bound on the error needs a text"]);
+    folder.weft(&kl).refused(1, &["the bound `kl:1` is about a text"]);
 }

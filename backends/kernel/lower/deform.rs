@@ -1,7 +1,7 @@
 //! Convolutions that are not matrix products: with moved taps, or over a past.
 use super::anchor::Kind;
-use super::conv::Window;
 use super::formula::wide;
+use super::window::Window;
 use super::{Call, Handle, Lowering, Result, View};
 use crate::math::Function as F;
 use crate::schedule::Combine;

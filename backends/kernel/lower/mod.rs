@@ -59,6 +59,7 @@ mod skip;
 mod slice;
 mod supported;
 mod tensor;
+mod window;
 
 pub use tensor::{Handle, State, Tensor, View};
 

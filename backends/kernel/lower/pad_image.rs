@@ -2,7 +2,7 @@
 //!
 //! A convolution reads a padded image. Where the tensor is computed for a convolution, its kernel
 //! writes into the middle of padded memory at once, and only the border is filled besides.
-use super::conv::Window;
+use super::window::Window;
 use super::{Call, Handle, Lowering, State, View, identity};
 use crate::math::Function as F;
 use crate::term::{Term, TermId};

@@ -1,7 +1,7 @@
 //! Pooling: windows that slide over an image, as reductions over the places in the window.
 use super::anchor::Kind;
-use super::conv::Window;
 use super::formula::wide;
+use super::window::Window;
 use super::{Call, Handle, Lowering, Result, identity};
 use crate::math::Function as F;
 use crate::schedule::Combine;

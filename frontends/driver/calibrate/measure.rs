@@ -66,6 +66,8 @@ impl<'d> OnData<'d> {
 
     /// Makes a module ready.
     pub(super) fn fresh(&self, module: &Module) -> Result<Arc<dyn Ready>, PassError> {
+        // Whoever made the module may have read all weights for it.
+        give_back_mapped();
         let mut module = module.clone();
         module.graph.sweep();
         let runner = self.runner(module).map_err(failed)?;

@@ -9,6 +9,7 @@
 mod blocks;
 mod bytes;
 mod code_rows;
+mod code_tiles;
 mod codes;
 mod depth;
 mod dots;

@@ -5,6 +5,8 @@ use weft_ir::{Graph, NodeId, OpSet, Value};
 
 /// How much more may cross a cut than crosses one of its neighbours.
 const SLACK: u64 = 2;
+/// A segment with weights of more bytes is cut even where much crosses.
+const HEAVY: u64 = 64 << 20;
 
 /// The values of a graph by how many nodes at least lie before them. Inputs, and what depends on
 /// none, are of level 0.
@@ -16,6 +18,8 @@ pub(super) struct Flow<'g> {
     carried: BTreeMap<Value, (u64, usize)>,
     /// How many layers with weights there are at each level.
     layers: Vec<usize>,
+    /// The bytes of these weights.
+    weights: Vec<u64>,
     /// Whether every node gives the same whenever it is run.
     pure: bool,
 }
@@ -34,14 +38,18 @@ impl<'g> Flow<'g> {
         let mut flow = Self {
             graph,
             layers: vec![0; highest + 1],
+            weights: vec![0; highest + 1],
             pure: order.iter().all(pure),
             levels,
             carried: BTreeMap::new(),
         };
         for id in order.iter().filter(|id| flow.levels.contains_key(*id)) {
             let weight = |v: &Value| flow.is_constant(*v) && graph.ty(*v).rank().is_none_or(|rank| rank > 1);
-            if graph.operands(*id).iter().flatten().any(weight) {
-                flow.layers[flow.levels[id]] += 1;
+            let weights: Vec<Value> = graph.operands(*id).into_iter().flatten().filter(weight).collect();
+            if !weights.is_empty() {
+                let (level, own) = (flow.levels[id], weights.into_iter().filter_map(bytes));
+                flow.layers[level] += 1;
+                flow.weights[level] = own.fold(flow.weights[level], u64::saturating_add);
             }
         }
         flow.carried = flow.needed(&order, groups, bytes);
@@ -109,9 +117,14 @@ impl<'g> Flow<'g> {
     pub(super) fn ranges(&self) -> Vec<Range<usize>> {
         let end = self.layers.len() - 1;
         let mut cuts = BTreeSet::new();
-        if self.pure {
-            let sizes: Vec<u64> = (0..=end).map(|level| self.size(level)).collect();
-            self.cut((0, end), u64::MAX, &sizes, &mut cuts);
+        let mut open = if self.pure { vec![((0, end), u64::MAX)] } else { Vec::new() };
+        let sizes: Vec<u64> = (0..=end).map(|level| self.size(level)).collect();
+        while let Some((levels, most)) = open.pop() {
+            let Some(found) = self.cut(levels, most, &sizes) else { continue };
+            let most = sizes[found[0]].saturating_mul(SLACK).saturating_sub(1);
+            let starts = std::iter::once(levels.0).chain(found.iter().copied());
+            open.extend(starts.zip(found.iter().copied().chain([levels.1])).map(|levels| (levels, most)));
+            cuts.extend(found);
         }
         let starts = std::iter::once(0).chain(cuts.iter().map(|level| level + 1));
         starts.zip(cuts.iter().copied().chain([end]).map(|level| level + 1)).map(|(a, b)| a..b).collect()
@@ -122,27 +135,21 @@ impl<'g> Flow<'g> {
         self.crossing(level).map(|value| self.carried[&value].0).fold(0, u64::saturating_add)
     }
 
-    /// Cuts the levels `first + 1..=last` where the least crosses, unless that is more than `most`, and
-    /// then what is between.
-    fn cut(&self, (first, last): (usize, usize), most: u64, sizes: &[u64], cuts: &mut BTreeSet<usize>) {
+    /// Where to cut the levels `first + 1..=last`: where the least crosses, unless that is more than `most` and there
+    /// are few weights.
+    fn cut(&self, (first, last): (usize, usize), most: u64, sizes: &[u64]) -> Option<Vec<usize>> {
         let layers = |levels: Range<usize>| self.layers[levels].iter().sum::<usize>() > 0;
         let places: Vec<usize> = (first + 1..last)
             .filter(|place| layers(first + 1..place + 1) && layers(place + 1..last + 1))
             .collect();
-        let Some(least) = places.iter().map(|place| sizes[*place]).min().filter(|least| *least <= most)
-        else {
-            return;
-        };
+        let weights = &self.weights[first + 1..=last];
+        let heavy = weights.iter().fold(0, |sum: u64, own| sum.saturating_add(*own)) > HEAVY;
+        let least = places.iter().map(|place| sizes[*place]).min()?;
         let narrow: Vec<usize> = places.into_iter().filter(|place| sizes[*place] == least).collect();
         // Of places without a layer between them the last, so that what follows a layer stays with it.
         let kept = |at: &usize| narrow.get(at + 1).is_none_or(|next| layers(narrow[*at] + 1..next + 1));
-        let kept: Vec<usize> = (0..narrow.len()).filter(kept).map(|at| narrow[at]).collect();
-        let mut before = first;
-        for place in kept.iter().copied().chain([last]) {
-            self.cut((before, place), least.saturating_mul(SLACK).saturating_sub(1), sizes, cuts);
-            before = place;
-        }
-        cuts.extend(kept);
+        let kept = (0..narrow.len()).filter(kept).map(|at| narrow[at]);
+        (heavy || least <= most).then(|| kept.collect())
     }
 }
 

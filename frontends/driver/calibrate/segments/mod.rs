@@ -162,6 +162,21 @@ graph @main(%x: f32[N, 4], %p: f32[P, 2]) -> (f32[N, 4]) {
     }
 
     #[test]
+    fn many_weights_are_cut_where_more_crosses() {
+        let ops = OpSet::builtin();
+        let module = Module::parse(MODULE, ops, &NoWeights).unwrap();
+        let outputs = module.graph.outputs();
+        let count = |weight: u64| {
+            let bytes = |value| match module.graph.constant(value) {
+                Some(_) => Some(weight),
+                None => Some(if module.graph.ty(value).to_string().contains('8') { 8 } else { 4 }),
+            };
+            segments((&module, &BTreeSet::new()), ops, &[vec![outputs[0]]], &bytes).len()
+        };
+        assert_eq!([8, 20 << 20, 40 << 20].map(count), [2, 2, 4]);
+    }
+
+    #[test]
     fn layers_of_the_same_structure_are_the_same_module() {
         let ops = OpSet::builtin();
         let module = Module::parse(MODULE, ops, &NoWeights).unwrap();

@@ -11,6 +11,7 @@ const FEW: u64 = 16;
 /// Operators that are compiled as well for operands that come at run time as for constants.
 const ANY_OPERAND: &[&str] = &[
     "Add",
+    "Cast",
     "DequantizeLinear",
     "Div",
     "Gather",
