@@ -166,12 +166,11 @@ impl Input {
 
 /// The bytes as aligned words, the last one filled with zeros.
 fn words(bytes: &[u8]) -> Vec<u64> {
-    let word = |chunk: &[u8]| {
-        let mut word = [0; 8];
-        word[..chunk.len()].copy_from_slice(chunk);
-        u64::from_ne_bytes(word)
-    };
-    bytes.chunks(8).map(word).collect()
+    let (whole, rest) = bytes.as_chunks::<8>();
+    let mut last = [0; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    let last = (!rest.is_empty()).then_some(&last);
+    whole.iter().chain(last).map(|word| u64::from_ne_bytes(*word)).collect()
 }
 
 fn copied(tensor: &DLTensor, name: &str) -> Result<Tensor, LoadError> {
@@ -189,4 +188,20 @@ fn copied(tensor: &DLTensor, name: &str) -> Result<Tensor, LoadError> {
         unsafe { std::slice::from_raw_parts(tensor.data.cast::<u8>(), bytes) }.to_vec()
     };
     Tensor::new(dtype, dims, data.into()).map_err(|e| failed(e.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::words;
+
+    #[test]
+    fn words_hold_the_bytes_in_their_order() {
+        let bytes: Vec<u8> = (1..=19).collect();
+        for count in [0, 5, 8, 19] {
+            let held: Vec<u8> = words(&bytes[..count]).into_iter().flat_map(u64::to_ne_bytes).collect();
+            let filled = bytes[..count].iter().copied().chain(std::iter::repeat(0)).take(held.len());
+            assert_eq!(held, filled.collect::<Vec<u8>>());
+            assert_eq!(held.len(), count.next_multiple_of(8));
+        }
+    }
 }

@@ -29,6 +29,34 @@ impl Scope {
     pub fn judged(&self) -> &[usize] {
         &self.layers[..self.judged.min(self.layers.len())]
     }
+
+    /// Whether each row of what comes out, along the last axis but one, is made of that row alone of what flows in:
+    /// there is nothing but layers and functions of single numbers.
+    pub fn is_by_row(&self, ops: &OpSet) -> bool {
+        let graph = &self.module.graph;
+        let [x, matrices @ ..] = graph.inputs() else { return false };
+        let Some(dims) = &graph.ty(Value { node: *x, slot: 0 }).dims else { return false };
+        let Some((_, rows)) = dims.split_last() else { return false };
+        let same = |ty: &TensorType| {
+            let own = ty.dims.as_ref().and_then(|dims| dims.split_last());
+            own.is_some_and(|(_, own)| {
+                own.len() == rows.len() && own.iter().zip(rows).all(|(a, b)| a.same(b))
+            })
+        };
+        let by_row = |id: NodeId| {
+            let node = graph.node(id);
+            let value = Value { node: id, slot: 0 };
+            if let Some(tensor) = graph.constant(value) {
+                return tensor.dims().iter().rev().skip(1).all(|extent| *extent == 1);
+            }
+            let right = graph.operand(id, 1).map(|value| value.node);
+            let layer =
+                matches!(node.op.as_str(), "MatMul" | "Gemm") && right.is_some_and(|w| matrices.contains(&w));
+            let single = ops.get(node.op.as_str()).is_some_and(|def| def.traits.elementwise);
+            (layer || single) && node.results.iter().all(|def| same(&def.ty))
+        };
+        self.taps.len() == 1 && graph.nodes().filter(|id| !graph.inputs().contains(id)).all(by_row)
+    }
 }
 
 /// A scope for each layer of a graph, with nothing in it but that layer.
@@ -233,5 +261,52 @@ impl<'g> Copy<'g> {
             self.values.insert(old, new);
         }
         Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Scope, scopes};
+    use crate::facts::facts_of;
+    use crate::linear::linears;
+    use weft_ir::text::NoWeights;
+    use weft_ir::{Module, OpSet};
+
+    /// What layers `%a` and `%b` of one input are judged by, where `between` makes `%h` of them for `%y`.
+    fn judged(between: &str) -> Scope {
+        let ops = OpSet::builtin();
+        let text = format!(
+            "weft 1 canonical
+weight @w : f32[4, 4] = seeded(1)
+weight @row : f32[4] = seeded(2)
+weight @rows : f32[3, 4] = seeded(3)
+graph @main(%x: f32[1, 3, 4]) -> (f32[1, 3, 4]) {{
+    %w = Const() {{value = @w}} : f32[4, 4]
+    %row = Const() {{value = @row}} : f32[4]
+    %rows = Const() {{value = @rows}} : f32[3, 4]
+    %a = MatMul(%x, %w) : f32[1, 3, 4]
+    %b = MatMul(%x, %w) : f32[1, 3, 4]
+    {between}
+    %y = MatMul(%h, %w) : f32[1, 3, 4]
+    return %y
+}}
+"
+        );
+        let module = Module::parse(&text, ops, &NoWeights).unwrap();
+        let facts = facts_of(&module.graph, ops);
+        let layers = linears(&module.graph, &facts, ops);
+        let mut found = scopes(&module.graph, &facts, ops, &layers);
+        found.retain(|scope| scope.layers.len() == 3);
+        found.remove(0)
+    }
+
+    #[test]
+    fn rows_that_have_no_part_in_each_other() {
+        let by_row = |between: &str| judged(between).is_by_row(OpSet::builtin());
+        assert!(by_row("%s = Sigmoid(%a) : f32[1, 3, 4]\n    %h = Mul(%s, %b) : f32[1, 3, 4]"));
+        assert!(by_row("%s = Add(%a, %row) : f32[1, 3, 4]\n    %h = Mul(%s, %b) : f32[1, 3, 4]"));
+        // Numbers of their own for each row; a sum over all of them.
+        assert!(!by_row("%s = Add(%a, %rows) : f32[1, 3, 4]\n    %h = Mul(%s, %b) : f32[1, 3, 4]"));
+        assert!(!by_row("%s = Softmax(%a) {axis = 1} : f32[1, 3, 4]\n    %h = Mul(%s, %b) : f32[1, 3, 4]"));
     }
 }

@@ -70,6 +70,17 @@ impl Scoped {
         self.with_rows(count, bytes.copied().collect::<Vec<u8>>().into())
     }
 
+    /// The scope with the last of so many parts of its rows, or nothing where [`Scoped::in_rows`] cuts nothing.
+    ///
+    /// # Errors
+    /// If the rows are no tensor.
+    pub fn last(&self, parts: usize) -> Result<Option<Self>, PassError> {
+        let Some(rows) = self.rows() else { return Ok(None) };
+        let (data, count) = (self.taps[0].data(), rows.div_ceil(parts.max(1)));
+        let row = data.len() / rows.max(1);
+        self.with_rows(count, data.slice((rows - count) * row..)).map(Some)
+    }
+
     /// One scope with all the rows that flow into several equal ones, or these as they are where
     /// [`Scoped::in_rows`] cuts nothing.
     ///
@@ -182,6 +193,16 @@ mod tests {
         assert_eq!(numbers(2).dims(), [1, 2, 2]);
         assert_eq!(numbers(5).dims(), [1, 5, 2]);
         assert_eq!(scoped(&[3, 5, 2], true).sample(2).unwrap().run(&[]).unwrap().dims(), [3, 5, 2]);
+    }
+
+    #[test]
+    fn the_last_part_of_the_rows() {
+        let last =
+            |dims: &[u64], parts| scoped(dims, true).last(parts).unwrap().map(|some| some.run(&[]).unwrap());
+        let two = last(&[1, 5, 2], 4).unwrap();
+        assert_eq!((two.dims(), two.to_vec::<f32>()), (&[1, 2, 2][..], Some(vec![6.0, 7.0, 8.0, 9.0])));
+        assert_eq!(last(&[1, 5, 2], 1).unwrap().dims(), [1, 5, 2]);
+        assert!(last(&[3, 5, 2], 4).is_none());
     }
 
     #[test]

@@ -24,6 +24,9 @@ const MOST: f64 = 0.95;
 /// How many calibration inputs a block is judged on.
 const INPUTS: usize = 2;
 
+/// The last of so many parts of the tokens is judged.
+const PARTS: usize = 4;
+
 /// How a layer comes to its sparsity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Allocate {
@@ -53,15 +56,18 @@ pub(super) fn allocate(
     let mut blocks = scopes(&module.graph, facts, ops, &all);
     blocks.retain(|block| block.layers.iter().filter(|layer| places[**layer].is_some()).count() > 1);
     let prompt = layers.first().map_or(Prompt::Masked, |layer| layer.prompt);
-    for block in &mut blocks {
+    let by_row: Vec<bool> = blocks.iter().map(|block| block.is_by_row(ops)).collect();
+    for (block, by_row) in blocks.iter_mut().zip(&by_row) {
+        // The first tokens have no part in the last ones then.
+        let prompt = if *by_row { Prompt::Masked } else { prompt };
         mask_inputs(&mut block.module, ops, (block.taps.len(), prompt))?;
     }
-    let mut held: BTreeMap<usize, Vec<Scoped>> = BTreeMap::new();
+    let mut held: BTreeMap<usize, Vec<Judged>> = BTreeMap::new();
     in_scopes(measure, module, &blocks, &mut |Tapped { group, input, last }, scoped| {
         if input >= INPUTS {
             return Ok(());
         }
-        held.entry(group).or_default().push(scoped.clone());
+        held.entry(group).or_default().push(Judged::new(scoped, by_row[group])?);
         if !last && input + 1 < INPUTS {
             return Ok(());
         }
@@ -113,9 +119,44 @@ fn mask_inputs(module: &mut Module, ops: &OpSet, (taps, prompt): (usize, Prompt)
     Ok(())
 }
 
+/// What flows into a block on one calibration input.
+struct Judged {
+    scoped: Scoped,
+    /// Of what comes out, the last of so many parts of the tokens counts.
+    parts: usize,
+}
+
+impl Judged {
+    /// Where rows have no part in each other, those that do not count need not be computed.
+    fn new(scoped: &Scoped, by_row: bool) -> Result<Self, PassError> {
+        let last = if by_row { scoped.last(PARTS)? } else { None };
+        Ok(match last {
+            Some(scoped) => Self { scoped, parts: 1 },
+            None => Self { scoped: scoped.clone(), parts: PARTS },
+        })
+    }
+
+    /// The sum over channels of the distance between outputs, on the tokens that count.
+    fn distance(&self, exact: &Tensor, found: &Tensor) -> f64 {
+        let channels = exact.dims().last().map_or(1, |n| *n as usize).max(1);
+        let tokens = exact.dims().iter().rev().nth(1).map_or(1, |n| *n as usize).max(1);
+        let first = tokens - tokens.div_ceil(self.parts);
+        let numbers = |tensor: &Tensor| tensor.to_vec::<f32>().unwrap_or_default();
+        let (exact, found) = (numbers(exact), numbers(found));
+        let mut squares = vec![0.0f64; channels];
+        let rows = exact.chunks_exact(channels).zip(found.chunks_exact(channels)).enumerate();
+        for (_, (exact, found)) in rows.filter(|(row, _)| row % tokens >= first) {
+            for (square, (a, b)) in squares.iter_mut().zip(exact.iter().zip(found)) {
+                *square += f64::from(a - b) * f64::from(a - b);
+            }
+        }
+        squares.into_iter().map(f64::sqrt).sum()
+    }
+}
+
 /// A block with what flows into it.
 struct Block {
-    inputs: Vec<Scoped>,
+    inputs: Vec<Judged>,
     matrices: Vec<Tensor>,
     /// The output with all inputs, once a calibration input.
     exact: Vec<Tensor>,
@@ -124,7 +165,7 @@ struct Block {
 }
 
 impl Block {
-    fn new(inputs: Vec<Scoped>, slots: &[Slot], facts: &Facts) -> Result<Self, PassError> {
+    fn new(inputs: Vec<Judged>, slots: &[Slot], facts: &Facts) -> Result<Self, PassError> {
         let gone = || PassError::Failed("a matrix is not there any more".to_string());
         let matrices = slots.iter().map(|(linear, _)| linear.tensor(facts).ok_or_else(gone));
         let size = |(linear, place): &Slot| Some(((*place)?, (linear.dims[0] * linear.dims[1]) as f64));
@@ -138,7 +179,7 @@ impl Block {
 
     fn run(&self, limits: &[Tensor]) -> Result<Vec<Tensor>, PassError> {
         let given: Vec<Tensor> = self.matrices.iter().chain(limits).cloned().collect();
-        self.inputs.iter().map(|input| input.run(&given)).collect()
+        self.inputs.iter().map(|input| input.scoped.run(&given)).collect()
     }
 
     /// The sparsity that each layer comes to, by its place, if they all together come to `share`.
@@ -171,23 +212,10 @@ impl Block {
         Ok(places.filter_map(|(size, sparsity)| size.map(|(place, _)| (place, sparsity))).collect())
     }
 
-    /// The sum over channels of the distance from the exact output, on the last quarter of the tokens.
+    /// How far the outputs are from the exact ones.
     fn error(&self, limits: &[Tensor]) -> Result<f64, PassError> {
         let found = self.run(limits)?;
-        let distances = self.exact.iter().zip(&found).map(|(exact, found)| {
-            let channels = exact.dims().last().map_or(1, |n| *n as usize).max(1);
-            let tokens = exact.dims().iter().rev().nth(1).map_or(1, |n| *n as usize).max(1);
-            let numbers = |tensor: &Tensor| tensor.to_vec::<f32>().unwrap_or_default();
-            let (exact, found) = (numbers(exact), numbers(found));
-            let mut squares = vec![0.0f64; channels];
-            let rows = exact.chunks_exact(channels).zip(found.chunks_exact(channels)).enumerate();
-            for (_, (exact, found)) in rows.filter(|(row, _)| row % tokens >= tokens - tokens.div_ceil(4)) {
-                for (square, (a, b)) in squares.iter_mut().zip(exact.iter().zip(found)) {
-                    *square += f64::from(a - b) * f64::from(a - b);
-                }
-            }
-            squares.into_iter().map(f64::sqrt).sum::<f64>()
-        });
-        Ok(distances.sum())
+        let outputs = self.exact.iter().zip(&found);
+        Ok(self.inputs.iter().zip(outputs).map(|(input, (exact, found))| input.distance(exact, found)).sum())
     }
 }
