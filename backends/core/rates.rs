@@ -18,15 +18,23 @@ pub struct Rates {
 /// Units that multiply at once, and cycles in a nanosecond, of a processor as most are.
 const UNITS: u64 = 2;
 const CYCLES: u64 = 3;
+/// Processors that compute a vector of 512 bits in two halves, and the numbers in one.
+const HALVES: &str = "znver4";
+const HALF: u64 = 8;
+/// Processors of which one core reads more from memory than one of others, as measured, and how much either reads.
+const FAST: &str = "znver";
+const MEMORY: [u64; 2] = [10, 20];
 
 impl Rates {
     /// The rates of a processor.
     pub fn of(target: &Target) -> Self {
         let each = if target.fma() { 2 } else { 1 };
         let lanes = u64::from(target.lanes(DType::F32));
+        let computed = if target.cpu == HALVES { lanes.min(HALF) } else { lanes };
+        let memory = MEMORY[usize::from(target.cpu.starts_with(FAST))];
         // Loops that only move reach the second-level cache and the one behind it: a vector in a
         // nanosecond, as measured.
-        Self { cached: lanes * 4, memory: 10, operations: lanes * each * UNITS * CYCLES, launch: 1_000_000 }
+        Self { cached: lanes * 4, memory, operations: computed * each * UNITS * CYCLES, launch: 1_000_000 }
     }
 }
 
@@ -34,5 +42,19 @@ impl Default for Rates {
     /// Those of a processor with AVX2.
     fn default() -> Self {
         Self::of(&Target::of_level("x86-64-v3", crate::Level::V3))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Rates;
+    use crate::Level;
+    use crate::target::Target;
+
+    #[test]
+    fn vectors_in_halves_take_twice_as_long() {
+        let [halves, whole] = ["znver4", "znver5"].map(|cpu| Rates::of(&Target::of_level(cpu, Level::V4)));
+        assert_eq!(2 * halves.operations, whole.operations);
+        assert_eq!(Rates { operations: whole.operations, ..halves }, whole);
     }
 }

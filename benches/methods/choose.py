@@ -56,7 +56,9 @@ class Made:
         self.lib, onnx, ledger = stem.with_suffix(".so"), stem.with_suffix(".onnx"), stem.with_suffix(".json")
         calibrated = ["--calibrate", data, "--ledger", ledger, *more]
         ended = weft_cli.run(
-            "opt", smollm2.model(), "--pipeline", f"O1,{passes}", *calibrated, "--emit", "onnx", "-o", onnx, timeout=7200
+            *("opt", smollm2.model(), "--cpu", "native", "--pipeline", f"O1,{passes}", *calibrated),
+            *("--emit", "onnx", "-o", onnx),
+            timeout=7200,
         )
         if ended.code:
             raise SystemExit(f"{passes}: {ended.summary()}")

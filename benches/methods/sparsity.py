@@ -11,14 +11,13 @@ their block by what it costs (`greedy`). Limits come from two windows of 512 tok
 first five tokens of a window, one percent of it, as in the evaluation of WINA; `--prompt masked` masks them, too.
 Without `--full`, which has all of it, there are two sparsities and five ways, the greedy one at one half only.
 
-Do rotations help? Not SmolLM2, and these are the reasons, at one half (perplexity, exact 16.9; thresholds; two windows;
+Do rotations help? Not SmolLM2, and these are the reasons, at one half (perplexity, exact 15.8; limits from two windows;
 "first" is the first token alone left dense):
 
                                        every token masked    first dense    this script, five dense
-    wina                                      26.3              26.9              25.9
-    wina+per-layer                           103.6              46.0              44.1
-    wina+per-layer+all                        37.1              28.9              28.0
-    the same, attention only                  31.9              26.9
+    wina                                      24.3              24.1              24.2
+    wina+per-layer                           109.5              49.6              46.5
+    wina+per-layer+all                        34.5              28.0              27.9
 
 The first token is the sink that all others look back to. In the model's own axes its large inputs lie in few channels,
 which always pass; turned, they lie in all, and its value, which is small as large terms cancel, is off by more than

@@ -353,6 +353,10 @@ pub(crate) struct OptArgs {
     /// Make at most so many rewrites
     #[arg(long, value_name = "N")]
     pub(crate) stop_after: Option<u64>,
+    /// The processor that forms of the model are weighed for, as for `weft compile`; one with AVX2 unless given, so
+    /// that the same comes out on every machine
+    #[arg(long, value_name = "NAME")]
+    pub(crate) cpu: Option<String>,
     /// Say of every rewrite where it was made, and why others were not
     #[arg(long)]
     pub(crate) explain: bool,

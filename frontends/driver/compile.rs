@@ -49,6 +49,16 @@ pub struct Made {
     pub bytes: u64,
 }
 
+impl PassOptions {
+    /// The same, for models that this processor is to run.
+    ///
+    /// # Errors
+    /// If there is none of that name.
+    pub fn for_cpu(self, cpu: &str) -> Result<Self, Error> {
+        Ok(Self { rates: Rates::of(&weft_llvm::target(cpu)?), ..self })
+    }
+}
+
 impl Driver {
     /// Compiles a model to an artifact. The file and what lies beside it appear whole or not at all.
     pub fn compile(
@@ -61,7 +71,7 @@ impl Driver {
         let target = weft_llvm::target(&options.cpu)?;
         let plan = self.plan(&options.pipeline)?;
         let mut module = model.module;
-        let passes = PassOptions { rates: Rates::of(&target), ..options.passes.clone() };
+        let passes = options.passes.clone().for_cpu(&options.cpu)?;
         self.optimise(&mut module, &plan, passes, progress)?;
         let lowered = self.lower(&module, &target, progress);
         let mut program = lowered.map_err(|error| as_in_the_file(error, &model.report.operators))?;

@@ -19,6 +19,8 @@ pub struct Applied<'a> {
     pub operands: &'a [Option<Fact>],
     /// What is known of its results.
     pub results: &'a [Fact],
+    /// Whether the operands are those rows of a matrix that are left where others, which meet zeros, are skipped.
+    pub skips: bool,
     /// Bytes of what else is read before the operands are read again: what no cache holds beside them comes from
     /// memory.
     pub beside: u64,
@@ -58,6 +60,16 @@ const VECTOR: u64 = 16;
 
 /// Tensors up to this many bytes are taken to be in a cache still when they are read.
 const CACHED: u64 = 8 << 20;
+
+/// Operations for a number of a matrix of codes, in tenths of those for one of floats: it is unpacked, for each few rows
+/// that it is multiplied with anew.
+const UNPACKED: u64 = 17;
+
+/// The same where rows of the matrix are skipped: sums are read and written then for each row that is left.
+const UNPACKED_ALONE: u64 = 40;
+
+/// So many rows are few.
+const FEW: u64 = 12;
 
 /// Groups of a convolution with fewer weights for a place of its window are taken one beside the other.
 const SMALL_GROUP: u64 = 64;
@@ -106,7 +118,10 @@ impl Applied<'_> {
         let extent = |operand: usize, axis: usize| self.extent(operand, axis);
         let transposed = self.node.attrs.contains_key("transA");
         let each = match self.def.name {
-            "MatMul" => 2 * filled(self.columns()) * extent(0, self.rank(0).saturating_sub(1)) / VECTOR,
+            "MatMul" => {
+                let depth = extent(0, self.rank(0).saturating_sub(1));
+                2 * filled(self.columns()) * depth * self.unpacked(made / self.columns().max(1)) / VECTOR / 10
+            }
             "Gemm" if transposed => 2 * filled(self.columns()) * extent(0, 0) / VECTOR,
             "Gemm" => 2 * filled(self.columns()) * extent(0, 1) / VECTOR,
             "Conv" => 2 * self.elements(1) / extent(1, 0).max(1) * filled(self.channels()) / VECTOR,
@@ -120,6 +135,16 @@ impl Applied<'_> {
             _ => return self.elements(0).max(made),
         };
         made.saturating_mul(each)
+    }
+
+    /// Tenths of the operations of a product with floats that one of so many rows takes.
+    fn unpacked(&self, rows: u64) -> u64 {
+        let codes = self.fact(1).is_some_and(|fact| fact.ty.dtype.is_int());
+        match self.skips {
+            _ if !codes || rows > FEW => 10,
+            true => UNPACKED_ALONE,
+            false => UNPACKED,
+        }
     }
 
     /// How many columns a product makes, which lie in vectors.

@@ -129,7 +129,8 @@ fn price(classes: &Classes<'_>, id: Id, node: &ENode, cost: &dyn Cost) -> u64 {
         return 1;
     }
     let Some(def) = facts.ops.get(made.op.as_str()) else { return 1 };
-    let applied = Applied { def, node: &application(made, 0), operands: &operands, results, beside: 0 };
+    let applied =
+        Applied { def, node: &application(made, 0), operands: &operands, results, skips: false, beside: 0 };
     cost.picoseconds(&applied).saturating_add(1)
 }
 

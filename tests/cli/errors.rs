@@ -54,6 +54,7 @@ fn what_is_asked_for_must_be_there() {
     folder.weft("compile linear.weft --dim N").refused(2, &["NAME=VALUE"]);
     folder.weft("compile linear.weft --dim N=1 --dim N=2").refused(2, &["twice"]);
     folder.weft("compile linear.weft --cpu 6502").refused(2, &["`6502`", "x86-64-v3"]);
+    folder.weft("opt linear.weft --pipeline O1 --cpu 6502").refused(2, &["`6502`", "x86-64-v3"]);
     folder.weft("opt linear.weft --pipeline O0 --print-after nothing").refused(2, &["nothing"]);
     folder.weft("passes fold-constant").refused(2, &["did you mean `fold-constants`"]);
     folder.weft("ops Covn").refused(2, &["did you mean `Conv`"]);

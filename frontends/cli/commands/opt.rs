@@ -26,6 +26,9 @@ pub(crate) fn run(args: &OptArgs, talk: Talk) -> Result<(), Failure> {
     let budget = args.stop_after.map_or_else(Budget::default, Budget::at_most);
     let verify_each = if args.verify_each { VerifyEach::Yes } else { VerifyEach::No };
     let mut options = PassOptions { budget, verify_each, ..PassOptions::default() };
+    if let Some(cpu) = &args.cpu {
+        options = options.for_cpu(cpu)?;
+    }
     args.calibrating.lend(&module, &watch.teller, &mut options)?;
     driver.optimise(&mut module, &plan, options, &mut watch)?;
     watch.teller.rest();

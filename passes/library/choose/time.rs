@@ -3,8 +3,8 @@ use crate::forms::Form;
 use weft_ir::{DType, Dim, Fact, Node, OpSet, TensorType};
 use weft_passes::{Applied, Cost, Linear};
 
-/// What a row that is left when others are skipped takes, against one of all, of floats and of codes: four rows of floats
-/// at a time come from memory faster than one after the other, and unpacked codes are added to sums in memory.
+/// How long a row that is left when others are skipped takes to come from memory, against one of all, of floats and of
+/// codes: four rows of floats at a time come faster than one after the other.
 const SCATTERED: [f64; 2] = [0.75, 1.2];
 /// Picoseconds to compare an input with its limit, and to list it if it passes.
 const LISTED: u64 = 2_000;
@@ -33,7 +33,7 @@ pub(super) fn picoseconds(
     let read = whole.into_iter().map(|ty| if is_by_input(&ty, inputs) { first(&ty, rows) } else { ty });
     let operands = std::iter::once(floats(&[1, rows])).chain(read).collect();
     let result = floats(&[1, outputs]);
-    let product = applied(cost, ops, "MatMul", (operands, result, beside as u64));
+    let product = multiplied((cost, ops), (operands, result), (form.masked.is_some(), beside as u64));
     product.saturating_add(form.masked.map_or(0, |_| inputs * LISTED))
 }
 
@@ -56,14 +56,42 @@ fn floats(dims: &[u64]) -> TensorType {
     TensorType::fixed(DType::F32, dims)
 }
 
-fn applied(
-    cost: &dyn Cost,
-    ops: &OpSet,
-    op: &str,
-    (operands, result, beside): (Vec<TensorType>, TensorType, u64),
+/// What a product takes.
+fn multiplied(
+    (cost, ops): (&dyn Cost, &OpSet),
+    (operands, result): (Vec<TensorType>, TensorType),
+    (skips, beside): (bool, u64),
 ) -> u64 {
-    let Some(def) = ops.get(op) else { return 0 };
+    let Some(def) = ops.get("MatMul") else { return 0 };
     let operands: Vec<Option<Fact>> = operands.into_iter().map(|ty| Some(Fact::of(ty))).collect();
-    let (node, results) = (Node::new(op, Vec::new()), [Fact::of(result)]);
-    cost.picoseconds(&Applied { def, node: &node, operands: &operands, results: &results, beside })
+    let (node, results) = (Node::new("MatMul", Vec::new()), [Fact::of(result)]);
+    cost.picoseconds(&Applied { def, node: &node, operands: &operands, results: &results, skips, beside })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{floats, multiplied};
+    use weft_ir::{DType, OpSet, TensorType};
+    use weft_passes::{Applied, Cost, Speed};
+
+    /// A machine that reads so many bytes of memory in a nanosecond.
+    struct Reads(u64);
+
+    impl Cost for Reads {
+        fn picoseconds(&self, applied: &Applied<'_>) -> u64 {
+            applied.work().picoseconds(&Speed { near: 64, far: self.0, operations: 96, launch: 0 })
+        }
+    }
+
+    #[test]
+    fn skipping_rows_of_codes_pays_where_memory_is_slow() {
+        let taken = |memory, (rows, skips)| {
+            let codes = TensorType::fixed(DType::U4, &[rows, 1024]);
+            let sides = (vec![floats(&[1, rows]), codes], floats(&[1, 1024]));
+            multiplied((&Reads(memory), OpSet::builtin()), sides, (skips, 1 << 30))
+        };
+        let [all, half] = [(1024, false), (512, true)];
+        assert!(taken(5, half) < taken(5, all));
+        assert!(taken(50, half) > taken(50, all));
+    }
 }
