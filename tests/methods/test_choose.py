@@ -118,17 +118,17 @@ def test_the_bound_holds_elsewhere(place: Path, bound: str) -> None:
 
 
 def test_tight_is_exact_and_loose_is_fastest(place: Path) -> None:
-    """Both ends of the scale."""
+    """Both ends of the scale. Caches hold matrices as small as these, where codes of 8 bits take as long as those of 4."""
     model, ledger = chosen(place, "mse:0")
     assert {line["what"] for line in ledger["layers"]} == {"f32"} and len(ledger["layers"]) == 7
     assert errors(place, model)["mse"] < 1e-10
     _, ledger = chosen(place, "mse:1", "{menu=int8|int4-oc,sparsity=0}")
-    assert {line["what"] for line in ledger["layers"]} == {"int4-oc"}
+    assert {line["what"] for line in ledger["layers"]} == {"int8"}
 
 
 def test_more_error_is_never_slower(place: Path) -> None:
     """Nor is any uniform setting that holds faster; some choices are mixtures."""
-    ledgers = [chosen(place, f"kl:{bound}")[1] for bound in (1e-5, 1e-3, 3e-3, 1e-2, 1)]
+    ledgers = [chosen(place, f"kl:{bound}")[1] for bound in (1e-8, 1e-7, 1e-6, 1e-5, 1)]
     times = [picoseconds(ledger) for ledger in ledgers]
     assert all(later <= 1.02 * time for time, later in pairwise(times)) and times[0] > times[-1]
     for ledger in ledgers:
