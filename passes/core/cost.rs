@@ -118,12 +118,9 @@ impl Applied<'_> {
         let extent = |operand: usize, axis: usize| self.extent(operand, axis);
         let transposed = self.node.attrs.contains_key("transA");
         let each = match self.def.name {
-            "MatMul" => {
-                let depth = extent(0, self.rank(0).saturating_sub(1));
-                2 * filled(self.columns()) * depth * self.unpacked(made / self.columns().max(1)) / VECTOR / 10
-            }
-            "Gemm" if transposed => 2 * filled(self.columns()) * extent(0, 0) / VECTOR,
-            "Gemm" => 2 * filled(self.columns()) * extent(0, 1) / VECTOR,
+            "MatMul" => self.summed(extent(0, self.rank(0).saturating_sub(1)), made),
+            "Gemm" if transposed => self.summed(extent(0, 0), made),
+            "Gemm" => self.summed(extent(0, 1), made),
             "Conv" => 2 * self.elements(1) / extent(1, 0).max(1) * filled(self.channels()) / VECTOR,
             "ConvTranspose" => {
                 return (2 * self.elements(0)).saturating_mul(self.elements(1) / extent(1, 0).max(1));
@@ -135,6 +132,13 @@ impl Applied<'_> {
             _ => return self.elements(0).max(made),
         };
         made.saturating_mul(each)
+    }
+
+    /// Operations for each of the numbers that a product makes, which are sums over so many steps.
+    fn summed(&self, depth: u64, made: u64) -> u64 {
+        let columns = self.columns();
+        let tenths = self.unpacked(made / columns.max(1));
+        (2 * filled(columns)).saturating_mul(depth).saturating_mul(tenths) / VECTOR / 10
     }
 
     /// Tenths of the operations of a product with floats that one of so many rows takes.

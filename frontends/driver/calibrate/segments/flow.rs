@@ -116,8 +116,10 @@ impl<'g> Flow<'g> {
     /// The levels of each segment.
     pub(super) fn ranges(&self) -> Vec<Range<usize>> {
         let end = self.layers.len() - 1;
-        let mut cuts = BTreeSet::new();
-        let mut open = if self.pure { vec![((0, end), u64::MAX)] } else { Vec::new() };
+        if !self.pure {
+            return std::iter::once(0..end + 1).collect();
+        }
+        let (mut cuts, mut open) = (BTreeSet::new(), vec![((0, end), u64::MAX)]);
         let sizes: Vec<u64> = (0..=end).map(|level| self.size(level)).collect();
         while let Some((levels, most)) = open.pop() {
             let Some(found) = self.cut(levels, most, &sizes) else { continue };
