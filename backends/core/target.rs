@@ -65,6 +65,14 @@ impl Target {
         self.level >= Level::V3
     }
 
+    /// Whether it brings what is read in a row from memory ahead of its use faster than if it is asked for. Zen 4 does:
+    /// a thread that reads codes of 4 bits goes through 27 GB/s by itself and through 17 to 22 if it asks, however far
+    /// ahead and into whichever cache. The look-ahead of Intel's ends with a page of 4 KB, so that a thread reads at
+    /// half the speed unless it asks.
+    pub fn looks_ahead(&self) -> bool {
+        self.cpu == "znver4"
+    }
+
     /// Whether a masked load or store costs about what a plain one does.
     pub fn masks(&self) -> bool {
         self.level == Level::V4

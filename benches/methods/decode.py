@@ -131,7 +131,7 @@ def compared(model: Model, memory: gemv.Memory, threads: int, args: argparse.Nam
     found = {side: opened(side, file, threads, args.built) for side, file in model.files.items()}
     agree(found)
     runs: dict[str, Callable[[], object]] = {side: made.token for side, made in found.items()}
-    tokens = turns({**runs, "memory": lambda: memory.read(threads)}, threads, args.seconds)
+    tokens = turns({**runs, "memory": memory.reader(threads)}, threads, args.seconds)
     prompts = turns({side: made.prompt for side, made in found.items()}, threads, args.seconds)
     ours, rows = next(iter(side for side in found if side.startswith(WEFT))), {}
     for side, file in model.files.items():

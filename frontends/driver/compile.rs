@@ -134,6 +134,7 @@ fn machine(target: &Target) -> Machine {
         registers: target.registers(),
         l1: target.l1,
         l2: target.l2,
+        asks: !target.looks_ahead(),
     }
 }
 

@@ -66,7 +66,7 @@ const CACHED: u64 = 8 << 20;
 const UNPACKED: u64 = 17;
 
 /// The same where rows of the matrix are skipped: sums are read and written then for each row that is left.
-const UNPACKED_ALONE: u64 = 40;
+const UNPACKED_ALONE: u64 = 20;
 
 /// So many rows are few.
 const FEW: u64 = 12;

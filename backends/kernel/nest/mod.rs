@@ -120,6 +120,9 @@ pub enum Stmt {
         /// Where it should come to lie.
         into: Cache,
     },
+    /// Keeps the loads before it before those behind it: a code generator that orders them as it likes makes
+    /// addresses fall and rise within a body, and a processor that looks ahead where they rise no longer does.
+    InOrder,
     /// Runs the body for `index = start, start + step, ...` while `index < end`.
     For {
         /// The counter, `i64`.

@@ -90,6 +90,7 @@ impl Text<'_> {
                 let level = if *into == Cache::First { 1 } else { 2 };
                 write!(f, "prefetch.l{level} {}", self.at(*buffer, *index, *offset))?;
             }
+            Stmt::InOrder => write!(f, "in order")?,
             Stmt::For { index, start, end, step, hint, body } => {
                 let free = if *hint == Hint::Free { " free" } else { "" };
                 writeln!(f, "for{free} {index} in {start}..{end} step {step} {{")?;

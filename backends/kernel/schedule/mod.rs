@@ -41,15 +41,20 @@ pub struct Machine {
     pub l1: u64,
     /// Bytes of second-level cache.
     pub l2: u64,
+    /// Whether what is read once from memory is asked for ahead of its use: see `Target::looks_ahead`.
+    pub asks: bool,
 }
 
 impl Machine {
     /// An x86-64 with AVX-512.
-    pub const X86_V4: Machine = Machine { vector_bytes: 64, registers: 32, l1: 32 << 10, l2: 1 << 20 };
+    pub const X86_V4: Machine =
+        Machine { vector_bytes: 64, registers: 32, l1: 32 << 10, l2: 1 << 20, asks: true };
     /// An x86-64 with AVX2.
-    pub const X86_V3: Machine = Machine { vector_bytes: 32, registers: 16, l1: 32 << 10, l2: 256 << 10 };
+    pub const X86_V3: Machine =
+        Machine { vector_bytes: 32, registers: 16, l1: 32 << 10, l2: 256 << 10, asks: true };
     /// Any x86-64.
-    pub const X86_V2: Machine = Machine { vector_bytes: 16, registers: 16, l1: 32 << 10, l2: 256 << 10 };
+    pub const X86_V2: Machine =
+        Machine { vector_bytes: 16, registers: 16, l1: 32 << 10, l2: 256 << 10, asks: true };
 
     /// Lanes of a vector of that type; sub-byte types and truth values count as bytes.
     pub fn lanes(&self, dtype: DType) -> u32 {

@@ -159,7 +159,8 @@ fn compare(matrices: &[Matrix], what: &str, found: &[Tensor], expected: &[Tensor
 
 fn check(matrices: &[Matrix]) {
     let module = module(matrices);
-    for (machine, cpu) in [(Machine::X86_V3, "x86-64-v3"), (Machine::X86_V4, "x86-64-v4")] {
+    let ahead = Machine { asks: false, ..Machine::X86_V4 };
+    for (machine, cpu) in [(Machine::X86_V3, "x86-64-v3"), (ahead, "x86-64-v4")] {
         let program = lowered(&module, &machine);
         reads_codes(&program, matrices);
         let compiled = Compiled::new(&program, cpu);
@@ -264,4 +265,35 @@ fn four_bits() {
 fn eight_bits() {
     width(DType::U8, 256);
     width(DType::I8, 256);
+}
+
+/// Where each block of the assembly that multiplies bytes loads whole vectors from, in its order.
+fn loads(assembly: &str) -> Vec<Vec<i64>> {
+    let blocks = assembly.split("\n.LBB").filter(|block| block.contains("vpdpbusd"));
+    let load = |line: &str| {
+        let (before, after) = line.strip_prefix("\tvmovdqu64\t")?.split_once('(')?;
+        after.contains(", %zmm").then(|| before.parse().unwrap_or(0))
+    };
+    blocks.map(|block| block.lines().filter_map(load).collect()).collect()
+}
+
+#[test]
+fn codes_of_a_row_are_loaded_in_rising_order() {
+    let matrix = Matrix {
+        dtype: DType::U4,
+        codes: 16,
+        extents: [1024, 1024],
+        axis: 0,
+        block: 128,
+        zeros: false,
+        turned: false,
+        bytes: true,
+    };
+    let program = lowered(&module(&[matrix]), &Machine { asks: false, ..Machine::X86_V4 });
+    let mut options = weft_llvm::Options::new(weft_backend::Emit::Asm, "codes.s");
+    (options.cpu, options.threads) = ("znver4".to_string(), 1);
+    let found = loads(&weft_llvm::listing(&program, &options).unwrap());
+    // Eight vectors of a panel; tiles of more rows have fewer.
+    let all: Vec<&Vec<i64>> = found.iter().filter(|loads| loads.len() == 8).collect();
+    assert!(!all.is_empty() && all.iter().all(|loads| loads.is_sorted()), "{found:?}");
 }

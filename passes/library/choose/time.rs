@@ -4,8 +4,8 @@ use weft_ir::{DType, Dim, Fact, Node, OpSet, TensorType};
 use weft_passes::{Applied, Cost, Linear};
 
 /// How long a row that is left when others are skipped takes to come from memory, against one of all, of floats and of
-/// codes: four rows of floats at a time come faster than one after the other.
-const SCATTERED: [f64; 2] = [0.75, 1.2];
+/// codes, as measured at 50 %: 0.76 to 1.05 and 1.2 on Intel's processors, 1.1 and 1.2 on Zen 4.
+const SCATTERED: [f64; 2] = [0.9, 1.2];
 /// Picoseconds to compare an input with its limit, and to list it if it passes.
 const LISTED: u64 = 2_000;
 
@@ -90,8 +90,9 @@ mod tests {
             let sides = (vec![floats(&[1, rows]), codes], floats(&[1, 1024]));
             multiplied((&Reads(memory), OpSet::builtin()), sides, (skips, 1 << 30))
         };
-        let [all, half] = [(1024, false), (512, true)];
-        assert!(taken(5, half) < taken(5, all));
-        assert!(taken(50, half) > taken(50, all));
+        let [all, most, half] = [(1024, false), (900, true), (512, true)];
+        assert!(taken(5, most) < taken(5, all));
+        assert!(taken(50, most) > taken(50, all));
+        assert!(taken(50, half) < taken(50, all));
     }
 }

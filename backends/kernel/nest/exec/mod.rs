@@ -173,7 +173,7 @@ impl<'a> Run<'a> {
                 let at = self.indices(*index, *mask)?;
                 self.store(*buffer, *value, *mask, &|lane| at[lane as usize], at.len() as i64)
             }
-            Stmt::Prefetch { .. } => Ok(()),
+            Stmt::Prefetch { .. } | Stmt::InOrder => Ok(()),
             Stmt::For { index, start, end, step, body, .. } => {
                 let (start, end) = (self.index(*start, "a bound")?, self.index(*end, "a bound")?);
                 self.repeat(*index, (start, end, *step), body)

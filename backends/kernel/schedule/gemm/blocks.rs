@@ -86,6 +86,11 @@ impl Blocks {
         Self { axis: 0, length, rows: most_rows(tall), tall }
     }
 
+    /// Fewer rows than these do not make up for it.
+    pub(super) fn least_rows(&self) -> i64 {
+        LEAST_TILES * self.tall
+    }
+
     /// The rows of a task: all about equal, and enough tasks that several threads have something to do.
     pub(super) fn rows_of_task(&self, rows: &Dim, shared: &Dim) -> Dim {
         let most = shared.smaller(&Dim::fixed(ROWS)).larger(&Dim::fixed(ROWS / 2));

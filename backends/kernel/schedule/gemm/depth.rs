@@ -136,7 +136,7 @@ impl Writer<'_> {
             }
         }
         let fixed = b.known(stride);
-        if tile.rows.len() == 1 && b.elem(columns).bits() == 16 {
+        if self.asks && tile.rows.len() == 1 && b.elem(columns).bits() == 16 {
             self.ask_ahead(b, panel, count * apart);
         }
         for step in 0..count {

@@ -162,6 +162,7 @@ impl Operands {
             plan,
             dtype: self.dtype,
             row_step: self.row_step.clone(),
+            asks: machine.asks,
         }
     }
 }
@@ -263,6 +264,8 @@ struct Writer<'a> {
     dtype: DType,
     /// How far apart the rows of `A` are, where that is the same everywhere.
     row_step: Option<Dim>,
+    /// Whether what is read once is asked for ahead.
+    asks: bool,
 }
 
 /// Where a tile is.
@@ -335,9 +338,28 @@ impl Writer<'_> {
         if let Some(codes) = &self.codes {
             return self.panel_of_rows(b, (place, end, vectors), codes);
         }
-        if let Some((blocks, sums)) = &self.sums {
-            return self.column_in_blocks(b, (place, end, vectors), (blocks, *sums));
+        let Some((blocks, sums)) = &self.sums else { return self.column_at_once(b, place, end, vectors) };
+        let in_blocks = |b: &mut Builder| self.column_in_blocks(b, (place, end, vectors), (blocks, *sums));
+        if !self.may_widen_in_registers() {
+            return in_blocks(b);
         }
+        let (rows, least) = (b.sub(end, place.row), b.index(blocks.least_rows()));
+        let enough = b.compare(Compare::Le, least, rows);
+        let direct = Writer { columns: None, sums: None, ..self.clone() };
+        b.when_else(enough, in_blocks, |b| direct.column_at_once(b, place, end, vectors));
+    }
+
+    /// Whether columns are copied only to be widened once, and it is known in the run only for how many rows: few of
+    /// them widen columns in registers, where copying takes more time than reading.
+    fn may_widen_in_registers(&self) -> bool {
+        self.columns.is_some()
+            && self.code_rows.is_none()
+            && self.tile.beside == 1
+            && self.plan.rows.as_fixed().is_none()
+    }
+
+    /// All tiles of a column, each over the whole depth.
+    fn column_at_once(&self, b: &mut Builder, place: &Place, end: Reg, vectors: u32) {
         self.tiles(b, place, end, &mut |b, place, tall| {
             let sums = self.cleared(b, tall * vectors);
             let rows = self.rows(b, place, tall);

@@ -1,12 +1,12 @@
 //! One row of a product whose `A` is mostly zero: rows of `B` that meet a zero are not read.
 //!
 //! A task has one row and one panel. It goes through the depth part by part: first a list of the elements that are
-//! not zero and of their rows of the panel, then the rows of the list, four at a time,
+//! not zero and of their rows of the panel, then the rows of the list, some at a time,
 //! added up into an array of sums. What a machine brings from memory ahead of its use are the lines
 //! that follow, so that of short rows the skipped ones would be brought all the same; rows of 512 to
-//! 1024 columns are read at twice the speed of all of them where half are skipped. Four streams side
-//! by side are read faster than one, and the next four are asked for. The sums need as many loads
-//! and stores as a quarter of the rows, from the first-level cache.
+//! 1024 columns are read at twice the speed of all of them where half are skipped. Some streams side
+//! by side are read faster than one, and the next ones are asked for: see [`Writer::at_once`]. The sums need as many
+//! loads and stores as a quarter of the rows, or an eighth, from the first-level cache.
 //!
 //! (Liu et al., "Training-free activation sparsity in large language models", 2024, skip so on GPUs.)
 use super::depth::LINE;
@@ -17,8 +17,6 @@ use weft_ir::{DType, Dim};
 
 /// Elements of the depth that are listed at once.
 pub(super) const PART: u32 = 512;
-/// Rows that are added up at once.
-pub(super) const AT_ONCE: u32 = 4;
 /// Rows of `A` that are done one by one where rows of `B` are codes: so many take no longer than if all were decoded
 /// once, even where nothing is zero.
 const FEW: i64 = 4;
@@ -65,6 +63,13 @@ pub(super) struct Panel {
 }
 
 impl Writer<'_> {
+    /// Rows that are added up at once, and where those of the next turn are asked into. The second-level cache of a
+    /// machine that looks ahead takes more requests than its first-level one: Zen 4 reads every second row of 4 KB at
+    /// 20 GB/s so, at 15 if they are asked into the first level, at 9 one by one and without asking.
+    pub(super) fn at_once(&self) -> (u32, Cache) {
+        if self.asks { (4, Cache::First) } else { (8, Cache::Second) }
+    }
+
     /// All columns of one panel, for one row.
     pub(super) fn panel_of_one_row(&self, b: &mut Builder) {
         let held = self.held(b);
@@ -86,7 +91,7 @@ impl Writer<'_> {
     }
 
     fn held(&self, b: &mut Builder) -> Held {
-        let list = Access::Local(PART + 2 * AT_ONCE);
+        let list = Access::Local(PART + 2 * self.at_once().0);
         Held {
             rows: b.buffer("rows", DType::I64, list),
             factors: b.buffer("factors", self.dtype, list),
@@ -108,12 +113,12 @@ impl Writer<'_> {
             let stop = b.add(from, length);
             let stop = b.min(stop, end);
             let (zero, count) = (b.index(0), self.list(b, held, &panel.place, (from, stop)));
-            b.for_each(zero, count, AT_ONCE.into(), Hint::AsWritten, add);
+            b.for_each(zero, count, self.at_once().0.into(), Hint::AsWritten, add);
         });
     }
 
     /// Lists what is not zero from one element to another; gives how many there are. Enough zeros
-    /// follow that the list can be read by fours, and four ahead.
+    /// follow that the list can be read some at a time, and as many ahead.
     fn list(&self, b: &mut Builder, held: Held, place: &Place, (from, end): (Reg, Reg)) -> Reg {
         let (row, offset) = self.rows(b, place, 1)[0];
         let stride = b.extent(&self.a_index.factor(self.ends[2] as u32));
@@ -132,7 +137,7 @@ impl Writer<'_> {
             b.set(count, next);
         });
         let count = b.get(count);
-        for i in 0..i64::from(2 * AT_ONCE) {
+        for i in 0..i64::from(2 * self.at_once().0) {
             b.store(held.rows, count, i, none);
             b.store(held.factors, count, i, zero);
         }
@@ -147,9 +152,10 @@ impl Writer<'_> {
         (first, ahead): (Reg, i64),
         (start, apart): (Reg, Reg),
     ) -> Vec<Reg> {
-        (0..i64::from(AT_ONCE))
+        let at_once = i64::from(self.at_once().0);
+        (0..at_once)
             .map(|i| {
-                let row = b.load(held.rows, first, i + ahead * i64::from(AT_ONCE), 1);
+                let row = b.load(held.rows, first, i + ahead * at_once, 1);
                 let down = b.mul(row, apart);
                 b.add(start, down)
             })
@@ -159,10 +165,10 @@ impl Writer<'_> {
     /// Adds some rows of the list to the sums.
     fn add_rows(&self, b: &mut Builder, held: Held, panel: &Panel, first: Reg) {
         let (zero, lanes) = (b.index(0), self.tile.lanes);
-        let width = b.index(self.tile.panel());
+        let ((at_once, into), width) = (self.at_once(), b.index(self.tile.panel()));
         let starts = self.starts(b, held, (first, 0), (panel.place.panel, width));
         let ahead = self.starts(b, held, (first, 1), (panel.place.panel, width));
-        let factors: Vec<Reg> = (0..i64::from(AT_ONCE))
+        let factors: Vec<Reg> = (0..i64::from(at_once))
             .map(|i| {
                 let factor = b.load(held.factors, first, i, 1);
                 b.splat(factor, lanes)
@@ -173,7 +179,7 @@ impl Writer<'_> {
             let ahead: Vec<Reg> = ahead.iter().map(|start| b.add(*start, col)).collect();
             for offset in (0..self.tile.vectors).map(|vector| i64::from(vector * lanes)) {
                 for index in ahead.iter().filter(|_| offset % LINE == 0) {
-                    b.stmt(Stmt::Prefetch { buffer: self.b, index: *index, offset, into: Cache::First });
+                    b.stmt(Stmt::Prefetch { buffer: self.b, index: *index, offset, into });
                 }
                 let mut sum = b.load(held.sums, col, offset, lanes);
                 for (at, factor) in rows.iter().zip(&factors) {
@@ -182,6 +188,7 @@ impl Writer<'_> {
                     sum = b.fma(*factor, row, sum);
                 }
                 b.store(held.sums, col, offset, sum);
+                b.stmt(Stmt::InOrder);
             }
         });
     }

@@ -12,8 +12,8 @@
 use super::Writer;
 use super::code_rows::{CodeRows, LINE_BYTES, pieces};
 use super::codes::{Groups, UNIT_VECTORS};
-use super::skip::{AT_ONCE, Held, Panel};
-use crate::nest::{Access, Binary, BufferId, Builder, Cache, Hint, Reduce, Reg, Scalar, Stmt, Ty};
+use super::skip::{Held, Panel};
+use crate::nest::{Access, Binary, BufferId, Builder, Hint, Reduce, Reg, Scalar, Stmt, Ty};
 use weft_ir::DType;
 
 /// What gives the numbers that a row of the list is multiplied with, by its place and the vector of a unit.
@@ -33,11 +33,11 @@ struct Slots {
 }
 
 impl Slots {
-    fn new(b: &mut Builder, right: &CodeRows, lanes: u32) -> Self {
+    fn new(b: &mut Builder, right: &CodeRows, (lanes, at_once): (u32, u32)) -> Self {
         let (count, shared) = right.slots();
         let lanes = lanes.min((count as u32).next_power_of_two());
         let room = (count as u32).next_multiple_of(lanes);
-        let scaled = b.buffer("scaled", DType::F32, Access::Local(AT_ONCE * room));
+        let scaled = b.buffer("scaled", DType::F32, Access::Local(at_once * room));
         let offsets = b.buffer("offsets", DType::F32, Access::Local(room));
         Self { count, shared, lanes, scaled, offsets }
     }
@@ -69,7 +69,7 @@ impl Writer<'_> {
     }
 
     fn panel_by_columns(&self, b: &mut Builder, held: Held, panel: &Panel, right: &CodeRows) {
-        let slots = Slots::new(b, right, self.tile.lanes);
+        let slots = Slots::new(b, right, (self.tile.lanes, self.at_once().0));
         let (none, depth) = (b.index(0), b.extent(&self.plan.depth));
         self.clear(b, held.sums, panel.columns);
         let zero = b.constant(Ty::vector(DType::F32, slots.lanes), Scalar::Float(0.0));
@@ -101,13 +101,13 @@ impl Writer<'_> {
         (right, slots): (&CodeRows, &Slots),
         (first, scales): (Reg, Reg),
     ) {
-        let none = b.index(0);
+        let (none, (_, into)) = (b.index(0), self.at_once());
         let apart = b.extent(&self.scales_of_step(right));
         let starts = self.starts(b, held, (first, 0), (scales, apart));
         for ahead in self.starts(b, held, (first, 1), (scales, apart)) {
             let buffers = [Some(right.scales), right.zero_points];
             for buffer in buffers.into_iter().flatten() {
-                b.stmt(Stmt::Prefetch { buffer, index: ahead, offset: 0, into: Cache::First });
+                b.stmt(Stmt::Prefetch { buffer, index: ahead, offset: 0, into });
             }
         }
         for at in slots.vectors() {
@@ -135,10 +135,11 @@ impl Writer<'_> {
             let (group, end) = (b.div(from, length), b.add(from, length));
             let end = b.min(end, depth);
             self.clear(b, held.sums, panel.columns);
-            let zero = b.constant(Ty::vector(DType::F32, AT_ONCE), Scalar::Float(0.0));
+            let at_once = self.at_once().0;
+            let zero = b.constant(Ty::vector(DType::F32, at_once), Scalar::Float(0.0));
             let sum = b.var(zero);
             self.listed(b, held, panel, (from, end), &mut |b, first| {
-                let x = b.load(held.factors, first, 0, AT_ONCE);
+                let x = b.load(held.factors, first, 0, at_once);
                 let so_far = b.get(sum);
                 let so_far = b.add(so_far, x);
                 b.set(sum, so_far);
@@ -189,7 +190,7 @@ impl Writer<'_> {
         (right, first): (&CodeRows, Reg),
         factor: Factor<'_>,
     ) {
-        let (none, lanes) = (b.index(0), self.tile.lanes);
+        let (none, lanes, (_, into)) = (b.index(0), self.tile.lanes, self.at_once());
         let size = b.extent(&self.plan.depth.scale(right.row_bytes()));
         let (start, apart) = (b.mul(panel.number, size), b.index(right.row_bytes()));
         let starts = self.starts(b, held, (first, 0), (start, apart));
@@ -201,7 +202,7 @@ impl Writer<'_> {
             for start in &ahead {
                 let index = b.add(*start, offset);
                 for offset in (0..right.unit_bytes()).step_by(LINE_BYTES as usize) {
-                    b.stmt(Stmt::Prefetch { buffer: self.b, index, offset, into: Cache::First });
+                    b.stmt(Stmt::Prefetch { buffer: self.b, index, offset, into });
                 }
             }
             let words: Vec<Vec<Reg>> = starts
