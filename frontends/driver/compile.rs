@@ -135,6 +135,7 @@ fn machine(target: &Target) -> Machine {
         l1: target.l1,
         l2: target.l2,
         asks: !target.looks_ahead(),
+        dots: target.vnni,
     }
 }
 

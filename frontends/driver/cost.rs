@@ -8,7 +8,7 @@ pub(crate) struct ByRates(pub(crate) Rates);
 
 impl Cost for ByRates {
     fn picoseconds(&self, applied: &Applied<'_>) -> u64 {
-        let Rates { cached, memory, operations, launch } = self.0;
-        applied.work().picoseconds(&Speed { near: cached, far: memory, operations, launch })
+        let Rates { cached, memory, operations, coded, launch } = self.0;
+        applied.work().picoseconds(&Speed { near: cached, far: memory, operations, coded, launch })
     }
 }

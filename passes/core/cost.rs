@@ -35,6 +35,8 @@ pub struct Work {
     pub far: u64,
     /// Operations on single elements, a multiplication and an addition counted as two.
     pub operations: u64,
+    /// Those of products of a few rows with a matrix of codes, which are unpacked for them.
+    pub coded: u64,
     /// Loops that have to be started.
     pub launches: u64,
 }
@@ -48,6 +50,8 @@ pub struct Speed {
     pub far: u64,
     /// Operations made in a nanosecond.
     pub operations: u64,
+    /// The same with codes.
+    pub coded: u64,
     /// Picoseconds to start a loop.
     pub launch: u64,
 }
@@ -61,12 +65,9 @@ const VECTOR: u64 = 16;
 /// Tensors up to this many bytes are taken to be in a cache still when they are read.
 const CACHED: u64 = 8 << 20;
 
-/// Operations for a number of a matrix of codes, in tenths of those for one of floats: it is unpacked, for each few rows
-/// that it is multiplied with anew.
-const UNPACKED: u64 = 17;
-
-/// The same where rows of the matrix are skipped: sums are read and written then for each row that is left.
-const UNPACKED_ALONE: u64 = 20;
+/// Operations for a number of a row of codes that is left when others are skipped, in those for one of floats: it is
+/// unpacked, and sums are read and written.
+const UNPACKED_ALONE: u64 = 2;
 
 /// So many rows are few.
 const FEW: u64 = 12;
@@ -103,8 +104,10 @@ impl Applied<'_> {
         }
         let within = usize::from(self.def.traits.elementwise);
         let read = self.operands.iter().skip(within).flatten();
+        let (made, coded) = (self.operations(), self.unpacks() && !self.skips);
         let mut work = Work {
-            operations: self.operations(),
+            operations: if coded { 0 } else { made },
+            coded: if coded { made } else { 0 },
             launches: u64::from(!self.def.traits.elementwise),
             ..Work::default()
         };
@@ -118,9 +121,9 @@ impl Applied<'_> {
         let extent = |operand: usize, axis: usize| self.extent(operand, axis);
         let transposed = self.node.attrs.contains_key("transA");
         let each = match self.def.name {
-            "MatMul" => self.summed(extent(0, self.rank(0).saturating_sub(1)), made),
-            "Gemm" if transposed => self.summed(extent(0, 0), made),
-            "Gemm" => self.summed(extent(0, 1), made),
+            "MatMul" => self.summed(extent(0, self.rank(0).saturating_sub(1))),
+            "Gemm" if transposed => self.summed(extent(0, 0)),
+            "Gemm" => self.summed(extent(0, 1)),
             "Conv" => 2 * self.elements(1) / extent(1, 0).max(1) * filled(self.channels()) / VECTOR,
             "ConvTranspose" => {
                 return (2 * self.elements(0)).saturating_mul(self.elements(1) / extent(1, 0).max(1));
@@ -135,20 +138,17 @@ impl Applied<'_> {
     }
 
     /// Operations for each of the numbers that a product makes, which are sums over so many steps.
-    fn summed(&self, depth: u64, made: u64) -> u64 {
+    fn summed(&self, depth: u64) -> u64 {
         let columns = self.columns();
-        let tenths = self.unpacked(made / columns.max(1));
-        (2 * filled(columns)).saturating_mul(depth).saturating_mul(tenths) / VECTOR / 10
+        let each = if self.skips && self.unpacks() { UNPACKED_ALONE } else { 1 };
+        (2 * filled(columns)).saturating_mul(depth).saturating_mul(each) / VECTOR
     }
 
-    /// Tenths of the operations of a product with floats that one of so many rows takes.
-    fn unpacked(&self, rows: u64) -> u64 {
-        let codes = self.fact(1).is_some_and(|fact| fact.ty.dtype.is_int());
-        match self.skips {
-            _ if !codes || rows > FEW => 10,
-            true => UNPACKED_ALONE,
-            false => UNPACKED,
-        }
+    /// Whether it is a product of few rows with a matrix of codes, which are unpacked for each of them anew.
+    fn unpacks(&self) -> bool {
+        let product = matches!(self.def.name, "MatMul" | "Gemm");
+        let rows = self.results.first().map_or(0, |fact| elements(&fact.ty)) / self.columns().max(1);
+        product && rows <= FEW && self.fact(1).is_some_and(|fact| fact.ty.dtype.is_int())
     }
 
     /// How many columns a product makes, which lie in vectors.
@@ -220,7 +220,8 @@ impl Work {
         let at = |amount: u64, rate: u64| amount.saturating_mul(1000) / rate.max(1);
         let moving = at(self.near, speed.near).saturating_add(at(self.far, speed.far));
         let starting = self.launches.saturating_mul(speed.launch);
-        moving.max(at(self.operations, speed.operations)).saturating_add(starting)
+        let computing = at(self.operations, speed.operations).saturating_add(at(self.coded, speed.coded));
+        moving.max(computing).saturating_add(starting)
     }
 }
 
@@ -230,6 +231,6 @@ pub struct PlainCost;
 
 impl Cost for PlainCost {
     fn picoseconds(&self, applied: &Applied<'_>) -> u64 {
-        applied.work().picoseconds(&Speed { near: 32, far: 10, operations: 96, launch: 1_000_000 })
+        applied.work().picoseconds(&Speed { near: 32, far: 10, operations: 96, coded: 56, launch: 1_000_000 })
     }
 }

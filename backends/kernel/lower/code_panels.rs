@@ -1,8 +1,8 @@
 //! Packing of weights of few bits, when the artifact is written.
 //!
-//! Codes lie as the schedule of [`crate::schedule::Codes`] reads them: panel by panel, in units of a few
+//! Codes lie as the schedule of [`crate::schedule::Codes`] reads them: panel by panel, in chunks of some
 //! steps of the depth; scales and zero points beside them, spread over the slots of a panel.
-use crate::schedule::{CHUNK, DOT_CHUNK, Groups, QUAD, UNIT_STEPS, UNIT_VECTORS, dot_field, field, pieces};
+use crate::schedule::{CHUNK, Groups, QUAD, UNIT_VECTORS, field, pieces, prepared_steps};
 use half::f16;
 use std::sync::Arc;
 use weft_ir::Tensor;
@@ -84,33 +84,20 @@ pub(crate) struct Coded {
     pub(crate) layout: Layout,
 }
 
-/// How codes lie, which is for what they are multiplied with.
+/// How codes lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Layout {
-    /// `f32`: units of numbers.
-    Numbers,
-    /// Bytes: four steps of the depth in each word.
+    /// Panels, four steps of the depth in each word.
     Quads,
-    /// `f32` that is mostly zero: rows over all of so many columns, which are a panel.
+    /// For an `A` that is mostly zero: rows over all of so many columns, which are a panel.
     Rows(usize),
-}
-
-impl Layout {
-    /// Steps of the depth that belong together.
-    pub(crate) fn chunk(self) -> usize {
-        match self {
-            Layout::Numbers => CHUNK as usize,
-            Layout::Quads => DOT_CHUNK as usize,
-            Layout::Rows(_) => 1,
-        }
-    }
 }
 
 impl Coded {
     fn panel(&self) -> usize {
         match self.layout {
             Layout::Rows(panel) => panel,
-            Layout::Numbers | Layout::Quads => UNIT_VECTORS as usize * self.lanes,
+            Layout::Quads => UNIT_VECTORS as usize * self.lanes,
         }
     }
 
@@ -120,7 +107,10 @@ impl Coded {
 
     /// Steps of the depth with those that fill up the last chunk.
     fn steps(&self) -> usize {
-        self.depth.0.next_multiple_of(self.layout.chunk())
+        match self.layout {
+            Layout::Rows(_) => self.depth.0,
+            Layout::Quads => self.depth.0.next_multiple_of(CHUNK as usize),
+        }
     }
 
     fn group(&self, step: usize, col: usize) -> usize {
@@ -167,7 +157,7 @@ impl Coded {
         packed
     }
 
-    /// For each panel and unit of steps as many vectors of words as a code has bits.
+    /// For each panel and chunk as many rows of words as a code has bits.
     fn pack_words(&self) -> Vec<u8> {
         let mut words = vec![0u32; self.code_bytes() / 4];
         for panel in 0..self.panels() {
@@ -187,24 +177,21 @@ impl Coded {
         words.iter().flat_map(|word| word.to_le_bytes()).collect()
     }
 
-    /// Whether the sum of a group of products with bytes fits an `i32`.
-    pub(crate) fn sums_fit(&self) -> bool {
+    /// Whether products with bytes can be added up group by group: groups are whole chunks, or all of the depth, and
+    /// a sum fits an `i32`.
+    pub(crate) fn multiplies_bytes(&self) -> bool {
         let Groups::Depth(steps) = self.groups else { return false };
-        (steps << self.bits) <= i64::from(i32::MAX) / 128
+        let whole = steps % CHUNK == 0 || steps >= self.depth.0 as i64;
+        whole && (steps << self.bits) <= i64::from(i32::MAX) / 128
     }
 
     /// Where a step of a vector of a panel lies: the first of its words, and the parts of a code in those, as
     /// [`field`] has them.
     fn place(&self, (panel, step): (usize, usize), vector: usize) -> (usize, Vec<(u32, u32, u32, u32)>) {
-        let (unit, vectors) = (self.bits as usize * self.lanes, UNIT_VECTORS as usize);
-        if self.layout == Layout::Numbers {
-            let (units, each) = (self.steps() / UNIT_STEPS as usize, UNIT_STEPS as usize);
-            let number = step % each * vectors + vector;
-            return ((panel * units + step / each) * unit, field(self.bits, number as u32));
-        }
-        let (chunks, each, quad) = (self.steps() / self.layout.chunk(), self.layout.chunk(), QUAD as usize);
-        let start = (panel * chunks + step / each) * vectors * unit + vector * self.lanes;
-        let mut fields = dot_field(self.bits, (step % each / quad) as u32);
+        let (chunk, quad) = (CHUNK as usize, QUAD as usize);
+        let size = self.bits as usize * self.panel();
+        let start = (panel * (self.steps() / chunk) + step / chunk) * size + vector * self.lanes;
+        let mut fields = field(self.bits, (step % chunk / quad) as u32);
         for (word, bit, ..) in &mut fields {
             *word *= UNIT_VECTORS;
             *bit += (step % quad * 8) as u32;
@@ -234,11 +221,12 @@ impl Coded {
                     }
                 }
                 Groups::Columns(count) => {
-                    for chunk in (0..self.steps()).step_by(CHUNK as usize) {
+                    let prepared = prepared_steps(self.bits) as usize;
+                    for chunk in (0..self.steps()).step_by(prepared) {
                         for col in
                             (0..count as usize).map(|slot| first + slot * self.panel() / count as usize)
                         {
-                            slots.extend((chunk..chunk + CHUNK as usize).map(|step| inside(step, col)));
+                            slots.extend((chunk..chunk + prepared).map(|step| inside(step, col)));
                         }
                     }
                 }
@@ -260,7 +248,7 @@ impl Coded {
         self.panels() * per_panel
     }
 
-    /// The packed scales, over the distance of the numbers that the schedule makes of neighbouring codes.
+    /// The packed scales; of rows over the distance of the numbers that the schedule makes of neighbouring codes.
     pub(crate) fn pack_scales(&self) -> Vec<u8> {
         let slots = self.slots().into_iter().map(|at| at.map_or(0.0, |at| self.scale(at)));
         match self.half {

@@ -10,7 +10,7 @@ use super::contract::Right;
 use super::decoded::Constants;
 use super::{Call, Handle, Lowering, Result, State, View};
 use crate::program::{Memory, Weight, WeightData};
-use crate::schedule::{self, Codes, Groups, Tile, UNIT_VECTORS, Zeros};
+use crate::schedule::{self, Codes, Groups, Tile, UNIT_VECTORS, Zeros, prepared_steps};
 use crate::term::{Index, Source, Term};
 use std::sync::Arc;
 use weft_ir::{DType, Dim, Graph, NodeId, Tensor, Value};
@@ -117,8 +117,11 @@ impl Matrix {
             axes.swap(0, 1);
         }
         let ([(depth, depth_groups), (cols, col_groups)], along) = ([axes[0], axes[1]], self.axis == 0);
-        let groups = groups(along != self.turned, (self.block, layout), (depth.0, cols.0), lanes)?;
-        let (bits, base) = width(&codes, zeros.as_ref())?;
+        let (along, extents) = (along != self.turned, (depth.0, cols.0));
+        let mut fitting = widths(&codes, zeros.as_ref());
+        let grouped =
+            |(bits, base)| Some((bits, base, groups(along, (self.block, layout, bits), extents, lanes)?));
+        let (bits, base, groups) = fitting.find_map(grouped)?;
         let mut coded = Coded {
             codes,
             scales: scales.clone(),
@@ -151,21 +154,21 @@ pub(super) fn only_multiplies(graph: &Graph, value: Value, operators: &[&str]) -
     !graph.outputs().contains(&value) && !uses.is_empty() && uses.into_iter().all(product)
 }
 
-/// How the schedule shares scales: chunks of the depth and vectors of columns must have one each.
+/// How the schedule shares scales: steps that are prepared together and vectors of columns must have one each.
 fn groups(
     along_depth: bool,
-    (block, layout): (usize, Layout),
+    (block, layout, bits): (usize, Layout, u32),
     (depth, cols): (usize, usize),
     lanes: usize,
 ) -> Option<Groups> {
-    let (unit, chunk) = (UNIT_VECTORS as usize * lanes, layout.chunk());
-    let panel = if let Layout::Rows(panel) = layout { panel } else { unit };
+    let unit = UNIT_VECTORS as usize * lanes;
+    let (panel, steps) = match layout {
+        Layout::Rows(panel) => (panel, 1),
+        Layout::Quads => (unit, prepared_steps(bits) as usize),
+    };
     if along_depth {
-        let whole = block.is_multiple_of(chunk) || block >= depth;
-        return whole.then(|| Groups::Depth(block.min(depth.next_multiple_of(chunk)).max(1) as i64));
-    }
-    if layout == Layout::Quads {
-        return None;
+        let whole = block.is_multiple_of(steps) || block >= depth;
+        return whole.then(|| Groups::Depth(block.min(depth.next_multiple_of(steps)).max(1) as i64));
     }
     let slot = match block {
         _ if block >= cols => panel,
@@ -182,12 +185,12 @@ fn common(a: usize, b: usize) -> usize {
     if b == 0 { a } else { common(b, a % b) }
 }
 
-/// The fewest bits that all codes fit, and what a code of 0 stands for.
-fn width(codes: &Numbers, zeros: Option<&Numbers>) -> Option<(u32, i32)> {
-    let (low, high) = codes.range();
+/// Bits that all codes fit, the fewest first, and what a code of 0 stands for.
+fn widths(codes: &Numbers, zeros: Option<&Numbers>) -> impl Iterator<Item = (u32, i32)> + use<> {
+    let ((low, high), signed) = (codes.range(), codes.is_signed());
     let (least, greatest) = zeros.map_or((0, 0), Numbers::range);
-    WIDTHS.into_iter().find_map(|bits| {
-        let base = if codes.is_signed() { -(1 << (bits - 1)) } else { 0 };
+    WIDTHS.into_iter().filter_map(move |bits| {
+        let base = if signed { -(1 << (bits - 1)) } else { 0 };
         let fits = low >= base && high < base + (1 << bits) && least >= base && greatest < base + 256;
         fits.then_some((bits, base))
     })
@@ -245,7 +248,7 @@ impl Lowering<'_> {
         let skipping = if zeros { self.coded_rows(b, &dims) } else { None };
         let skips = skipping.is_some();
         let lanes = self.machine.lanes(DType::F32) as usize;
-        let numbers = || self.matrices.get(&b)?.coded(lanes, Layout::Numbers);
+        let numbers = || self.matrices.get(&b)?.coded(lanes, Layout::Quads);
         let (coded, tile) = match skipping {
             Some(found) => found,
             None => (numbers()?, schedule::code_tile(&self.machine)),

@@ -107,7 +107,7 @@ impl Lowering<'_> {
         let symmetric = left.zero.is_none() && self.dtype_of(left.codes) == DType::I8;
         let lanes = self.machine.lanes(F32) as usize;
         let coded = symmetric.then(|| matrix.coded(lanes, Layout::Quads)).flatten();
-        match coded.filter(Coded::sums_fit).map(Arc::new) {
+        match coded.filter(Coded::multiplies_bytes).map(Arc::new) {
             Some(coded) if coded.bits < 8 => self.product_of_dots(&left, &coded),
             coded => {
                 let product = self.product_of_bytes(&left, &matrix);
@@ -206,7 +206,7 @@ impl Lowering<'_> {
             return found.clone();
         }
         // Groups that are not of whole chunks are all of the depth.
-        let unit = (group as u64).next_multiple_of(schedule::DOT_CHUNK as u64) as i64;
+        let unit = (group as u64).next_multiple_of(schedule::CHUNK as u64) as i64;
         let bytes = self.whole_rows(codes, depth, unit);
         let last = dims.len() as u32 - 1;
         let step = Index::axis(last).scale(&Dim::fixed(group)).add(&Index::axis(last + 1));

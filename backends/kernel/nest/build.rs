@@ -279,6 +279,11 @@ impl Builder {
         self.op(self.ty(a), Op::Fma(a, b, c))
     }
 
+    /// A vector, computed before the loads behind it are made.
+    pub fn in_order(&mut self, a: Reg) -> Reg {
+        self.op(self.ty(a), Op::InOrder(a))
+    }
+
     /// `c` plus sums of four products of bytes; see [`Op::Dot4`].
     pub fn dot4(&mut self, a: Reg, b: Reg, c: Reg) -> Reg {
         self.op(self.ty(c), Op::Dot4(a, b, c))

@@ -120,9 +120,6 @@ pub enum Stmt {
         /// Where it should come to lie.
         into: Cache,
     },
-    /// Keeps the loads before it before those behind it: a code generator that orders them as it likes makes
-    /// addresses fall and rise within a body, and a processor that looks ahead where they rise no longer does.
-    InOrder,
     /// Runs the body for `index = start, start + step, ...` while `index < end`.
     For {
         /// The counter, `i64`.
@@ -209,6 +206,10 @@ pub enum Op {
     Iota,
     /// All lanes to a scalar; the order is not defined.
     Reduce(Reduce, Reg),
+    /// Its operand, which is computed before the loads behind it are made: a code generator that orders loads as it
+    /// likes makes addresses fall and rise within a body, where a processor looks ahead only if they rise, and holds
+    /// more numbers at a time than there are registers.
+    InOrder(Reg),
     /// Lanes of the two operands, numbered through; the result has as many lanes as there are numbers.
     Shuffle(Reg, Reg, Vec<u32>),
     /// Lane of a vector as a scalar.

@@ -90,7 +90,6 @@ impl Text<'_> {
                 let level = if *into == Cache::First { 1 } else { 2 };
                 write!(f, "prefetch.l{level} {}", self.at(*buffer, *index, *offset))?;
             }
-            Stmt::InOrder => write!(f, "in order")?,
             Stmt::For { index, start, end, step, hint, body } => {
                 let free = if *hint == Hint::Free { " free" } else { "" };
                 writeln!(f, "for{free} {index} in {start}..{end} step {step} {{")?;
@@ -128,6 +127,7 @@ impl Text<'_> {
             Op::Bitcast(a) => write!(f, "bitcast.{ty} {a}"),
             Op::Splat(a) => write!(f, "splat.{ty} {a}"),
             Op::Iota => write!(f, "iota.{ty}"),
+            Op::InOrder(a) => write!(f, "in-order {a}"),
             Op::Reduce(op, a) => write!(f, "reduce-{}.{} {a}", reduce(*op), self.ty(*a)),
             Op::Shuffle(a, b, picks) => write!(f, "shuffle.{ty} {a}, {b}, {picks:?}"),
             Op::Lane(a, lane) => write!(f, "lane.{ty} {a}, {lane}"),

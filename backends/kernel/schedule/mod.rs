@@ -15,9 +15,8 @@ mod scan;
 mod transpose;
 
 pub use gemm::{
-    CHUNK, Codes, DOT_CHUNK, Gemm, Groups, QUAD, Tile, UNIT_STEPS, UNIT_VECTORS, Zeros, code_rows_tile,
-    code_tile, dot_field, field, gemm, gemm_skipping, panel_elements, pieces, skipping_rows, skipping_tile,
-    tile,
+    CHUNK, Codes, Gemm, Groups, QUAD, Tile, UNIT_VECTORS, Zeros, code_rows_tile, code_tile, field, gemm,
+    gemm_skipping, panel_elements, pieces, prepared_steps, skipping_rows, skipping_tile, tile,
 };
 pub use map::{Map, map};
 pub use moments::Moments;
@@ -43,18 +42,20 @@ pub struct Machine {
     pub l2: u64,
     /// Whether what is read once from memory is asked for ahead of its use: see `Target::looks_ahead`.
     pub asks: bool,
+    /// Whether one instruction multiplies and adds up four bytes.
+    pub dots: bool,
 }
 
 impl Machine {
     /// An x86-64 with AVX-512.
     pub const X86_V4: Machine =
-        Machine { vector_bytes: 64, registers: 32, l1: 32 << 10, l2: 1 << 20, asks: true };
+        Machine { vector_bytes: 64, registers: 32, l1: 32 << 10, l2: 1 << 20, asks: true, dots: false };
     /// An x86-64 with AVX2.
     pub const X86_V3: Machine =
-        Machine { vector_bytes: 32, registers: 16, l1: 32 << 10, l2: 256 << 10, asks: true };
+        Machine { vector_bytes: 32, registers: 16, l1: 32 << 10, l2: 256 << 10, asks: true, dots: false };
     /// Any x86-64.
     pub const X86_V2: Machine =
-        Machine { vector_bytes: 16, registers: 16, l1: 32 << 10, l2: 256 << 10, asks: true };
+        Machine { vector_bytes: 16, registers: 16, l1: 32 << 10, l2: 256 << 10, asks: true, dots: false };
 
     /// Lanes of a vector of that type; sub-byte types and truth values count as bytes.
     pub fn lanes(&self, dtype: DType) -> u32 {

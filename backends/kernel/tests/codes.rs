@@ -159,8 +159,9 @@ fn compare(matrices: &[Matrix], what: &str, found: &[Tensor], expected: &[Tensor
 
 fn check(matrices: &[Matrix]) {
     let module = module(matrices);
-    let ahead = Machine { asks: false, ..Machine::X86_V4 };
-    for (machine, cpu) in [(Machine::X86_V3, "x86-64-v3"), (ahead, "x86-64-v4")] {
+    let ahead = Machine { asks: false, dots: true, ..Machine::X86_V4 };
+    let plain = Machine::X86_V4;
+    for (machine, cpu) in [(Machine::X86_V3, "x86-64-v3"), (plain, "x86-64-v4"), (ahead, "x86-64-v4")] {
         let program = lowered(&module, &machine);
         reads_codes(&program, matrices);
         let compiled = Compiled::new(&program, cpu);
@@ -267,11 +268,51 @@ fn eight_bits() {
     width(DType::I8, 256);
 }
 
+#[test]
+fn numbers_that_are_not_finite_make_their_row_so() {
+    let of = |axis: u64, zeros: bool| Matrix {
+        dtype: DType::U4,
+        codes: 16,
+        extents: [96, 128],
+        axis,
+        block: 32,
+        zeros,
+        turned: false,
+        bytes: false,
+    };
+    let matrices = [of(0, false), of(0, true), of(1, false), of(1, true)];
+    let module = module(&matrices);
+    let program = lowered(&module, &Machine { dots: true, ..Machine::X86_V4 });
+    for number in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        // A row with such a number, one of zeros, one with a number that is much larger than the others.
+        let rows: Vec<f32> = (0..3 * 96u32)
+            .map(|i| match i {
+                50 => number,
+                96..192 => 0.0,
+                200 => 3e4,
+                _ => (i * 7 % 13) as f32 - 6.0,
+            })
+            .collect();
+        let inputs = vec![Tensor::from_slice(&[3, 96], &rows).unwrap(); matrices.len()];
+        let shared: Vec<Arc<Tensor>> = inputs.iter().cloned().map(Arc::new).collect();
+        let expected = Interpreter::default().run(&module, &shared).unwrap();
+        for (found, expected) in exec::run(&program, &inputs).unwrap().iter().zip(&expected) {
+            let (found, expected) = (found.to_f64s().unwrap(), expected.to_f64s().unwrap());
+            assert!(found[..128].iter().all(|x| !x.is_finite()), "{number}: {:?}", &found[..128]);
+            assert!(found[128..256].iter().all(|x| *x == 0.0), "{:?}", &found[128..256]);
+            let largest = expected[256..].iter().fold(0.0f64, |most, x| most.max(x.abs()));
+            let close = |(x, y): (&f64, &f64)| (x - y).abs() <= 1e-6 * largest;
+            assert!(found[256..].iter().zip(&expected[256..]).all(close), "{:?}", &found[256..]);
+        }
+    }
+}
+
 /// Where each block of the assembly that multiplies bytes loads whole vectors from, in its order.
 fn loads(assembly: &str) -> Vec<Vec<i64>> {
     let blocks = assembly.split("\n.LBB").filter(|block| block.contains("vpdpbusd"));
     let load = |line: &str| {
-        let (before, after) = line.strip_prefix("\tvmovdqu64\t")?.split_once('(')?;
+        let from = line.strip_prefix("\tvmovdqu64\t").or_else(|| line.strip_prefix("\tvmovups\t"))?;
+        let (before, after) = from.split_once('(')?;
         after.contains(", %zmm").then(|| before.parse().unwrap_or(0))
     };
     blocks.map(|block| block.lines().filter_map(load).collect()).collect()

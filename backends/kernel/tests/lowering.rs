@@ -154,7 +154,7 @@ fn check(case: &Case) -> Result<(), String> {
         |machine| weft_kernel::lower::lower(&module, OpSet::builtin(), &machine).map_err(|e| e.to_string());
     let program = lowered(Machine::X86_V3)?;
     run(case, &module, &program)?;
-    let ahead = lowered(Machine { asks: false, ..Machine::X86_V3 })?;
+    let ahead = lowered(Machine { asks: false, dots: true, ..Machine::X86_V3 })?;
     let alike =
         ahead.kernels.iter().map(ToString::to_string).eq(program.kernels.iter().map(ToString::to_string));
     if alike { Ok(()) } else { run(case, &module, &ahead).map_err(|e| format!("looking ahead: {e}")) }

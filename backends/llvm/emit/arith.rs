@@ -4,6 +4,7 @@
 //! one. Minimum and maximum are a comparison and a selection, which is what the vector instructions
 //! compute; a reduction folds halves.
 use super::{EmitError, Emitter, Result, Value, types, values};
+use inkwell::types::BasicType;
 use inkwell::values::InstructionOpcode as I;
 use inkwell::{FloatPredicate, IntPredicate};
 use weft_ir::{DType, types::Kind};
@@ -30,6 +31,7 @@ impl<'a, 'c> Emitter<'a, 'c> {
             Op::Bitcast(a) => self.conversion(I::BitCast, self.read(*a)?, types::register(self.context, ty)?),
             Op::Splat(a) => self.splat(self.read(*a)?, ty.lanes),
             Op::Iota => types::iota(self.context, ty),
+            Op::InOrder(a) => self.in_order(self.read(*a)?),
             Op::Reduce(op, a) => self.reduce(*op, self.read(*a)?, ty.elem),
             Op::Shuffle(a, b, picks) => self.shuffle(self.read(*a)?, self.read(*b)?, picks),
             Op::Lane(a, lane) => self.lane(self.read(*a)?, *lane),
@@ -262,6 +264,17 @@ impl<'a, 'c> Emitter<'a, 'c> {
         }
         let at = self.context.i32_type().const_int(lane.into(), false);
         Ok(self.builder.build_extract_element(vector, at, "")?)
+    }
+
+    /// No instruction at all, of which LLVM knows only that it makes a vector of another and may touch memory.
+    fn in_order(&self, value: Value<'c>) -> Result<Value<'c>> {
+        let ty = value.get_type().fn_type(&[value.get_type().into()], false);
+        let constraints = "=v,0,~{memory}".to_string();
+        let asm = self.context.create_inline_asm(ty, String::new(), constraints, true, false, None, false);
+        let call = self.builder.build_indirect_call(ty, asm, &[value.into()], "")?;
+        call.try_as_basic_value()
+            .basic()
+            .ok_or_else(|| EmitError::Form("a vector is made of nothing".to_string()))
     }
 
     /// Folds the upper half into the lower one while there are two equal halves, then lane by lane.

@@ -26,7 +26,6 @@ impl<'a, 'c> Emitter<'a, 'c> {
                 let at = self.address(*buffer, *index, *offset)?;
                 self.prefetch(at, *into)
             }
-            Stmt::InOrder => self.in_order(),
             Stmt::For { .. } => self.for_each(stmt),
             Stmt::If { condition, then, otherwise } => self.branch(*condition, then, otherwise),
         }
@@ -44,16 +43,6 @@ impl<'a, 'c> Emitter<'a, 'c> {
         }
         self.made_by[reg.0 as usize] = Some(op);
         self.write(reg, value)
-    }
-
-    /// No instruction at all, of which LLVM knows only that it may touch memory.
-    fn in_order(&self) -> Result<()> {
-        let ty = self.context.void_type().fn_type(&[], false);
-        let nothing = String::new();
-        let constraints = "~{memory}".to_string();
-        let asm = self.context.create_inline_asm(ty, nothing, constraints, true, false, None, false);
-        self.builder.build_indirect_call(ty, asm, &[], "")?;
-        Ok(())
     }
 
     pub(super) fn var(&self, var: Var) -> Result<PointerValue<'c>> {

@@ -79,7 +79,7 @@ mod tests {
 
     impl Cost for Reads {
         fn picoseconds(&self, applied: &Applied<'_>) -> u64 {
-            applied.work().picoseconds(&Speed { near: 64, far: self.0, operations: 96, launch: 0 })
+            applied.work().picoseconds(&Speed { near: 64, far: self.0, operations: 96, coded: 56, launch: 0 })
         }
     }
 

@@ -173,7 +173,7 @@ impl<'a> Run<'a> {
                 let at = self.indices(*index, *mask)?;
                 self.store(*buffer, *value, *mask, &|lane| at[lane as usize], at.len() as i64)
             }
-            Stmt::Prefetch { .. } | Stmt::InOrder => Ok(()),
+            Stmt::Prefetch { .. } => Ok(()),
             Stmt::For { index, start, end, step, body, .. } => {
                 let (start, end) = (self.index(*start, "a bound")?, self.index(*end, "a bound")?);
                 self.repeat(*index, (start, end, *step), body)
@@ -269,6 +269,7 @@ impl<'a> Run<'a> {
             Op::Bitcast(a) => cast::bitcast(self.read(*a)?, ty),
             Op::Splat(a) => self.read(*a)?.shuffled(None, &vec![0; ty.lanes as usize]),
             Op::Iota => cast::iota(ty),
+            Op::InOrder(a) => Ok(self.read(*a)?.clone()),
             Op::Reduce(op, a) => arith::reduce(*op, self.read(*a)?),
             Op::Shuffle(a, b, picks) => self.read(*a)?.shuffled(Some(self.read(*b)?), picks),
             Op::Lane(a, lane) => self.read(*a)?.shuffled(None, &[*lane]),

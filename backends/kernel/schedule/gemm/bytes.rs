@@ -2,9 +2,9 @@
 //!
 //! The tiles read those as they lie, so that the instruction that multiplies is nearly all there is: what is left a
 //! group are the sums' way to `f32` and to memory. See [`super::many`].
-use super::codes::{Buffers, UNIT_VECTORS};
+use super::codes::{Buffers, CHUNK, UNIT_VECTORS};
 use super::depth::LINE;
-use super::dots::{DOT_CHUNK, Quads, Totals};
+use super::dots::{Quads, Totals};
 use super::quads::QUAD;
 use super::{Place, Writer};
 use crate::nest::{BufferId, Builder, Compare, Hint, Reg, Ty};
@@ -72,15 +72,14 @@ impl Writer<'_> {
         (from, stop, vectors): (Reg, Reg, u32),
     ) {
         let (bits, lanes) = (right.codes.bits, self.tile.lanes);
-        let panel = self.panel_of_dots(b, place, right);
-        b.for_each(from, stop, DOT_CHUNK, Hint::AsWritten, |b, step| {
-            let at = self.unit_at(b, (right, panel.0), (step, DOT_CHUNK));
+        let panel = self.panel_of_codes(b, place, right);
+        b.for_each(from, stop, CHUNK, Hint::AsWritten, |b, step| {
+            let at = self.unit_at(b, (right, panel.0), (step, CHUNK));
             let to = self.quads_at(b, (step, from));
             for vector in 0..vectors {
-                let first = i64::from((right.first + vector) * lanes);
                 let mut loaded: Vec<Option<Reg>> = vec![None; bits as usize];
-                for quad in 0..(DOT_CHUNK / QUAD) as u32 {
-                    let bytes = self.quad_of_codes(b, (bits, quad), (at, first), &mut loaded);
+                for quad in 0..(CHUNK / QUAD) as u32 {
+                    let bytes = self.quad_of_codes(b, (bits, quad), (at, right.first + vector), &mut loaded);
                     let words = b.reinterpret(bytes, Ty::vector(DType::U32, lanes));
                     let offset = i64::from(quad) * self.tile.cols() + i64::from(vector * lanes);
                     b.store(columns, to, offset, words);
@@ -100,21 +99,20 @@ impl Writer<'_> {
         from: Reg,
     ) -> Reg {
         let length = right.many.map_or(0, |many| many.blocks.length);
-        let (panel, next) = (self.panel_of_dots(b, place, right), b.index(length));
+        let (panel, next) = (self.panel_of_codes(b, place, right), b.index(length));
         let next = b.add(from, next);
-        let words = self.unit_at(b, (right, panel.0), (next, DOT_CHUNK));
-        let of_part = length * i64::from(right.codes.bits) * self.tile.panel() / DOT_CHUNK;
-        let beside = b.index(of_part * i64::from(right.first) / i64::from(UNIT_VECTORS));
+        let words = self.unit_at(b, (right, panel.0), (next, CHUNK));
+        let beside = b.index(self.words_of(right, length) * i64::from(right.first) / i64::from(UNIT_VECTORS));
         let words = b.add(words, beside);
         let (rows, tall) = (b.sub(place.row, first), b.index(self.tile.rows.into()));
-        let (number, share) = (b.div(rows, tall), b.index(length / DOT_CHUNK * LINES * LINE));
+        let (number, share) = (b.div(rows, tall), b.index(length / CHUNK * LINES * LINE));
         let share = b.mul(number, share);
         b.add(words, share)
     }
 
     /// Asks for the words of one chunk's share.
     pub(super) fn ask_share(&self, b: &mut Builder, quads: &Quads, step: Reg) {
-        let (done, chunk) = (b.sub(step, quads.from), b.index(DOT_CHUNK));
+        let (done, chunk) = (b.sub(step, quads.from), b.index(CHUNK));
         let (number, size) = (b.div(done, chunk), b.index(LINES * LINE));
         let at = b.mul(number, size);
         let at = b.add(quads.ahead, at);

@@ -1,13 +1,11 @@
 //! Tiles of a product with codes, all whose sums stay in registers; see [`super::codes`] for what is summed up.
-use super::codes::{Buffers, CHUNK, Groups, MANTISSA, ONE, UNIT_STEPS, UNIT_VECTORS, Zeros, field};
+use super::codes::{Buffers, CHUNK, Groups, MANTISSA, ONE, Zeros, field, unit_steps};
 use super::depth::LINE;
+use super::dots::AHEAD;
+use super::quads::QUAD;
 use super::{Place, Writer};
 use crate::nest::{Binary, BufferId, Builder, Cache, Hint, Reduce, Reg, Scalar, Stmt, Ty, Var};
 use weft_ir::{DType, Dim};
-
-/// How many steps of the depth ahead codes are asked for: 8 KB of 4 bits. Without, a single row reads weights
-/// from memory at half the speed, since the processor's own look-ahead ends with a page.
-const AHEAD: i64 = 128;
 
 /// A tile while it is computed: some rows by some vectors of the panel.
 struct Part<'a> {
@@ -102,12 +100,11 @@ impl Writer<'_> {
     pub(super) fn panel_of_codes(&self, b: &mut Builder, place: &Place, right: &Buffers) -> (Reg, Reg) {
         let width = b.index(self.tile.panel());
         let panel = b.div(place.col, width);
-        let steps = self.plan.depth.div_ceil(&Dim::fixed(CHUNK)).scale(CHUNK);
-        let words = i64::from(right.codes.bits * self.tile.lanes) / UNIT_STEPS;
-        let codes = b.extent(&steps.scale(words));
+        let chunks = self.plan.depth.div_ceil(&Dim::fixed(CHUNK));
+        let codes = b.extent(&chunks.scale(i64::from(right.codes.bits) * self.tile.panel()));
         let scales = match right.codes.groups {
             Groups::Depth(each) => self.plan.depth.div_ceil(&Dim::fixed(each)).scale(self.tile.panel()),
-            Groups::Columns(slots) => steps.scale(slots.into()),
+            Groups::Columns(slots) => chunks.scale(CHUNK * i64::from(slots)),
         };
         let scales = b.extent(&scales);
         (b.mul(panel, codes), b.mul(panel, scales))
@@ -124,24 +121,26 @@ impl Writer<'_> {
         }
     }
 
-    /// Adds up chunk by chunk.
+    /// Adds up some steps at a time.
     fn chunks(&self, b: &mut Builder, part: &Part<'_>, (from, end): (Reg, Reg)) {
-        b.for_each(from, end, CHUNK, Hint::AsWritten, |b, step| {
+        let prepared = part.right.prepared();
+        b.for_each(from, end, prepared, Hint::AsWritten, |b, step| {
             self.scale_rows(b, part, step);
-            let (zero, chunk) = (b.index(0), b.index(CHUNK));
-            b.for_each(zero, chunk, UNIT_STEPS, Hint::AsWritten, |b, within| {
+            let (zero, chunk) = (b.index(0), b.index(prepared));
+            let unit = unit_steps(part.right.codes.bits);
+            b.for_each(zero, chunk, unit, Hint::AsWritten, |b, within| {
                 self.unit(b, part, (step, within));
             });
         });
     }
 
-    /// Leaves a chunk of every row, times the scales of each group, where the units find it; adds to the
+    /// Leaves some steps of every row, times the scales of each group, where the units find it; adds to the
     /// offsets.
     fn scale_rows(&self, b: &mut Builder, part: &Part<'_>, step: Reg) {
-        let lanes = self.tile.lanes;
+        let (lanes, prepared) = (self.tile.lanes, part.right.prepared());
         let zero = b.index(0);
-        for sub in (0..CHUNK).step_by(lanes as usize) {
-            let mask = self.inside(b, step, sub);
+        for sub in (0..prepared).step_by(lanes as usize) {
+            let mask = self.inside(b, (step, sub), prepared);
             let rows: Vec<Reg> = part
                 .rows
                 .iter()
@@ -157,7 +156,7 @@ impl Writer<'_> {
                         Some((scale, weight)) => (b.binary(Binary::Mul, *x, scale), Some(weight)),
                         None => (*x, None),
                     };
-                    let place = (row as u32 * part.right.slots() + slot) as i64 * CHUNK + sub;
+                    let place = (row as u32 * part.right.slots() + slot) as i64 * prepared + sub;
                     b.store(part.right.scaled, zero, place, x);
                     let slots = part.slots();
                     let var = part.offsets[row * slots.len() + (slot - slots.start) as usize];
@@ -172,9 +171,9 @@ impl Writer<'_> {
         }
     }
 
-    /// The mask of the lanes of a chunk that the depth has; none where it has all.
-    fn inside(&self, b: &mut Builder, step: Reg, sub: i64) -> Option<Reg> {
-        if self.plan.depth.as_fixed().is_some_and(|depth| depth % CHUNK == 0) {
+    /// The mask of the lanes from `sub` on of so many steps that the depth has; none where it has all.
+    pub(super) fn inside(&self, b: &mut Builder, (step, sub): (Reg, i64), steps: i64) -> Option<Reg> {
+        if self.plan.depth.as_fixed().is_some_and(|depth| depth % steps == 0) {
             return None;
         }
         let depth = b.extent(&self.plan.depth);
@@ -196,18 +195,26 @@ impl Writer<'_> {
         let slots = b.index(slots.into());
         let at = b.mul(step, slots);
         let at = b.add(part.panel.1, at);
-        let offset = i64::from(slot) * CHUNK + sub;
+        let offset = i64::from(slot) * part.right.prepared() + sub;
         if sub == 0 && part.vectors.0 == 0 {
-            self.ask(b, part.right.scales, (at, AHEAD * i64::from(part.right.slots()) + offset), CHUNK);
+            let ahead = AHEAD * i64::from(part.right.slots()) + offset;
+            self.ask(b, part.right.scales, (at, ahead), part.right.prepared());
         }
         let scale = self.scale(b, part.right, (at, offset));
         Some((scale, self.zero_point(b, part.right, (at, offset))))
     }
 
     /// A vector of scales.
-    pub(super) fn scale(&self, b: &mut Builder, right: &Buffers, (at, offset): (Reg, i64)) -> Reg {
+    pub(super) fn plain_scale(&self, b: &mut Builder, right: &Buffers, (at, offset): (Reg, i64)) -> Reg {
         let scale = b.load(right.scales, at, offset, self.tile.lanes);
         b.cast(scale, DType::F32)
+    }
+
+    /// A vector of scales, times two to the power of the bits.
+    pub(super) fn scale(&self, b: &mut Builder, right: &Buffers, (at, offset): (Reg, i64)) -> Reg {
+        let scale = self.plain_scale(b, right, (at, offset));
+        let all = b.f32(self.tile.lanes, 2f32.powi(right.codes.bits as i32));
+        b.binary(Binary::Mul, scale, all)
     }
 
     /// `1 + z / 2^b`.
@@ -225,28 +232,42 @@ impl Writer<'_> {
         }
     }
 
-    /// One unit of codes times the rows.
+    /// One unit of codes times the rows: some vectors of it after the others, so that their words stay in registers.
     fn unit(&self, b: &mut Builder, part: &Part<'_>, (step, within): (Reg, Reg)) {
-        let (lanes, bits) = (self.tile.lanes, part.right.codes.bits);
+        let unit = unit_steps(part.right.codes.bits);
         let first = b.add(step, within);
-        let words = b.index(i64::from(bits * lanes) / UNIT_STEPS);
-        let at = b.mul(first, words);
-        let at = b.add(part.panel.0, at);
-        if part.vectors.0 == 0 {
-            self.ask(b, self.b, (at, AHEAD / UNIT_STEPS * i64::from(bits * lanes)), i64::from(bits * lanes));
+        let at = self.unit_at(b, (part.right, part.panel.0), (first, unit));
+        let (first, count) = part.vectors;
+        if first == 0 {
+            self.ask_codes(b, part.right, (at, unit));
         }
-        let mut loaded: Vec<Option<Reg>> = vec![None; bits as usize];
-        for step in 0..UNIT_STEPS {
+        let each = if part.right.registers >= 32 { count } else { count.min(2) };
+        for from in (0..count).step_by(each as usize) {
+            let vectors = from..(from + each).min(count);
+            self.vectors_of_unit(b, part, (at, within), vectors);
+        }
+    }
+
+    fn vectors_of_unit(
+        &self,
+        b: &mut Builder,
+        part: &Part<'_>,
+        (at, within): (Reg, Reg),
+        vectors: std::ops::Range<u32>,
+    ) {
+        let (lanes, bits) = (self.tile.lanes, part.right.codes.bits);
+        let mut loaded: Vec<Vec<Option<Reg>>> = vec![vec![None; bits as usize]; vectors.len()];
+        for step in 0..unit_steps(bits) {
             let mut splats = vec![None; part.rows.len() * part.right.slots() as usize];
-            for vector in 0..part.vectors.1 {
+            for (vector, loaded) in vectors.clone().zip(&mut loaded) {
                 let column = part.vectors.0 + vector;
-                let number = step as u32 * UNIT_VECTORS + column;
-                let weight = self.weight(b, (part.right, number), at, &mut loaded);
+                let weight = self.weight(b, (part.right, step), (at, column), loaded);
                 let slot = part.right.slot(column);
                 for row in 0..part.rows.len() {
                     let place = row * part.right.slots() as usize + slot as usize;
                     let splat = *splats[place].get_or_insert_with(|| {
-                        let x = b.load(part.right.scaled, within, place as i64 * CHUNK + step, 1);
+                        let offset = place as i64 * part.right.prepared() + step;
+                        let x = b.load(part.right.scaled, within, offset, 1);
                         b.splat(x, lanes)
                     });
                     let var = part.sums[row * part.vectors.1 as usize + vector as usize];
@@ -266,20 +287,20 @@ impl Writer<'_> {
         }
     }
 
-    /// `1 + q / 2^b` of one vector of codes.
+    /// `1 + q / 2^b` of one vector of codes, at a step of a unit.
     pub(super) fn weight(
         &self,
         b: &mut Builder,
-        (right, number): (&Buffers, u32),
-        at: Reg,
+        (right, step): (&Buffers, i64),
+        (at, vector): (Reg, u32),
         loaded: &mut [Option<Reg>],
     ) -> Reg {
         let (lanes, bits) = (self.tile.lanes, right.codes.bits);
         let ty = Ty::vector(DType::U32, lanes);
         let mut code = b.constant(ty, Scalar::Int(ONE));
-        for (word, bit, from, count) in field(bits, number) {
-            let word = *loaded[word as usize]
-                .get_or_insert_with(|| b.load(self.b, at, i64::from(word * lanes), lanes));
+        for (word, bit, from, count) in field(bits, (step / QUAD) as u32) {
+            let bit = bit + (step % QUAD * 8) as u32;
+            let word = self.word(b, (at, vector), word, loaded);
             let to = MANTISSA - bits + from;
             let by = (to + 32 - bit) % 32;
             let (up, down) = (to > bit || bit + count > 32, to < bit);

@@ -1,26 +1,29 @@
 //! A right-hand side of few bits: codes with scales, unpacked in registers.
 //!
-//! A unit of codes is [`UNIT_STEPS`] steps of the depth times [`UNIT_VECTORS`] vectors of columns, 32
-//! numbers a lane: as many words of 32 bits as a code has bits. A code `q` of `b` bits is moved to the top of the
-//! mantissa of a 1, which makes `w = 1 + q / 2^b` of it in two operations and exactly. With scales that were
-//! multiplied by `2^b` when they were packed, `s (q - z)` is `s' w - s' (1 + z / 2^b)`:
+//! A panel is [`UNIT_VECTORS`] vectors wide. A chunk of [`CHUNK`] steps of the depth is as many words a column as a
+//! code has bits; the first words of all columns come first, then the second ones, as they are read. A word holds quads,
+//! four steps of its column each, the same bits in every byte: so they become bytes for products of integers, see
+//! [`super::dots`], with one shift and one mask for all four.
+//!
+//! A machine that multiplies bytes in one instruction takes numbers apart into bytes, see [`super::triples`]. On others a
+//! code `q` of `b` bits is moved to the top of the mantissa of a 1, which makes `w = 1 + q / 2^b`
+//! of it in two operations and exactly. With `s' = 2^b s`, `s (q - z)` is `s' w - s' (1 + z / 2^b)`:
 //!
 //! - one scale for some columns in every step: `x' = x s'` is computed once a step and group, and the
 //!   sum is `sum(x' w) - sum(x' (1 + z / 2^b))`, where the last sum is one number a row and group;
 //! - one scale for some steps in every column: the sum of a group is `sum(x w)`, and what it adds is
 //!   `s' (sum(x w) - (1 + z / 2^b) sum(x))`.
 use super::many::Many;
+use super::triples::Triples;
 use super::{Gemm, Machine, Tile};
 use crate::nest::{Access, BufferId, Builder};
 use crate::term::Source;
 use weft_ir::DType;
 
-/// Steps of the depth in a unit of codes.
-pub const UNIT_STEPS: i64 = 4;
-/// Vectors of columns in a unit of codes, and in a panel.
+/// Steps of the depth in a chunk; the depth is filled up to whole chunks.
+pub const CHUNK: i64 = 32;
+/// Vectors of columns in a panel.
 pub const UNIT_VECTORS: u32 = 8;
-/// Steps of the depth that are prepared at once; the depth is filled up to whole chunks.
-pub const CHUNK: i64 = 16;
 /// The bits of `1.0f32`.
 pub(super) const ONE: i64 = 0x3f80_0000;
 /// Bits of the mantissa of an `f32`.
@@ -33,12 +36,11 @@ pub struct Codes {
     pub bits: u32,
     /// Who shares a scale.
     pub groups: Groups,
-    /// The scales, `f32` or `f16`, times two to the power of the bits.
+    /// The scales, `f32` or `f16`; where codes lie by rows, times two to the power of the bits.
     pub scales: (Source, DType),
     /// The zero points.
     pub zeros: Zeros,
-    /// Where the left-hand side is bytes with sign: the sum of each group of them, `i32`, by row and group. Scales
-    /// are as they are then, and codes lie as `gemm/dots.rs` reads them.
+    /// Where the left-hand side is bytes with sign: the sum of each group of them, `i32`, by row and group.
     pub row_sums: Option<Source>,
 }
 
@@ -47,8 +49,8 @@ pub struct Codes {
 pub enum Groups {
     /// That many steps of the depth, whole chunks or all, in every column. Scales lie by panel, group and column.
     Depth(i64),
-    /// Columns, so that a panel has that many groups, in every step. Scales lie by panel, chunk,
-    /// group and step of the chunk.
+    /// Columns, so that a panel has that many groups, in every step. Scales lie by panel, [`prepared_steps`],
+    /// group and step of those.
     Columns(u32),
 }
 
@@ -61,19 +63,27 @@ pub enum Zeros {
     Each(Source),
 }
 
-/// Where the bits of number `number` of a unit lie: word, bit of the word, first bit of the code, how many bits.
-/// The first code of a word lies at the top of a mantissa, where it need not be moved; one may go on at the
-/// word's other end. Codes of 3 bits lie ten to a word; the last two of a unit take what is left over.
-pub fn field(bits: u32, number: u32) -> Vec<(u32, u32, u32, u32)> {
-    match (bits, number) {
-        (3, 30) => vec![(0, 30, 0, 2), (1, 30, 2, 1)],
-        (3, 31) => vec![(2, 30, 0, 2), (1, 31, 2, 1)],
-        (3, _) => vec![(number / 10, number % 10 * bits, 0, bits)],
+/// Where the bits of quad `quad` of a chunk lie, the same in each byte of the words: word, first bit there, first
+/// bit of the code, how many bits. Codes of 3 bits are two words of two bits and one of one.
+pub fn field(bits: u32, quad: u32) -> Vec<(u32, u32, u32, u32)> {
+    match bits {
+        3 => vec![(quad / 4, quad % 4 * 2, 0, 2), (2, quad, 2, 1)],
         _ => {
-            let each = 32 / bits;
-            vec![(number / each, (MANTISSA - bits + number % each * bits) % 32, 0, bits)]
+            let each = 8 / bits;
+            vec![(quad / each, quad % each * bits, 0, bits)]
         }
     }
+}
+
+/// Steps of the depth in a unit: as few as have whole words.
+pub(super) fn unit_steps(bits: u32) -> i64 {
+    if CHUNK % i64::from(bits) == 0 { CHUNK / i64::from(bits) } else { CHUNK }
+}
+
+/// Steps of the depth that are prepared at once for products of numbers: whole units. Groups of steps are so many, or a
+/// multiple.
+pub fn prepared_steps(bits: u32) -> i64 {
+    unit_steps(bits).max(16)
 }
 
 /// The tile of a product with codes.
@@ -96,6 +106,8 @@ pub(super) struct Buffers {
     pub(super) registers: u32,
     /// How many rows are computed, where there may be many.
     pub(super) many: Option<Many>,
+    /// Where numbers are taken apart into bytes, on a machine that multiplies those faster.
+    pub(super) triples: Option<Triples>,
     /// The vector of the panel that tiles begin at.
     pub(super) first: u32,
 }
@@ -110,7 +122,7 @@ impl Buffers {
         let (codes, tile) = (what.codes.as_ref()?, what.tile);
         let of = |source: Source| buffers[source.0 as usize];
         let slots = if let Groups::Columns(slots) = codes.groups { slots } else { 1 };
-        let length = tile.rows * slots * CHUNK as u32;
+        let length = tile.rows * slots * prepared_steps(codes.bits) as u32;
         Some(Self {
             codes: codes.clone(),
             scales: of(codes.scales.0),
@@ -119,6 +131,7 @@ impl Buffers {
             scaled: b.buffer("scaled", DType::F32, Access::Local(length)),
             registers: machine.registers,
             many,
+            triples: Triples::new(b, (machine, codes), what),
             first: 0,
         })
     }
@@ -131,6 +144,11 @@ impl Buffers {
             Groups::Columns(_) => room.saturating_sub(1),
         };
         1 << most.clamp(1, UNIT_VECTORS).ilog2()
+    }
+
+    /// Steps of the depth that are prepared at once.
+    pub(super) fn prepared(&self) -> i64 {
+        prepared_steps(self.codes.bits)
     }
 
     pub(super) fn slots(&self) -> u32 {

@@ -1,35 +1,19 @@
 //! Codes of few bits times bytes with sign: a product in integers, group by group.
 //!
-//! A word of codes is taken apart into quads, four steps of the depth of a column each, with one shift and one
-//! mask for all four; the quads are bytes without sign, the rows bytes with sign, and one instruction multiplies
-//! and adds up four of each. A chunk of [`DOT_CHUNK`] steps is as many words a column as a code has bits; the
-//! first words of all columns of the panel come first, then the second ones, as they are read.
-//! The sum of a group of steps begins at minus the zero point times the sum of the row's bytes, so that it ends
+//! A word of codes is taken apart into quads, see [`super::codes`], which are bytes without sign; the rows are bytes
+//! with sign, and one instruction multiplies and adds up four of each. The sum of a group of steps begins at minus the zero point times the sum of the row's bytes, so that it ends
 //! as `sum(x (q - z))`, exactly; it then is one number of `f32`, times the scale.
-use super::codes::{Buffers, Groups, Zeros};
+use super::codes::{Buffers, CHUNK, Groups, Zeros, field, unit_steps};
 use super::quads::QUAD;
 use super::{Place, Writer};
-use crate::nest::{Binary, BufferId, Builder, Compare, Hint, Reg, Scalar, Stmt, Ty, Unary, Var};
+use crate::nest::{Binary, BufferId, Builder, Compare, Hint, Reg, Scalar, Ty, Unary, Var};
 use weft_ir::{DType, Dim};
 
-/// Steps of the depth in a chunk; the depth is filled up to whole chunks.
-pub const DOT_CHUNK: i64 = 32;
-/// How many chunks ahead codes are asked for: 8 KB of 4 bits, beyond what a processor looks ahead by itself.
-const AHEAD: i64 = 4;
+/// How many steps of the depth ahead codes are asked for: 8 KB of 4 bits. Without, a single row reads weights from memory
+/// at half the speed where the processor's own look-ahead ends with a page.
+pub(super) const AHEAD: i64 = 4 * CHUNK;
 /// Rows that take less time than their codes take from memory.
 const FEW: usize = 4;
-
-/// Where the bits of quad `quad` of a chunk lie, the same in each byte of the words: word, first bit there, first
-/// bit of the code, how many bits. Codes of 3 bits are two words of two bits and one of one.
-pub fn dot_field(bits: u32, quad: u32) -> Vec<(u32, u32, u32, u32)> {
-    match bits {
-        3 => vec![(quad / 4, quad % 4 * 2, 0, 2), (2, quad, 2, 1)],
-        _ => {
-            let each = 8 / bits;
-            vec![(quad / each, quad % each * bits, 0, bits)]
-        }
-    }
-}
 
 /// A tile while it is computed: some rows by some vectors of the panel.
 pub(super) struct Part<'a> {
@@ -118,20 +102,9 @@ impl Writer<'_> {
             vectors,
             sums: (0..count).map(|_| b.var(none)).collect(),
             totals,
-            panel: self.panel_of_dots(b, place, right),
+            panel: self.panel_of_codes(b, place, right),
             quads: None,
         }
-    }
-
-    /// The first word of codes of a panel, and its first scale.
-    pub(super) fn panel_of_dots(&self, b: &mut Builder, place: &Place, right: &Buffers) -> (Reg, Reg) {
-        let width = b.index(self.tile.panel());
-        let panel = b.div(place.col, width);
-        let chunks = self.plan.depth.div_ceil(&Dim::fixed(DOT_CHUNK));
-        let codes = b.extent(&chunks.scale(i64::from(right.codes.bits) * self.tile.panel()));
-        let groups = self.plan.depth.div_ceil(&Dim::fixed(right.depth_group()));
-        let scales = b.extent(&groups.scale(self.tile.panel()));
-        (b.mul(panel, codes), b.mul(panel, scales))
     }
 
     /// Group by group: the sums of its chunks, then its share of the totals. Where the steps are only a part of
@@ -209,9 +182,7 @@ impl Writer<'_> {
         match &part.quads {
             Some(quads) => self.ask_share(b, quads, step),
             None if part.vectors.0 == 0 && self.asks_for(part) => {
-                let words = part.unit() * i64::from(bits) * self.tile.panel() / DOT_CHUNK;
-                let ahead = AHEAD * i64::from(bits) * self.tile.panel();
-                self.ask(b, self.b, (at, ahead), words);
+                self.ask_codes(b, part.right, (at, part.unit()));
             }
             None => {}
         }
@@ -229,10 +200,9 @@ impl Writer<'_> {
                 .collect();
             for vector in 0..part.vectors.1 {
                 let own = &mut loaded[(vector * bits) as usize..][..bits as usize];
-                let first = i64::from((part.vectors.0 + vector) * lanes);
                 let codes = match &part.quads {
                     Some(quads) => self.quad_of_bytes(b, quads, (step, quad), vector),
-                    None => self.quad_of_codes(b, (bits, quad), (at, first), own),
+                    None => self.quad_of_codes(b, (bits, quad), (at, part.vectors.0 + vector), own),
                 };
                 for (row, x) in rows.iter().enumerate() {
                     let var = part.sums[row * part.vectors.1 as usize + vector as usize];
@@ -244,6 +214,16 @@ impl Writer<'_> {
         }
     }
 
+    /// Asks for codes some way ahead of a unit.
+    pub(super) fn ask_codes(&self, b: &mut Builder, right: &Buffers, (at, unit): (Reg, i64)) {
+        self.ask(b, self.b, (at, self.words_of(right, AHEAD)), self.words_of(right, unit));
+    }
+
+    /// The words of so many steps of a panel.
+    pub(super) fn words_of(&self, right: &Buffers, steps: i64) -> i64 {
+        steps * i64::from(right.codes.bits) * self.tile.panel() / CHUNK
+    }
+
     /// Where a unit of so many steps lies that begins at a step.
     pub(super) fn unit_at(
         &self,
@@ -251,8 +231,7 @@ impl Writer<'_> {
         (right, panel): (&Buffers, Reg),
         (step, unit): (Reg, i64),
     ) -> Reg {
-        let words = unit * i64::from(right.codes.bits) * self.tile.panel() / DOT_CHUNK;
-        let (unit, size) = (b.index(unit), b.index(words));
+        let (unit, size) = (b.index(unit), b.index(self.words_of(right, unit)));
         let number = b.div(step, unit);
         let at = b.mul(number, size);
         b.add(panel, at)
@@ -263,18 +242,14 @@ impl Writer<'_> {
         &self,
         b: &mut Builder,
         (bits, quad): (u32, u32),
-        (at, first): (Reg, i64),
+        (at, vector): (Reg, u32),
         loaded: &mut [Option<Reg>],
     ) -> Reg {
         let lanes = self.tile.lanes;
         let ty = Ty::vector(DType::U32, lanes);
         let mut code = None;
-        for (word, shift, from, count) in dot_field(bits, quad) {
-            let part = *loaded[word as usize].get_or_insert_with(|| {
-                let word = b.load(self.b, at, first + i64::from(word) * self.tile.panel(), lanes);
-                b.stmt(Stmt::InOrder);
-                word
-            });
+        for (word, shift, from, count) in field(bits, quad) {
+            let part = self.word(b, (at, vector), word, loaded);
             let part = shifted(b, (Binary::Shr, shift), part);
             let mask = ((1i64 << count) - 1) * 0x0101_0101;
             let part = if count == 8 {
@@ -290,6 +265,22 @@ impl Writer<'_> {
         b.reinterpret(code, Ty::vector(DType::U8, lanes * QUAD as u32))
     }
 
+    /// A word of every column of a vector, loaded once, in the order of the text.
+    pub(super) fn word(
+        &self,
+        b: &mut Builder,
+        (at, vector): (Reg, u32),
+        word: u32,
+        loaded: &mut [Option<Reg>],
+    ) -> Reg {
+        let lanes = self.tile.lanes;
+        *loaded[word as usize].get_or_insert_with(|| {
+            let offset = i64::from(vector * lanes) + i64::from(word) * self.tile.panel();
+            let word = b.load(self.b, at, offset, lanes);
+            b.in_order(word)
+        })
+    }
+
     /// Adds what a group gives to the totals.
     fn end_group(&self, b: &mut Builder, part: &Part<'_>, scales: Reg) {
         let lanes = self.tile.lanes;
@@ -298,8 +289,7 @@ impl Writer<'_> {
             if self.asks_for(part) {
                 self.ask(b, part.right.scales, (scales, self.tile.panel() + offset), lanes.into());
             }
-            let scale = b.load(part.right.scales, scales, offset, lanes);
-            let scale = b.cast(scale, DType::F32);
+            let scale = self.plain_scale(b, part.right, (scales, offset));
             for row in 0..part.rows.len() {
                 let number = row * part.vectors.1 as usize + vector as usize;
                 let sum = b.get(part.sums[number]);
@@ -336,10 +326,7 @@ impl Part<'_> {
     /// since no code generator keeps its order among the products of one body; more requests at once than a
     /// processor keeps count of hold up the loads behind them.
     fn unit(&self) -> i64 {
-        match (self.quads, self.right.codes.bits) {
-            (None, bits) if DOT_CHUNK % i64::from(bits) == 0 => DOT_CHUNK / i64::from(bits),
-            _ => DOT_CHUNK,
-        }
+        if self.quads.is_some() { CHUNK } else { unit_steps(self.right.codes.bits) }
     }
 
     /// The same, with quads that were taken apart before.

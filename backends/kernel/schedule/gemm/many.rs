@@ -3,12 +3,13 @@
 //! A tile of rows takes a code apart in the registers that it is multiplied in; tile after tile of a prompt would do
 //! so again, which is a third of the time. Where there are more rows than a few tiles, the codes of a part of the
 //! depth become numbers, or bytes, in an array that the first-level cache holds, as many columns as a tile has, and
-//! the tiles of all rows read that one, as in [`super::blocks`]. How many rows there are may be known in the run
+//! the tiles of all rows read that one, as in [`super::blocks`]; where numbers are [`super::triples`] of bytes, a row at a
+//! time is as fast. How many rows there are may be known in the run
 //! only: a kernel then has both ways.
 use super::blocks::{Blocks, LEAST_TILES};
 use super::codes::{Buffers, CHUNK, Codes, Groups, UNIT_VECTORS};
-use super::dots::DOT_CHUNK;
 use super::tile::Tile;
+use super::triples::Triples;
 use super::{Machine, Place, Writer};
 use crate::nest::{Access, BufferId, Builder, Compare, Reg};
 use weft_ir::{DType, Dim};
@@ -34,12 +35,13 @@ impl Many {
         depth: i64,
     ) -> Option<Self> {
         let tile = tile_of(machine, codes);
-        if rows.as_fixed().is_some_and(|rows| rows < least(tile)) {
+        let few = rows.as_fixed().is_some_and(|rows| rows < least(tile));
+        if few || Triples::pay(machine, codes) {
             return None;
         }
         let (length, columns) = match (codes.row_sums, codes.groups) {
             (Some(_), Groups::Depth(group)) => {
-                let length = length_of_bytes(machine, tile, group).min(round_up(depth, DOT_CHUNK));
+                let length = length_of_bytes(machine, tile, group).min(round_up(depth, CHUNK));
                 (length, b.buffer("columns", DType::U32, Access::Local((length / 4 * tile.cols()) as u32)))
             }
             _ => {
@@ -85,8 +87,8 @@ fn length_of_numbers(machine: &Machine, tile: Tile, depth: i64) -> i64 {
 
 /// The same for bytes: whole groups, if one is not too long. A group that is not of whole chunks is all of the depth.
 fn length_of_bytes(machine: &Machine, tile: Tile, group: i64) -> i64 {
-    let most = (machine.l1 as i64 * 3 / 4 / tile.cols() / DOT_CHUNK * DOT_CHUNK).max(DOT_CHUNK);
-    if group <= most { round_up(most / group * group, DOT_CHUNK) } else { most }
+    let most = (machine.l1 as i64 * 3 / 4 / tile.cols() / CHUNK * CHUNK).max(CHUNK);
+    if group <= most { round_up(most / group * group, CHUNK) } else { most }
 }
 
 impl Writer<'_> {
@@ -99,7 +101,10 @@ impl Writer<'_> {
     ) {
         let few = |b: &mut Builder| match right.row_sums {
             Some(sums) => self.column_of_dots(b, (place, end, vectors), (right, sums)),
-            None => self.column_of_codes(b, (place, end, vectors), right),
+            None => match &right.triples {
+                Some(triples) => self.column_of_triples(b, (place, end, vectors), (right, triples)),
+                None => self.column_of_codes(b, (place, end, vectors), right),
+            },
         };
         let Some(many) = right.many else { return few(b) };
         if self.plan.rows.as_fixed().is_some() {

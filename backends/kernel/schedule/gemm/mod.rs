@@ -5,7 +5,7 @@
 //! over a part of it where the panel is larger than the first-level cache: see [`blocks`]. The order
 //! load, splat, multiply-add, row by row, keeps the register allocator from spilling. An `A` of bytes is
 //! read four steps of the depth at a time: see [`quads`]. A `B` of few bits is taken apart in registers for few rows,
-//! see [`codes`] and [`dots`], and once for all of them where there are [`many`].
+//! see [`codes`], [`dots`] and [`triples`], and once for all of them where there are [`many`].
 mod blocks;
 mod bytes;
 mod code_rows;
@@ -20,10 +20,10 @@ mod rows;
 mod skip;
 mod skip_codes;
 mod tile;
+mod triples;
 
 pub use code_rows::{code_rows_tile, pieces};
-pub use codes::{CHUNK, Codes, Groups, UNIT_STEPS, UNIT_VECTORS, Zeros, code_tile, field};
-pub use dots::{DOT_CHUNK, dot_field};
+pub use codes::{CHUNK, Codes, Groups, UNIT_VECTORS, Zeros, code_tile, field, prepared_steps};
 pub use quads::QUAD;
 pub use skip::{skipping_rows, skipping_tile};
 pub use tile::{Tile, panel_elements, tile};

@@ -2,7 +2,7 @@
 //!
 //! What tiles read then are the numbers that `DequantizeLinear` stands for, to the bit: `q - z` is exact, and the
 //! product with the scale is rounded once. See [`super::many`].
-use super::codes::{Buffers, CHUNK, Groups, UNIT_STEPS, UNIT_VECTORS};
+use super::codes::{Buffers, Groups, unit_steps};
 use super::{Place, Writer};
 use crate::nest::{Binary, BufferId, Builder, Hint, Reg};
 
@@ -16,10 +16,11 @@ impl Writer<'_> {
         (from, stop): (Reg, Reg),
     ) {
         let panel = self.panel_of_codes(b, place, right);
-        b.for_each(from, stop, CHUNK, Hint::AsWritten, |b, step| {
+        let (prepared, unit) = (right.prepared(), unit_steps(right.codes.bits));
+        b.for_each(from, stop, prepared, Hint::AsWritten, |b, step| {
             let held = self.factors_of_chunk(b, (right, panel.1), step);
-            let (zero, chunk) = (b.index(0), b.index(CHUNK));
-            b.for_each(zero, chunk, UNIT_STEPS, Hint::AsWritten, |b, within| {
+            let (zero, chunk) = (b.index(0), b.index(prepared));
+            b.for_each(zero, chunk, unit, Hint::AsWritten, |b, within| {
                 let first = b.add(step, within);
                 let (width, number) = (b.index(self.tile.cols()), b.sub(first, from));
                 let to = (columns, b.mul(number, width));
@@ -56,12 +57,12 @@ impl Writer<'_> {
                 let at = b.mul(step, slots_reg);
                 let at = b.add(scales, at);
                 for slot in self.slots_of(right) {
-                    for sub in (0..CHUNK).step_by(lanes as usize) {
-                        let offset = i64::from(slot) * CHUNK + sub;
+                    for sub in (0..right.prepared()).step_by(lanes as usize) {
+                        let offset = i64::from(slot) * right.prepared() + sub;
                         let scale = self.scale(b, right, (at, offset));
                         b.store(right.scaled, zero, offset, scale);
                         let point = self.zero_point(b, right, (at, offset));
-                        b.store(right.scaled, zero, i64::from(slots) * CHUNK + offset, point);
+                        b.store(right.scaled, zero, i64::from(slots) * right.prepared() + offset, point);
                     }
                 }
                 Vec::new()
@@ -83,23 +84,21 @@ impl Writer<'_> {
         (columns, to): (BufferId, Reg),
     ) {
         let (lanes, bits) = (self.tile.lanes, right.codes.bits);
-        let words = b.index(i64::from(bits * lanes) / UNIT_STEPS);
-        let at = b.mul(step, words);
-        let at = b.add(codes, at);
+        let unit = unit_steps(bits);
+        let at = self.unit_at(b, (right, codes), (step, unit));
         if right.first == 0 {
-            self.ask_next_part(b, right, (at, i64::from(bits * lanes)));
+            self.ask_next_part(b, right, (at, unit));
         }
-        let mut loaded: Vec<Option<Reg>> = vec![None; bits as usize];
-        for step in 0..UNIT_STEPS {
+        let mut loaded: Vec<Vec<Option<Reg>>> = vec![vec![None; bits as usize]; self.tile.vectors as usize];
+        for step in 0..unit {
             let mut shared = vec![None; right.slots() as usize];
-            for vector in 0..self.tile.vectors {
-                let number = step as u32 * UNIT_VECTORS + right.first + vector;
+            for (vector, loaded) in (0..).zip(&mut loaded) {
                 let slot = right.slot(right.first + vector);
                 let (scale, zero) = match held.get(vector as usize) {
                     Some(own) => *own,
                     None => *shared[slot as usize].get_or_insert_with(|| {
-                        let place = i64::from(slot) * CHUNK + step;
-                        let point = place + i64::from(right.slots()) * CHUNK;
+                        let place = i64::from(slot) * right.prepared() + step;
+                        let point = place + i64::from(right.slots()) * right.prepared();
                         let mut all = |place: i64| {
                             let one = b.load(right.scaled, within, place, 1);
                             b.splat(one, lanes)
@@ -107,7 +106,7 @@ impl Writer<'_> {
                         (all(place), all(point))
                     }),
                 };
-                let weight = self.weight(b, (right, number), at, &mut loaded);
+                let weight = self.weight(b, (right, step), (at, right.first + vector), loaded);
                 let less = b.binary(Binary::Sub, weight, zero);
                 let weight = b.binary(Binary::Mul, less, scale);
                 b.store(columns, to, step * self.tile.cols() + i64::from(vector * lanes), weight);
@@ -117,8 +116,8 @@ impl Writer<'_> {
 
     /// Asks for the words of the next part, or panel, that are as far behind its beginning as these are behind that of
     /// this one. In between all tiles are computed, and no machine looks so far ahead by itself.
-    fn ask_next_part(&self, b: &mut Builder, right: &Buffers, (at, words): (Reg, i64)) {
+    fn ask_next_part(&self, b: &mut Builder, right: &Buffers, (at, unit): (Reg, i64)) {
         let length = right.many.map_or(0, |many| many.blocks.length);
-        self.ask(b, self.b, (at, length / UNIT_STEPS * words), words);
+        self.ask(b, self.b, (at, self.words_of(right, length)), self.words_of(right, unit));
     }
 }

@@ -187,8 +187,8 @@ impl Writer<'_> {
                     let row = b.cast(row, self.dtype);
                     sum = b.fma(*factor, row, sum);
                 }
+                let sum = b.in_order(sum);
                 b.store(held.sums, col, offset, sum);
-                b.stmt(Stmt::InOrder);
             }
         });
     }
