@@ -47,7 +47,7 @@ pub struct Codes {
 /// Who shares a scale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Groups {
-    /// That many steps of the depth, whole chunks or all, in every column. Scales lie by panel, group and column.
+    /// That many steps of the depth, a multiple of [`prepared_steps`] or all, in every column. Scales lie by panel, group and column.
     Depth(i64),
     /// Columns, so that a panel has that many groups, in every step. Scales lie by panel, [`prepared_steps`],
     /// group and step of those.

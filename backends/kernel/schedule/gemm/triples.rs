@@ -29,7 +29,7 @@ const LARGEST: f32 = 4_194_304.0;
 const ROUNDING: f32 = 12_582_912.0;
 /// 128 in each byte: added to an integer and taken off byte by byte again, it leaves bytes with sign.
 const HALVES: i64 = 0x0080_8080;
-/// A part whose numbers are all smaller is zero.
+/// What the largest number of a part is taken for if it is smaller: its inverse must not overflow.
 const LEAST: f32 = 1e-30;
 
 /// The arrays of a task.
