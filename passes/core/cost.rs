@@ -65,9 +65,10 @@ const VECTOR: u64 = 16;
 /// Tensors up to this many bytes are taken to be in a cache still when they are read.
 const CACHED: u64 = 8 << 20;
 
-/// Operations for a number of a row of codes that is left when others are skipped, in those for one of floats: it is
-/// unpacked, and sums are read and written.
-const UNPACKED_ALONE: u64 = 2;
+/// Operations for a number of a row of codes that is left when others are skipped, in halves of those for one of floats:
+/// it is unpacked, and sums are read and written. A little more than measured where as many are skipped as promised, since
+/// few tokens keep the promise.
+const UNPACKED_ALONE: u64 = 5;
 
 /// So many rows are few.
 const FEW: u64 = 12;
@@ -140,8 +141,8 @@ impl Applied<'_> {
     /// Operations for each of the numbers that a product makes, which are sums over so many steps.
     fn summed(&self, depth: u64) -> u64 {
         let columns = self.columns();
-        let each = if self.skips && self.unpacks() { UNPACKED_ALONE } else { 1 };
-        (2 * filled(columns)).saturating_mul(depth).saturating_mul(each) / VECTOR
+        let halves = if self.skips && self.unpacks() { UNPACKED_ALONE } else { 2 };
+        filled(columns).saturating_mul(depth).saturating_mul(halves) / VECTOR
     }
 
     /// Whether it is a product of few rows with a matrix of codes, which are unpacked for each of them anew.
