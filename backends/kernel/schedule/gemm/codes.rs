@@ -5,9 +5,9 @@
 //! four steps of its column each, the same bits in every byte: so they become bytes for products of integers, see
 //! [`super::dots`], with one shift and one mask for all four.
 //!
-//! A machine that multiplies bytes in one instruction takes numbers apart into bytes, see [`super::triples`]. On others a
-//! code `q` of `b` bits is moved to the top of the mantissa of a 1, which makes `w = 1 + q / 2^b`
-//! of it in two operations and exactly. With `s' = 2^b s`, `s (q - z)` is `s' w - s' (1 + z / 2^b)`:
+//! A machine that multiplies bytes in one instruction takes numbers apart into bytes, see [`super::triples`]. On
+//! others a code `q` of `b` bits is moved to the top of the mantissa of a 1, which makes `w = 1 + q / 2^b` of it in two
+//! operations and exactly. With `s' = 2^b s`, `s (q - z)` is `s' w - s' (1 + z / 2^b)`:
 //!
 //! - one scale for some columns in every step: `x' = x s'` is computed once a step and group, and the
 //!   sum is `sum(x' w) - sum(x' (1 + z / 2^b))`, where the last sum is one number a row and group;
@@ -47,7 +47,8 @@ pub struct Codes {
 /// Who shares a scale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Groups {
-    /// That many steps of the depth, a multiple of [`prepared_steps`] or all, in every column. Scales lie by panel, group and column.
+    /// That many steps of the depth, a multiple of [`prepared_steps`] or all, in every column. Scales lie by panel, group
+    /// and column.
     Depth(i64),
     /// Columns, so that a panel has that many groups, in every step. Scales lie by panel, [`prepared_steps`],
     /// group and step of those.

@@ -1,8 +1,9 @@
 //! Codes of few bits times bytes with sign: a product in integers, group by group.
 //!
 //! A word of codes is taken apart into quads, see [`super::codes`], which are bytes without sign; the rows are bytes
-//! with sign, and one instruction multiplies and adds up four of each. The sum of a group of steps begins at minus the zero point times the sum of the row's bytes, so that it ends
-//! as `sum(x (q - z))`, exactly; it then is one number of `f32`, times the scale.
+//! with sign, and one instruction multiplies and adds up four of each. The sum of a group of steps begins at minus the
+//! zero point times the sum of the row's bytes, so that it ends as `sum(x (q - z))`, exactly; it then is one number of
+//! `f32`, times the scale.
 use super::codes::{Buffers, CHUNK, Groups, Zeros, field, unit_steps};
 use super::quads::QUAD;
 use super::{Place, Writer};
