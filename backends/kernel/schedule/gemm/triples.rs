@@ -195,6 +195,9 @@ impl Writer<'_> {
         let slots = b.index(slots.into());
         let at = b.mul(step, slots);
         let at = (b.add(row.panel.1, at), i64::from(slot) * right.prepared() + sub);
+        // Those of the next part: too few in a row for a processor to look ahead by itself.
+        let ahead = row.triples.length * i64::from(right.slots());
+        self.ask(b, right.scales, (at.0, at.1 + ahead), lanes.into());
         let scale = self.plain_scale(b, right, at);
         (b.binary(Binary::Mul, x, scale), self.plain_zero_point(b, right, at))
     }
