@@ -4,11 +4,12 @@
     choose.py [--settings int8,int4-oc,...] [--options TEXT] [--windows N] [--threads T] [--seconds S] [--each]
               [--json FILE]
 
-Every uniform setting is compiled first, layers that make outputs included. Its perplexity on the calibration data,
-as a factor of the exact model's, is then the bound for `choose`, the closest bound first. A model chosen for a closer
-bound errs less still; where it is faster than the uniform setting already, it is what is shown beside it, and `choose`
-does not run again (with `--each` it does). Both are judged by onnxruntime on text that neither has seen, from the
-model that `--emit onnx` writes, and decode single tokens behind 64 others, taking turns.
+Every uniform setting is compiled first, layers that make outputs included. Its perplexity on validation data, which
+nothing is fitted to, as a factor of the exact model's, is then the bound for `choose`, the closest bound first. A model
+chosen for a closer bound errs less still; where it is faster than the uniform setting already, it is what is shown
+beside it, and `choose` does not run again (with `--each` it does). Both are judged by onnxruntime on text that neither
+has seen, from the model that `--emit onnx` writes, and decode single tokens of such text behind 64 others, taking
+turns.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +32,7 @@ sys.path[:0] = [str(HERE), str(ROOT / "benches"), str(ROOT / "tests/python"), st
 
 import peers_measure as measure  # noqa: E402
 import quantize  # noqa: E402
+import sides  # noqa: E402
 import smollm2  # noqa: E402
 import texts  # noqa: E402
 import weft_cli  # noqa: E402
@@ -44,6 +47,10 @@ SETTINGS = {
     "sparse50": "sparsify-activations{sparsity=0.5,outputs=true}",
 }
 CONTEXT = 64
+TEXTS = 8
+"""One token is decoded in each, behind `CONTEXT` others."""
+VALIDATION = 20
+"""The first window that errors are measured on; what is fitted is fitted to the first windows of all."""
 FASTER = 1.02
 """Ratios of rates that are closer to one are no difference."""
 BURST = 0.2
@@ -52,9 +59,9 @@ BURST = 0.2
 class Made:
     """One form of the model: its artifact, its errors, and what making it took."""
 
-    def __init__(self, passes: str, more: list[str | Path], data: Path, stem: Path) -> None:
+    def __init__(self, passes: str, more: list[str | Path], data: list[str | Path], stem: Path) -> None:
         self.lib, onnx, ledger = stem.with_suffix(".so"), stem.with_suffix(".onnx"), stem.with_suffix(".json")
-        calibrated = ["--calibrate", data, "--ledger", ledger, *more]
+        calibrated = [*data, "--ledger", ledger, *more]
         ended = weft_cli.run(
             *("opt", smollm2.model(), "--cpu", "native", "--pipeline", f"O1,{passes}", *calibrated),
             *("--emit", "onnx", "-o", onnx),
@@ -73,7 +80,7 @@ class Made:
 
     @property
     def factor(self) -> float:
-        """The perplexity on the calibration data as a factor of the exact model's."""
+        """The perplexity on the validation data as a factor of the exact model's."""
         text = self.ledger["model"]["text"]
         return text["perplexity"] / text["exact_perplexity"]
 
@@ -83,14 +90,24 @@ class Made:
         return ", ".join(f"{whats.count(what)} {what}" for what in sorted(set(whats)))
 
 
-def decoder(lib: Path, threads: int):
-    """Runs one token behind some others."""
-    session, ports = Artifact(lib).open(threads), quantize.session(smollm2.model()).get_inputs()
-    random = np.random.default_rng(1)
-    inputs = [np.array([[7]], np.int64)]
-    inputs += [random.standard_normal((1, p.shape[1], CONTEXT, p.shape[3]), dtype=np.float32) for p in ports[1:]]
-    prepared = session.prepare(inputs)
-    return lambda: session.run_prepared(prepared)
+def decoder(lib: Path, threads: int) -> Callable[[], None]:
+    """Runs the last token of each of some texts, behind what the model makes of the others: how many inputs are small
+    enough to be skipped is as it is in use."""
+    artifact = Artifact(lib)
+    session, last = artifact.open(threads), []
+    cache = artifact.inputs[1:]
+    for ids in texts.windows(TEXTS, CONTEXT + 1, quantize.HELD_OUT * quantize.LENGTH // CONTEXT):
+        empty = {port.name: np.empty((1, port.shape[1], 0, port.shape[3]), np.float32) for port in cache}
+        session.run_prepared(session.prepare({"input_ids": ids[None, :-1], **empty}))
+        made = zip(artifact.outputs[1:], session.outputs()[1:], strict=True)
+        past = {sides.past_of(port.name): values for port, values in made}
+        last.append(session.prepare({"input_ids": ids[None, -1:], **past}))
+
+    def run() -> None:
+        for prepared in last:
+            session.run_prepared(prepared)
+
+    return run
 
 
 def rates(libs: list[Path], threads: int, seconds: float) -> list[float]:
@@ -104,13 +121,13 @@ def rates(libs: list[Path], threads: int, seconds: float) -> list[float]:
         for side in [*range(first, len(sides)), *range(first)]:
             time.sleep(measure.PAUSE)
             taken[side].append(measure.burst(*sides[side], clock))
-    return [1000 / statistics.median(times) for times in taken]
+    return [1000 * TEXTS / statistics.median(times) for times in taken]
 
 
 class Chosen:
     """The models that `choose` made so far, by ever wider bounds."""
 
-    def __init__(self, args: argparse.Namespace, data: Path, folder: Path) -> None:
+    def __init__(self, args: argparse.Namespace, data: list[str | Path], folder: Path) -> None:
         self.args, self.data, self.folder = args, data, folder
         self.made: list[Made] = []
 
@@ -131,7 +148,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--settings", default=",".join(SETTINGS))
     parser.add_argument("--options", default="", help="of `choose`, as `method=gptq`")
-    parser.add_argument("--windows", type=int, default=2)
+    parser.add_argument("--windows", type=int, default=2, help="to calibrate with, and as many to validate with")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--each", action="store_true", help="runs `choose` for every setting")
@@ -141,8 +158,10 @@ def main() -> None:
     rows = []
     with tempfile.TemporaryDirectory(prefix="weft-choose-") as name:
         folder = Path(name)
-        data = folder / "ids.npy"
-        np.save(data, texts.windows(args.windows, quantize.LENGTH))
+        data: list[str | Path] = []
+        for flag, first in [("--calibrate", 0), ("--validate", VALIDATION)]:
+            np.save(folder / f"from{first}.npy", texts.windows(args.windows, quantize.LENGTH, first))
+            data += [flag, folder / f"from{first}.npy"]
         made = {setting: Made(SETTINGS[setting], [], data, folder / setting) for setting in args.settings.split(",")}
         chosen_so_far = Chosen(args, data, folder)
         for setting, uniform in sorted(made.items(), key=lambda item: item[1].factor):

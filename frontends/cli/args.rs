@@ -139,9 +139,14 @@ pub(crate) enum Precision {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Calibrating {
     /// Inputs for passes to look at the model with: a folder of input sets, an `.npz` or `.safetensors` file
-    /// with an axis of samples first, or a `.npy` or `.txt` file of token ids
+    /// with an axis of samples first, or a `.npy` or `.txt` file of token ids. Of four and more, one in four is held
+    /// back to measure errors on
     #[arg(long, value_name = "DATA")]
     pub(crate) calibrate: Option<PathBuf>,
+    /// Other such inputs, which all errors are measured on: what is fitted to the calibration data errs less there
+    /// than elsewhere
+    #[arg(long, value_name = "DATA", requires = "calibrate")]
+    pub(crate) validate: Option<PathBuf>,
     /// The most error of the whole model, `mse:X`, `kl:X` or `ppl:X`; the worst layers are left exact for it.
     /// Where no pass is named that changes numbers, `choose` is run: the fastest form of each layer within it
     #[arg(long, value_name = "E", requires = "calibrate", value_parser = ErrorBound::from_str)]

@@ -3,7 +3,7 @@ use crate::args::{Calibrating, Command, Compiling, DimArgs, Extensions, Precisio
 use crate::failure::Failure;
 use crate::talk::Teller;
 use etcetera::{BaseStrategy, choose_base_strategy};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use weft::{Calibration, CompileOptions, Dims, Driver, PassOptions, Ports, family_of, files, ledger_json};
 use weft_backend::OptLevel;
@@ -75,12 +75,21 @@ impl Calibrating {
         options: &mut PassOptions,
     ) -> Result<(), Failure> {
         let Some(data) = &self.calibrate else { return Ok(()) };
-        let data = Calibration::open(data, &Ports::of_graph(&module.graph))?.telling(teller.listener());
-        let data = match self.folder() {
-            Some(folder) => data.keeping(folder),
-            None => data,
+        let (ports, folder) = (Ports::of_graph(&module.graph), self.folder());
+        let open = |path: &Path| {
+            let data = Calibration::open(path, &ports)?.telling(teller.listener());
+            Ok::<_, Failure>(match &folder {
+                Some(folder) => data.keeping(folder.clone()),
+                None => data,
+            })
         };
-        (options.calibration, options.bound) = (Some(Arc::new(data)), self.max_error);
+        let (fitted, judging) = match &self.validate {
+            Some(more) => (open(data)?, Some(open(more)?)),
+            None => open(data)?.parted(),
+        };
+        let fitted = Arc::new(fitted);
+        options.validation = judging.map(|judging| Arc::new(judging.judging(fitted.clone())));
+        (options.calibration, options.bound) = (Some(fitted), self.max_error);
         Ok(())
     }
 

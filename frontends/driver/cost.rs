@@ -8,7 +8,8 @@ pub(crate) struct ByRates(pub(crate) Rates);
 
 impl Cost for ByRates {
     fn picoseconds(&self, applied: &Applied<'_>) -> u64 {
-        let Rates { cached, memory, operations, coded, launch } = self.0;
-        applied.work().picoseconds(&Speed { near: cached, far: memory, operations, coded, launch })
+        let Rates { cached, memory, operations, coded, scattered, launch } = self.0;
+        let speed = Speed { near: cached, far: memory, operations, coded, scattered, launch };
+        applied.work().picoseconds(&speed)
     }
 }

@@ -41,6 +41,8 @@ pub struct PassOptions {
     pub rates: Rates,
     /// What passes may look at the module with.
     pub calibration: Option<Arc<Calibration>>,
+    /// What they measure errors on, where that is not the same.
+    pub validation: Option<Arc<Calibration>>,
     /// The most error that lossy passes may bring in; it takes calibration data.
     pub bound: Option<ErrorBound>,
 }
@@ -49,6 +51,7 @@ pub struct PassOptions {
 struct Lent<'a> {
     cost: ByRates,
     data: Option<OnData<'a>>,
+    validation: Option<OnData<'a>>,
 }
 
 impl Driver {
@@ -192,15 +195,17 @@ impl Driver {
     }
 
     fn lent<'a>(&'a self, options: &'a PassOptions) -> Lent<'a> {
-        let data = options.calibration.as_deref().map(|data| OnData::new(self, data));
-        Lent { cost: ByRates(options.rates), data }
+        let on = |data: &'a Option<Arc<Calibration>>| data.as_deref().map(|data| OnData::new(self, data));
+        let (data, validation) = (on(&options.calibration), on(&options.validation));
+        Lent { cost: ByRates(options.rates), data, validation }
     }
 
     /// What passes are lent.
     fn context<'a>(&'a self, lent: &'a Lent<'_>, bound: Option<ErrorBound>) -> PassContext<'a> {
-        let measure = lent.data.as_ref().map(|data| data as &dyn Measure);
+        let [measure, validation] =
+            [&lent.data, &lent.validation].map(|data| data.as_ref().map(|data| data as &dyn Measure));
         let (evaluate, cost) = (Some(self.evaluator()), Some(&lent.cost as _));
-        PassContext { evaluate, cost, measure, bound, ..PassContext::of(self.ops) }
+        PassContext { evaluate, cost, measure, validation, bound, ..PassContext::of(self.ops) }
     }
 
     /// Runs passes again that failed, to keep what they failed on.

@@ -37,6 +37,8 @@ pub struct Work {
     pub operations: u64,
     /// Those of products of a few rows with a matrix of codes, which are unpacked for them.
     pub coded: u64,
+    /// Those with rows of codes that are left where others are skipped.
+    pub scattered: u64,
     /// Loops that have to be started.
     pub launches: u64,
 }
@@ -52,6 +54,8 @@ pub struct Speed {
     pub operations: u64,
     /// The same with codes.
     pub coded: u64,
+    /// The same with rows of codes that are left where others are skipped.
+    pub scattered: u64,
     /// Picoseconds to start a loop.
     pub launch: u64,
 }
@@ -64,11 +68,6 @@ const VECTOR: u64 = 16;
 
 /// Tensors up to this many bytes are taken to be in a cache still when they are read.
 const CACHED: u64 = 8 << 20;
-
-/// Operations for a number of a row of codes that is left when others are skipped, in halves of those for one of floats:
-/// it is unpacked, and sums are read and written. A little more than measured where as many are skipped as promised, since
-/// few tokens keep the promise.
-const UNPACKED_ALONE: u64 = 5;
 
 /// So many rows are few.
 const FEW: u64 = 12;
@@ -105,13 +104,13 @@ impl Applied<'_> {
         }
         let within = usize::from(self.def.traits.elementwise);
         let read = self.operands.iter().skip(within).flatten();
-        let (made, coded) = (self.operations(), self.unpacks() && !self.skips);
-        let mut work = Work {
-            operations: if coded { 0 } else { made },
-            coded: if coded { made } else { 0 },
-            launches: u64::from(!self.def.traits.elementwise),
-            ..Work::default()
+        let mut work = Work { launches: u64::from(!self.def.traits.elementwise), ..Work::default() };
+        let kind = match (self.unpacks(), self.skips) {
+            (false, _) => &mut work.operations,
+            (true, false) => &mut work.coded,
+            (true, true) => &mut work.scattered,
         };
+        *kind = self.operations();
         self.results.iter().for_each(|fact| work.moves(bytes(&fact.ty), 0));
         read.for_each(|fact| work.moves(bytes(&fact.ty), self.beside));
         work
@@ -140,9 +139,7 @@ impl Applied<'_> {
 
     /// Operations for each of the numbers that a product makes, which are sums over so many steps.
     fn summed(&self, depth: u64) -> u64 {
-        let columns = self.columns();
-        let halves = if self.skips && self.unpacks() { UNPACKED_ALONE } else { 2 };
-        filled(columns).saturating_mul(depth).saturating_mul(halves) / VECTOR
+        filled(self.columns()).saturating_mul(depth).saturating_mul(2) / VECTOR
     }
 
     /// Whether it is a product of few rows with a matrix of codes, which are unpacked for each of them anew.
@@ -221,7 +218,9 @@ impl Work {
         let at = |amount: u64, rate: u64| amount.saturating_mul(1000) / rate.max(1);
         let moving = at(self.near, speed.near).saturating_add(at(self.far, speed.far));
         let starting = self.launches.saturating_mul(speed.launch);
-        let computing = at(self.operations, speed.operations).saturating_add(at(self.coded, speed.coded));
+        let computing = at(self.operations, speed.operations)
+            .saturating_add(at(self.coded, speed.coded))
+            .saturating_add(at(self.scattered, speed.scattered));
         moving.max(computing).saturating_add(starting)
     }
 }
@@ -232,6 +231,7 @@ pub struct PlainCost;
 
 impl Cost for PlainCost {
     fn picoseconds(&self, applied: &Applied<'_>) -> u64 {
-        applied.work().picoseconds(&Speed { near: 32, far: 10, operations: 96, coded: 56, launch: 1_000_000 })
+        let speed = Speed { near: 32, far: 15, operations: 96, coded: 56, scattered: 38, launch: 1_000_000 };
+        applied.work().picoseconds(&speed)
     }
 }

@@ -75,7 +75,7 @@ pub struct LedgerTrial {
 pub struct LedgerEntry {
     /// The pass.
     pub pass: String,
-    /// The calibration data; without, the errors of layers are those of weights.
+    /// What errors are measured on, and fitted to; without, the errors of layers are those of weights.
     pub data: Option<String>,
     /// The layers.
     pub layers: Vec<LedgerLine>,

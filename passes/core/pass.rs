@@ -161,6 +161,8 @@ pub struct PassContext<'a> {
     pub cost: Option<&'a dyn Cost>,
     /// What flows through the module on calibration data.
     pub measure: Option<&'a dyn Measure>,
+    /// The same on validation data, if there are any; see [`PassContext::judge`].
+    pub validation: Option<&'a dyn Measure>,
     /// The most error that lossy passes may bring into the model.
     pub bound: Option<ErrorBound>,
 }
@@ -176,13 +178,29 @@ impl<'a> PassContext<'a> {
         self.measure.ok_or_else(missing)
     }
 
+    /// What errors are measured on: validation data where there are any, else the calibration data themselves. What is
+    /// fitted, such as limits or the codes of GPTQ, is fitted to the calibration data alone, and errs less there than
+    /// on others.
+    pub fn judge(&self) -> Option<&'a dyn Measure> {
+        self.validation.or(self.measure)
+    }
+
+    /// The same, or the reason why `what` cannot do without them.
+    ///
+    /// # Errors
+    /// If no data were lent.
+    pub fn judge_for(&self, what: &str) -> Result<&'a dyn Measure, PassError> {
+        let measure = self.data_for(what)?;
+        Ok(self.validation.unwrap_or(measure))
+    }
+
     /// Whether it can be known if bounds hold, before any work is done for it.
     ///
     /// # Errors
     /// If there is nothing to measure with, or a bound is about text and that is none.
     pub fn can_tell(&self, bounds: &[ErrorBound]) -> Result<(), PassError> {
         for bound in bounds {
-            let measure = self.data_for(&format!("--max-error {bound}"))?;
+            let measure = self.judge_for(&format!("--max-error {bound}"))?;
             if bound.is_about_text() && measure.text().is_none() {
                 let data = measure.describe();
                 return Err(PassError::NotGiven(format!(
@@ -196,6 +214,6 @@ impl<'a> PassContext<'a> {
 
     /// Lends the operators, nothing else.
     pub fn of(ops: &'a OpSet) -> Self {
-        Self { ops, evaluate: None, legality: None, cost: None, measure: None, bound: None }
+        Self { ops, evaluate: None, legality: None, cost: None, measure: None, validation: None, bound: None }
     }
 }

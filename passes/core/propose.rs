@@ -82,7 +82,7 @@ impl Editor<'_> {
         Ok(self.outcome())
     }
 
-    /// Makes the proposed changes. With calibration data, the whole model is then measured against
+    /// Makes the proposed changes. With data to judge by, the whole model is then measured against
     /// the one before the first lossy pass; if its error is out of bounds, the fewest layers are left
     /// as they were, the worst first, that bring it back. All of it goes into the ledger.
     ///
@@ -100,7 +100,7 @@ impl Editor<'_> {
             return Ok(self.outcome());
         }
         let exact = self.exact().ok_or_else(not_lossy)?;
-        let (dropped, model) = match cx.measure {
+        let (dropped, model) = match cx.judge() {
             None => (BTreeSet::new(), None),
             Some(measure) => {
                 let trial = Trial { base: self, ops: cx.ops, measure, proposals };
@@ -177,7 +177,7 @@ fn entry(
         backed_off: dropped.contains(&proposal.at),
         picoseconds: None,
     };
-    let data = cx.measure.map(Measure::describe);
+    let data = cx.judge().map(Measure::describe);
     LedgerEntry {
         pass: String::new(),
         data,

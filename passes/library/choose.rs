@@ -19,9 +19,11 @@
 //! taken is measured once more on the model as it will be compiled; the ledger tells of it and of all that was
 //! tried. The forms of a layer are equal nodes of one e-graph in the end, of which one is taken.
 //!
-//! The bound holds on the calibration data, which GPTQ's codes and the limits of masks are fitted to as well. On
-//! other data the model is off by more, the more so the fewer they are and the looser the bound: give more windows
-//! of text than the two or four that would do to compare forms, or a closer bound.
+//! GPTQ's codes and the limits of masks are fitted to the calibration data, so that a bound which holds there is
+//! missed on other data, by the more the fewer they are and the looser it is. With `--validate`, or of four inputs and
+//! more, every error is measured on data that nothing is fitted to: of SmolLM2 the perplexity on a third text grows by
+//! 4 % then where 1.4 % are measured, and by 7.5 % where 4.4 % are (two windows to calibrate and two to validate with;
+//! without validation by 10 % and 22 %).
 //!
 //! Products whose right operand is not a constant matrix of `f32`, inputs that are masked already and layers within
 //! control flow are left alone. Unlike passes that do as they are told, this one takes layers that make outputs of
@@ -144,7 +146,7 @@ impl Choose {
 
 impl Pass for Choose {
     fn run(&self, edit: &mut Editor<'_>, cx: &PassContext<'_>) -> Result<Outcome, PassError> {
-        let (measure, bounds) = (cx.data_for("choose")?, self.bounds(cx)?);
+        let (measure, bounds) = (cx.judge_for("choose")?, self.bounds(cx)?);
         let facts = facts_of(&edit.graph, cx.ops);
         let linears = self.chosen.layers(edit, (&facts, cx.ops), &|graph, layer| self.take(graph, layer));
         if linears.is_empty() || !edit.may_rewrite() {

@@ -164,7 +164,7 @@ impl Pass for MergeExperts {
         let places = self.places(edit, &shares)?;
         let mut proposals: Vec<Proposal<'_>> =
             places.iter().map(|place| self.proposal(place, &shares)).collect();
-        if let Some(measure) = cx.measure {
+        if let Some(measure) = cx.judge() {
             let tokens: Vec<Value> = places.iter().map(|place| place.tokens).collect();
             errors::of_outputs(measure, (edit, cx.ops), &mut proposals, &tokens)?;
         }

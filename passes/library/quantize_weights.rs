@@ -173,7 +173,7 @@ impl QuantizeWeights {
         let taken = match self.dim {
             Dim::Fixed(_) => vec![0; layers.len()],
             Dim::Ada => {
-                let measure = cx.data_for("dim=ada")?;
+                let measure = cx.judge_for("dim=ada")?;
                 let errors = self.errors_in_scopes(measure, (edit, cx.ops), (facts, layers), &codes)?;
                 whole::best(edit, (measure, cx.ops), (facts, layers), (&codes, &errors))?
             }

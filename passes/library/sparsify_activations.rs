@@ -127,9 +127,9 @@ impl Pass for Sparsify {
             return Ok(edit.outcome());
         }
         if !self.topk {
-            let measure = cx.data_for("form=threshold")?;
-            let seen = seen(measure, edit, &layers)?;
+            let seen = seen(cx.data_for("form=threshold")?, edit, &layers)?;
             if self.allocate == Allocate::Greedy {
+                let measure = cx.judge_for("allocate=greedy")?;
                 greedy::allocate(measure, (edit, cx.ops, &facts), (&seen, self.sparsity), &mut layers)?;
             }
             layers = layers.into_iter().map(|layer| layer.limited(&seen)).collect();

@@ -143,6 +143,49 @@ fn the_worst_layers_are_left_exact() {
 }
 
 #[test]
+fn errors_are_of_validation_data() {
+    let folder = folder();
+    for (name, factor) in [("more", 53u8), ("others", 41)] {
+        let rows: Vec<f32> = (0..32u8).map(|i| f32::from(i.wrapping_mul(factor) % 64) / 16.0 - 2.0).collect();
+        folder.write(&format!("{name}/0/x.npy"), &npy("<f4", &[4, 8], &bytes(&rows)));
+    }
+    let pass = "quantize-weights{bits=3,group=4,method=gptq,outputs=true}";
+    let run = |rest: &str| {
+        let made = folder.weft(&format!("opt net.weft --pipeline {pass} --ledger l.json -o q.weft {rest}"));
+        let ledger: serde_json::Value = serde_json::from_slice(&folder.read("l.json")).unwrap();
+        let off = ledger[0]["model"]["outputs"]["relative_mse"].as_f64().unwrap();
+        (folder.read("q.weights.safetensors"), off, made.err)
+    };
+    let fitted = run("--calibrate data --cache none");
+    let judged = run("--calibrate data --validate more --cache kept");
+    assert!(
+        judged.2.contains("errors of outputs on more: 1 input, fitted to data: 3 inputs"),
+        "{}",
+        judged.2
+    );
+    assert_eq!(judged.0, fitted.0);
+    assert!(judged.1 > fitted.1, "{} and {}", judged.1, fitted.1);
+    let itself = run("--calibrate data --validate data --cache none");
+    assert_eq!((&itself.0, itself.1), (&fitted.0, fitted.1));
+    // What was kept of other codes on the same data is not taken.
+    let other = run("--calibrate others --validate more --cache none");
+    assert!(other.0 != judged.0 && other.1 != judged.1);
+    let kept = run("--calibrate others --validate more --cache kept");
+    assert_eq!((kept.0, kept.1), (other.0, other.1));
+    let bound = (fitted.1 + judged.1) / 2.0;
+    let bounded = |rest: &str| run(&format!("--calibrate data --cache none --max-error mse:{bound} {rest}"));
+    assert_eq!(bounded("").0, fitted.0);
+    let less = bounded("--validate more");
+    assert!(less.0 != fitted.0 && less.1 <= bound, "{} of {bound}", less.1);
+    folder.weft(&format!("opt net.weft --pipeline {pass} --validate data")).refused(2, &["--calibrate"]);
+    // The fourth input is held back.
+    std::fs::rename(folder.path("more/0"), folder.path("data/3")).unwrap();
+    let held_back = run("--calibrate data --cache none");
+    assert_eq!((held_back.0, held_back.1), (fitted.0, judged.1));
+    assert!(held_back.2.contains("on data: 1 input, fitted to data: 3 inputs"), "{}", held_back.2);
+}
+
+#[test]
 fn samples_and_token_ids() {
     let folder = folder();
     folder.write("gather.weft", TEXT.as_bytes());

@@ -99,6 +99,19 @@ fn a_bound_leaves_layers_as_they_are() {
 }
 
 #[test]
+fn what_is_measured_is_compiled_as_it_says() {
+    let folder = folder();
+    let size = |rest: &str| {
+        let bench = format!("bench net.weft --input ids=data/0/ids.npy --seconds 0.01 --json -q {rest}");
+        folder.weft(&bench).json()["artifact_bytes"].as_u64().unwrap()
+    };
+    let saved = size("") - size("--precision bf16");
+    assert!(saved > HALF * 99 / 100 && saved < HALF * 101 / 100, "{saved}");
+    size("--pass quantize-weights{method=gptq} --calibrate data --validate data --cache own");
+    assert!(folder.path("own").is_dir());
+}
+
+#[test]
 fn it_comes_behind_all_that_is_named() {
     let folder = folder();
     let made = |rest: &str| {

@@ -1,8 +1,10 @@
 //! `weft bench`
-use crate::args::{BenchArgs, Compiling, Talk};
+use crate::args::{BenchArgs, Calibrating, Compiling, Extensions, Talk};
 use crate::failure::Failure;
 use crate::out;
 use crate::talk::Teller;
+use clap::ValueEnum;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use weft::{Error, FileKind, MeasureOptions, Measurement, file_kind, measure};
@@ -54,30 +56,8 @@ fn compiled(model: &Path, library: &Path, compiling: &Compiling, talk: Talk) -> 
     let failed = |error| Error::Process { file: "weft".into(), error };
     let mut command = Command::new(std::env::current_exe().map_err(failed)?);
     command.arg("compile").arg(model).args(["--emit", "lib", "-o"]).arg(library);
-    command.arg(format!("-O{}", compiling.level)).args(["--cpu", &compiling.cpu]);
-    if let Some(text) = &compiling.pipeline {
-        command.args(["--pipeline", text]);
-    }
-    for pass in &compiling.passes {
-        command.args(["--pass", pass]);
-    }
-    for plugin in &compiling.extensions.plugins {
-        command.arg("--plugin").arg(plugin);
-    }
-    for rules in &compiling.extensions.rules {
-        command.arg("--rules").arg(rules);
-    }
-    let calibrating = &compiling.calibrating;
-    for (flag, file) in [("--calibrate", &calibrating.calibrate), ("--ledger", &calibrating.ledger)] {
-        if let Some(file) = file {
-            command.arg(flag).arg(file);
-        }
-    }
-    if let Some(bound) = calibrating.max_error {
-        command.args(["--max-error", &bound.to_string()]);
-    }
-    for (asked, flag) in [(compiling.verify_each, "--verify-each"), (talk.quiet, "-q"), (talk.verbose, "-v")]
-    {
+    command.args(flags(compiling));
+    for (asked, flag) in [(talk.quiet, "-q"), (talk.verbose, "-v")] {
         command.args(asked.then_some(flag));
     }
     match command.status().map_err(failed)?.code() {
@@ -85,6 +65,36 @@ fn compiled(model: &Path, library: &Path, compiling: &Compiling, talk: Talk) -> 
         Some(2) => Err(Failure::Told(2)),
         _ => Err(Failure::Told(1)),
     }
+}
+
+/// All that says how to compile, as flags of `weft compile` once more.
+fn flags(compiling: &Compiling) -> Vec<OsString> {
+    // Every field is named, so that none is forgotten.
+    let Compiling { target, cpu, level, pipeline, passes, precision, verify_each, calibrating, extensions } =
+        compiling;
+    let Calibrating { calibrate, validate, max_error, ledger, cache } = calibrating;
+    let Extensions { plugins, rules } = extensions;
+    let mut flags: Vec<OsString> = vec![format!("-O{level}").into()];
+    let mut flag = |name: &str, value: &OsStr| flags.extend([name.into(), value.into()]);
+    flag("--target", one_of(target).as_ref());
+    flag("--cpu", cpu.as_ref());
+    flag("--precision", one_of(precision).as_ref());
+    pipeline.iter().for_each(|text| flag("--pipeline", text.as_ref()));
+    passes.iter().for_each(|pass| flag("--pass", pass.as_ref()));
+    plugins.iter().for_each(|plugin| flag("--plugin", plugin.as_ref()));
+    rules.iter().for_each(|rules| flag("--rules", rules.as_ref()));
+    calibrate.iter().for_each(|data| flag("--calibrate", data.as_ref()));
+    validate.iter().for_each(|data| flag("--validate", data.as_ref()));
+    max_error.iter().for_each(|bound| flag("--max-error", bound.to_string().as_ref()));
+    ledger.iter().for_each(|file| flag("--ledger", file.as_ref()));
+    cache.iter().for_each(|folder| flag("--cache", folder.as_ref()));
+    flags.extend(verify_each.then(|| "--verify-each".into()));
+    flags
+}
+
+/// What a choice is called on the command line.
+fn one_of(choice: &impl ValueEnum) -> String {
+    choice.to_possible_value().map(|value| value.get_name().to_string()).unwrap_or_default()
 }
 
 fn table(measured: &Measurement) -> String {

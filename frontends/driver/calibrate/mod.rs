@@ -7,6 +7,10 @@
 //!   first that of samples; or of the port's rank, and each index of the first axis is a sample;
 //! - for language models, a `.npy` or `.txt` file of token ids: a matrix of one window a row, or one
 //!   long text that is cut into windows.
+//!
+//! What passes fit, such as second moments or limits, errs less on the data that it is fitted to than on others. Where
+//! there are four inputs or more, one in four is therefore held back to measure errors on; see `--validate` for
+//! data of one's own.
 mod before;
 mod kept;
 mod measure;
@@ -28,6 +32,9 @@ use std::sync::Arc;
 use weft_ir::Tensor;
 use weft_passes::TextPorts;
 
+/// One input in so many is held back.
+const ONE_IN: usize = 4;
+
 /// Is told what is being done, from any thread.
 pub type Tell = Arc<dyn Fn(&str) + Send + Sync>;
 
@@ -40,6 +47,8 @@ pub struct Calibration {
     extents: BTreeMap<String, u64>,
     text: Option<TextPorts>,
     tell: Option<Tell>,
+    /// The data that is fitted to, where errors are measured on these.
+    fitted: Option<Arc<Self>>,
     /// Where what was found out on them is kept.
     findings: Option<PathBuf>,
 }
@@ -60,7 +69,8 @@ impl fmt::Display for Calibration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (name, count) = (&self.name, self.inputs.len());
         let plural = if count == 1 { "" } else { "s" };
-        write!(f, "{name}: {count} input{plural}{}", if self.text.is_some() { " of text" } else { "" })
+        write!(f, "{name}: {count} input{plural}{}", if self.text.is_some() { " of text" } else { "" })?;
+        self.fitted.iter().try_for_each(|fitted| write!(f, ", fitted to {fitted}"))
     }
 }
 
@@ -97,7 +107,7 @@ impl Calibration {
             let at = |why: String| Error::Inputs(format!("calibration data `{name}`, input {number}: {why}"));
             fit(&input.tensors()?, &ports.inputs, &mut extents).map_err(at)?;
         }
-        Ok(Self { name, inputs, extents, text, tell: None, findings: None })
+        Ok(Self { name, inputs, extents, text, tell: None, fitted: None, findings: None })
     }
 
     /// The same data, with somebody who is told what is being done with them.
@@ -110,9 +120,31 @@ impl Calibration {
         Self { findings: Some(folder), ..self }
     }
 
-    /// The digest of all inputs.
+    /// The same data to measure errors on, of what was fitted to other data.
+    pub fn judging(self, fitted: Arc<Self>) -> Self {
+        Self { fitted: Some(fitted), ..self }
+    }
+
+    /// Data to fit to, and one input in four to measure errors on, which nothing is fitted to; fewer than four are one
+    /// and the same for both.
+    pub fn parted(self) -> (Self, Option<Self>) {
+        if self.inputs.len() < ONE_IN {
+            return (self, None);
+        }
+        let part = |held_back: bool| {
+            let inputs = self.inputs.iter().enumerate();
+            let own = inputs.filter(|(at, _)| (at % ONE_IN == ONE_IN - 1) == held_back);
+            Self { inputs: own.map(|(_, input)| input.clone()).collect(), ..self.clone() }
+        };
+        (part(false), Some(part(true)))
+    }
+
+    /// The digest of all inputs, those that was fitted to among them: errors follow from both.
     fn digest(&self) -> Result<[u8; 32], Error> {
         let mut hasher = blake3::Hasher::new();
+        if let Some(fitted) = &self.fitted {
+            hasher.update(&fitted.digest()?);
+        }
         for input in &self.inputs {
             for tensor in input.tensors()? {
                 hasher.update(tensor.digest());

@@ -37,7 +37,7 @@ pub(crate) fn errors(
     (facts, layers): (&Facts, &[Linear]),
     (forms, on): (&[Vec<Form<'_>>], On),
 ) -> Result<Vec<Vec<ValueError>>, PassError> {
-    match cx.measure {
+    match cx.judge() {
         Some(measure) => of_outputs(measure, (module, cx), (facts, layers), (forms, on)),
         None => (0..layers.len()).map(|place| of_weights(facts, layers, (place, &forms[place]))).collect(),
     }

@@ -120,7 +120,7 @@ pub(super) fn of_operands<'p>(
     let rounded = |numbers: &Tensor| {
         to.rounded(numbers).ok_or_else(|| PassError::Failed("weights do not read back".to_string()))
     };
-    match cx.measure {
+    match cx.judge() {
         Some(measure) => of_outputs((measure, cx.ops), module, operands, &rounded, &mut sums)?,
         None => {
             for (operand, sum) in operands.iter().zip(&mut sums) {
