@@ -4,10 +4,11 @@
     choose.py [--settings int8,int4-oc,...] [--options TEXT] [--windows N] [--threads T] [--seconds S] [--each]
               [--json FILE]
 
-Every uniform setting is compiled first, layers that make outputs included. Its perplexity on validation data, which
-nothing is fitted to, as a factor of the exact model's, is then the bound for `choose`, the closest bound first. A model
-chosen for a closer bound errs less still; where it is faster than the uniform setting already, it is what is shown
-beside it, and `choose` does not run again (with `--each` it does). Both are judged by onnxruntime on text that neither
+Every uniform setting is compiled first, layers that make outputs included. Its divergence from the exact model on
+validation data, which nothing is fitted to, is then the bound for `choose`, the closest bound first: unlike a
+perplexity, which the rounding of 8 bits makes smaller as often as larger, it tells any two forms apart. A model chosen
+for a closer bound errs less still; where it is faster than the uniform setting already, it is what is shown beside it,
+and `choose` does not run again (with `--each` it does). Both are judged by onnxruntime on text that neither
 has seen, from the model that `--emit onnx` writes, and decode single tokens of such text behind 64 others, taking
 turns.
 """
@@ -79,10 +80,9 @@ class Made:
         onnx.unlink()
 
     @property
-    def factor(self) -> float:
-        """The perplexity on the validation data as a factor of the exact model's."""
-        text = self.ledger["model"]["text"]
-        return text["perplexity"] / text["exact_perplexity"]
+    def divergence(self) -> float:
+        """That of the next tokens from the exact model's, on the validation data."""
+        return self.ledger["model"]["text"]["kl"]
 
     def mixture(self) -> str:
         """How many layers are what."""
@@ -133,12 +133,12 @@ class Chosen:
 
     def beside(self, uniform: Made) -> tuple[Made, list[float]]:
         """One that errs no more than a uniform setting, and the tokens a second of both."""
-        for made in [] if self.args.each else [made for made in self.made if made.factor <= uniform.factor]:
+        for made in [] if self.args.each else [made for made in self.made if made.divergence <= uniform.divergence]:
             both = rates([uniform.lib, made.lib], self.args.threads, self.args.seconds)
             if both[1] > FASTER * both[0]:
                 return made, both
         options = f"{{{self.args.options}}}" if self.args.options else ""
-        bound = ["--max-error", f"ppl:{max(1.0, uniform.factor):.6f}"]
+        bound = ["--max-error", f"kl:{uniform.divergence}"]
         self.made.insert(0, Made(f"choose{options}", bound, self.data, self.folder / f"chosen{len(self.made)}"))
         return self.made[0], rates([uniform.lib, self.made[0].lib], self.args.threads, self.args.seconds)
 
@@ -164,18 +164,18 @@ def main() -> None:
             data += [flag, folder / f"from{first}.npy"]
         made = {setting: Made(SETTINGS[setting], [], data, folder / setting) for setting in args.settings.split(",")}
         chosen_so_far = Chosen(args, data, folder)
-        for setting, uniform in sorted(made.items(), key=lambda item: item[1].factor):
+        for setting, uniform in sorted(made.items(), key=lambda item: item[1].divergence):
             chosen, (one, other) = chosen_so_far.beside(uniform)
             row = {
                 "setting": setting, "uniform_tokens": one, "chosen_tokens": other, "ratio": other / one,
-                "uniform_factor": uniform.factor, "chosen_factor": chosen.factor, "uniform_held_out": uniform.held_out,
+                "uniform_kl": uniform.divergence, "chosen_kl": chosen.divergence, "uniform_held_out": uniform.held_out,
                 "chosen_held_out": chosen.held_out, "seconds": chosen.seconds, "peak_mib": chosen.peak_mib,
                 "chosen": chosen.lib.stem, "mixture": chosen.mixture(),
             }  # fmt: skip
             rows.append(row)
             print(
-                f"{setting:10} {one:6.1f} tokens/s, perplexity x {uniform.factor:.4f} (held out {uniform.held_out:.3f}); "
-                f"{chosen.lib.stem} {other:6.1f} (x {other / one:.2f}), x {chosen.factor:.4f} ({chosen.held_out:.3f}), "
+                f"{setting:10} {one:6.1f} tokens/s, kl {uniform.divergence:.5f} (perplexity of other text {uniform.held_out:.3f}); "
+                f"{chosen.lib.stem} {other:6.1f} (x {other / one:.2f}), {chosen.divergence:.5f} ({chosen.held_out:.3f}), "
                 f"{chosen.seconds:.0f} s, {chosen.peak_mib:.0f} MiB: {row['mixture']}",
                 flush=True,
             )

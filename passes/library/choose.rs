@@ -65,7 +65,8 @@ pub(crate) const INFO: PassInfo = PassInfo {
         OptionInfo {
             name: "method",
             default: "gptq",
-            help: "`gptq` makes up for the rounding of earlier inputs in later ones, `rtn` rounds to nearest",
+            help: "`gptq` makes up for the rounding of earlier inputs in later ones, `rtn` rounds to nearest, as 8 \
+                   bits always are",
         },
         OptionInfo {
             name: "budget",

@@ -2,7 +2,7 @@
 use super::Choose;
 use super::time::picoseconds;
 use crate::forms::{
-    Coded, Form, Half, Halves, Masked, On, Prompt, Rounding, Way, errors, exact, norms, seen,
+    Coded, Codes, Form, Half, Halves, Masked, Method, On, Prompt, Rounding, Way, errors, exact, norms, seen,
 };
 use std::sync::Arc;
 use weft_ir::Module;
@@ -47,6 +47,10 @@ pub(super) struct Layers {
     pub(super) candidates: Vec<Vec<Candidate>>,
 }
 
+/// So many bits are enough: to make up for their rounding takes as long as for that of fewer, and gains little (SmolLM2's
+/// perplexity on other text is 15.97 with 8 bits rounded to nearest, 15.95 by GPTQ, 15.82 exact).
+const FINE: u32 = 8;
+
 impl Choose {
     /// The candidates of some layers; those that save no time are left out.
     pub(super) fn candidates(
@@ -85,21 +89,28 @@ impl Choose {
         Ok(layers)
     }
 
-    /// The codes of each layer in all ways on the menu.
+    /// The codes of each layer in all ways on the menu; those of [`FINE`] bits are rounded to nearest.
     fn codes(
         &self,
         cx: &PassContext<'_>,
         module: &Module,
         (facts, linears): (&Facts, &[Linear]),
     ) -> Result<Vec<Vec<Arc<Coded>>>, PassError> {
-        let rounding = Rounding { group: self.group, method: self.method };
         let ways = self.menu.rounded.iter().map(|(_, grid, along)| Way { grid: *grid, along: *along });
-        let ways = vec![ways.collect::<Vec<_>>(); linears.len()];
-        let codes = rounding.codes(cx, module, (facts, linears), &ways)?;
-        Ok(codes
-            .into_iter()
-            .map(|all| all.into_iter().map(|codes| Arc::new(Coded::Codes(codes))).collect())
-            .collect())
+        let ways: Vec<Way> = ways.collect();
+        let by = |method: Method, own: &dyn Fn(&Way) -> bool| {
+            let own = vec![ways.iter().copied().filter(own).collect(); linears.len()];
+            Rounding { group: self.group, method }.codes(cx, module, (facts, linears), &own)
+        };
+        let is_fine = |way: &Way| way.grid.bits >= FINE;
+        let fine = by(Method::Rtn, &is_fine)?;
+        let coarse = by(self.method, &|way| !is_fine(way))?;
+        let in_order = |(fine, coarse): (Vec<Codes>, Vec<Codes>)| {
+            let (mut fine, mut coarse) = (fine.into_iter(), coarse.into_iter());
+            let next = |way: &Way| if is_fine(way) { fine.next() } else { coarse.next() };
+            ways.iter().filter_map(next).map(|codes| Arc::new(Coded::Codes(codes))).collect()
+        };
+        Ok(fine.into_iter().zip(coarse).map(in_order).collect())
     }
 
     /// The masks of all layers, by their share of zeros.
