@@ -139,8 +139,7 @@ pub(crate) enum Precision {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Calibrating {
     /// Inputs for passes to look at the model with: a folder of input sets, an `.npz` or `.safetensors` file
-    /// with an axis of samples first, or a `.npy` or `.txt` file of token ids. Of four and more, one in four is held
-    /// back to measure errors on
+    /// with an axis of samples first, or a `.npy` or `.txt` file of token ids
     #[arg(long, value_name = "DATA")]
     pub(crate) calibrate: Option<PathBuf>,
     /// Other such inputs, which all errors are measured on: what is fitted to the calibration data errs less there

@@ -83,12 +83,10 @@ impl Calibrating {
                 None => data,
             })
         };
-        let (fitted, judging) = match &self.validate {
-            Some(more) => (open(data)?, Some(open(more)?)),
-            None => open(data)?.parted(),
-        };
-        let fitted = Arc::new(fitted);
-        options.validation = judging.map(|judging| Arc::new(judging.judging(fitted.clone())));
+        let fitted = Arc::new(open(data)?);
+        if let Some(more) = &self.validate {
+            options.validation = Some(Arc::new(open(more)?.judging(fitted.clone())));
+        }
         (options.calibration, options.bound) = (Some(fitted), self.max_error);
         Ok(())
     }

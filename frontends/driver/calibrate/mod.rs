@@ -8,9 +8,8 @@
 //! - for language models, a `.npy` or `.txt` file of token ids: a matrix of one window a row, or one
 //!   long text that is cut into windows.
 //!
-//! What passes fit, such as second moments or limits, errs less on the data that it is fitted to than on others. Where
-//! there are four inputs or more, one in four is therefore held back to measure errors on; see `--validate` for
-//! data of one's own.
+//! What passes fit, such as codes to second moments or limits to quantiles, errs less on the data that it is fitted to
+//! than on others: errors are measured on validation data instead where there are any.
 mod before;
 mod kept;
 mod measure;
@@ -31,9 +30,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use weft_ir::Tensor;
 use weft_passes::TextPorts;
-
-/// One input in so many is held back.
-const ONE_IN: usize = 4;
 
 /// Is told what is being done, from any thread.
 pub type Tell = Arc<dyn Fn(&str) + Send + Sync>;
@@ -123,20 +119,6 @@ impl Calibration {
     /// The same data to measure errors on, of what was fitted to other data.
     pub fn judging(self, fitted: Arc<Self>) -> Self {
         Self { fitted: Some(fitted), ..self }
-    }
-
-    /// Data to fit to, and one input in four to measure errors on, which nothing is fitted to; fewer than four are one
-    /// and the same for both.
-    pub fn parted(self) -> (Self, Option<Self>) {
-        if self.inputs.len() < ONE_IN {
-            return (self, None);
-        }
-        let part = |held_back: bool| {
-            let inputs = self.inputs.iter().enumerate();
-            let own = inputs.filter(|(at, _)| (at % ONE_IN == ONE_IN - 1) == held_back);
-            Self { inputs: own.map(|(_, input)| input.clone()).collect(), ..self.clone() }
-        };
-        (part(false), Some(part(true)))
     }
 
     /// The digest of all inputs, those that was fitted to among them: errors follow from both.
