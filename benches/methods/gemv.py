@@ -3,11 +3,12 @@
 
     gemv.py [--threads 1 2] [--seconds S] [--json FILE] [KxN ...]
 
-Every shape is a model of as many products with distinct weights as fill 95 MB, so that no cache holds them. weft takes
-both forms of activations: f32 with one scale for each 128 columns of an input channel (per-IC), and int8, the row rounded
-by its largest number, with one scale for each 128 input channels of a column (per-OC); llama.cpp has one for each 32
-input channels and rounds the row to 8 bits. The sides and a plain read of as much memory take turns in bursts of one process: one
-thread is timed by the processor time it took, two by the time that passed. Rates count the bytes of weights and scales.
+Every shape is a model of as many products with distinct weights as fill 95 MB, so that no cache holds them. weft has one
+scale for each 128 columns of an input channel (per-IC), and takes both forms of activations: f32, and int8, the row times
+the scales of a group rounded by its largest number. Beside them, `oc` has one scale for each 128 input channels of a column
+(per-OC), and the row itself is rounded; llama.cpp has one for each 32 input channels and rounds the row to 8 bits. The
+sides and a plain read of as much memory take turns in bursts of one process: one thread is timed by the processor time it
+took, two by the time that passed. Rates count the bytes of weights and scales.
 """
 
 from __future__ import annotations
@@ -37,8 +38,9 @@ import weft_cli  # noqa: E402
 from weft_artifact import Artifact, WeftError  # noqa: E402
 
 SHAPES = ["2048x2048", "2048x5632", "4096x4096", "4096x11008"]
-FORMS = ["f32", "int8"]
-"""Activations as they are, and rounded."""
+FORMS = ["f32", "int8", "oc"]
+"""Activations as they are, and rounded; the latter for scales of either way."""
+PER_IC = FORMS[:2]
 GROUP = 128
 CHAIN = 95_000_000
 """Bytes of the codes of all products of a model."""
@@ -72,25 +74,40 @@ def count(depth: int, columns: int) -> int:
     return math.ceil(CHAIN * 2 / (depth * columns))
 
 
-def dequantised(
-    numbers: np.ndarray, name: str, form: str
-) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto], np.ndarray]:
-    """`[K, N]` numbers in 4 bits with a scale for each group, along the columns or, for int8, the depth; and what they
-    stand for."""
-    make = onnx.helper
+def coded(numbers: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
+    """Codes of 4 bits and scales of `[K, N]` numbers, each group in an axis of its own behind `axis`."""
     depth, columns = numbers.shape
-    axis = 0 if form == "int8" else 1
     grouped = numbers.reshape((-1, GROUP, columns) if axis == 0 else (depth, -1, GROUP))
     scales = (np.abs(grouped).max(axis=axis + 1, keepdims=True) / 7).astype(np.float16).astype(np.float32)
-    codes = np.clip(np.rint(grouped / scales), -8, 7).astype(np.int8)
+    return np.clip(np.rint(grouped / scales), -8, 7).astype(np.int8), scales
+
+
+def packed(codes: np.ndarray, name: str) -> onnx.TensorProto:
+    """Codes as a constant of 4 bits."""
     flat = codes.reshape(-1).view(np.uint8) & 15
-    packed = make.make_tensor(f"q{name}", onnx.TensorProto.INT4, (depth, columns), bytes(flat[::2] | flat[1::2] << 4), raw=True)
-    tensors = [packed, onnx.numpy_helper.from_array(scales.squeeze(axis + 1), f"s{name}")]
+    return onnx.helper.make_tensor(name, onnx.TensorProto.INT4, codes.shape, bytes(flat[::2] | flat[1::2] << 4), raw=True)
+
+
+def product(codes: np.ndarray, scales: np.ndarray, name: str, form: str) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
+    """One product, its scales multiplied into the row for `int8`."""
+    make, constant = onnx.helper.make_node, onnx.numpy_helper.from_array
+    if form == "int8":
+        depth, groups, _ = codes.shape
+        nodes, tensors = rounded_by_columns(depth, name)
+        nodes += [
+            make("DequantizeLinear", [f"q{name}", "one"], [f"w{name}"]),
+            make("MatMul", [f"a{name}", f"w{name}"], [f"m{name}"]),
+            make("Reshape", [f"m{name}", "shape"], [f"y{name}"]),
+        ]
+        tensors.append(constant(scales.reshape(depth, groups).T.reshape(groups, 1, depth).copy(), f"s{name}"))
+        return nodes, [*tensors, packed(codes.transpose(1, 0, 2).copy(), f"q{name}")]
+    axis = 0 if form == "oc" else 1
+    whole = codes.reshape((-1, codes.shape[2]) if axis == 0 else (codes.shape[0], -1))
     nodes = [
-        make.make_node("DequantizeLinear", [f"q{name}", f"s{name}"], [f"w{name}"], axis=axis, block_size=GROUP),
-        make.make_node("MatMul", ["x" if form == "f32" else "a", f"w{name}"], [f"y{name}"]),
+        make("DequantizeLinear", [f"q{name}", f"s{name}"], [f"w{name}"], axis=axis, block_size=GROUP),
+        make("MatMul", ["x" if form == "f32" else "a", f"w{name}"], [f"y{name}"]),
     ]
-    return nodes, tensors, (codes * scales).reshape(depth, columns)
+    return nodes, [packed(whole, f"q{name}"), constant(scales.squeeze(axis + 1), f"s{name}")]
 
 
 def rounded(depth: int) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
@@ -109,15 +126,45 @@ def rounded(depth: int) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
     return nodes, [constant(np.asarray(number), name) for name, number in numbers.items()]
 
 
-def model(depth: int, columns: int, form: str) -> tuple[onnx.ModelProto, np.ndarray]:
-    """The products with activations of a form, and the first matrix."""
+def rounded_by_columns(depth: int, name: str) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
+    """The same with `dim=ic`: the row times the scales of each group of columns."""
+    make = onnx.helper.make_node
+    nodes = [
+        make("Mul", ["rows", f"s{name}"], [f"t{name}"]),
+        make("Abs", [f"t{name}"], [f"size{name}"]),
+        make("ReduceMax", [f"size{name}", "last"], [f"part{name}"]),
+        make("Max", [f"part{name}", "least"], [f"largest{name}"]),
+        make("Div", ["most", f"largest{name}"], [f"factor{name}"]),
+        make("Mul", [f"t{name}", f"factor{name}"], [f"counts{name}"]),
+        make("QuantizeLinear", [f"counts{name}", "one"], [f"bytes{name}"], output_dtype=onnx.TensorProto.INT8),
+        make("Div", [f"largest{name}", "most"], [f"scale{name}"]),
+        make("DequantizeLinear", [f"bytes{name}", f"scale{name}"], [f"a{name}"], axis=-1, block_size=depth),
+    ]
+    return nodes, []
+
+
+def before(depth: int, columns: int, form: str) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
+    """What all products of a form share."""
+    if form == "f32":
+        return [], []
+    nodes, tensors = rounded(depth)
+    if form == "oc":
+        return nodes, tensors
+    numbers = {"shape": np.array([1, columns]), "axes": np.array([-3, -2]), "one": np.float32(1)}
+    tensors += [onnx.numpy_helper.from_array(np.asarray(number), name) for name, number in numbers.items()]
+    return [onnx.helper.make_node("Unsqueeze", ["x", "axes"], ["rows"])], tensors
+
+
+def model(depth: int, columns: int, form: str) -> tuple[onnx.ModelProto, tuple[np.ndarray, np.ndarray]]:
+    """The products with activations of a form, and the codes and scales of the first matrix."""
     make, floats = onnx.helper, onnx.TensorProto.FLOAT
-    nodes, tensors = rounded(depth) if form == "int8" else ([], [])
+    nodes, tensors = before(depth, columns, form)
     outputs, first = [], None
     for i in range(count(depth, columns)):
         numbers = np.random.default_rng(i).standard_normal((depth, columns), dtype=np.float32)
-        more_nodes, more_tensors, matrix = dequantised(numbers, str(i), form)
-        first = matrix if first is None else first
+        codes, scales = coded(numbers, 0 if form == "oc" else 1)
+        more_nodes, more_tensors = product(codes, scales, str(i), form)
+        first = (codes, scales) if first is None else first
         nodes += more_nodes
         tensors += more_tensors
         outputs.append(make.make_tensor_value_info(f"y{i}", floats, (1, columns)))
@@ -133,8 +180,19 @@ def close(found: np.ndarray, expected: np.ndarray, tolerance: float, who: str) -
         raise WeftError(f"{who} is off by {error:.2e} of the largest result, expected less than {tolerance}")
 
 
+def expected(x: np.ndarray, codes: np.ndarray, scales: np.ndarray, form: str) -> np.ndarray:
+    """The product of a row, as a form rounds it, and a matrix by groups."""
+    as_bytes = lambda numbers: np.rint(numbers / (size := np.abs(numbers).max() / np.float32(127))) * size.astype(np.float64)
+    depth = len(x)
+    if form == "int8":
+        rows = [as_bytes(x * scales[:, group, 0]) for group in range(codes.shape[1])]
+        return np.concatenate([row @ codes[:, group] for group, row in enumerate(rows)])[None]
+    matrix = (codes * scales).reshape((depth, -1) if form == "f32" else (-1, codes.shape[2]))
+    return (x.astype(np.float64) if form == "f32" else as_bytes(x))[None] @ matrix
+
+
 class Shape:
-    """Both sides for one shape."""
+    """All sides sides for one shape."""
 
     def __init__(self, text: str, library: ggml.Library, folder: Path) -> None:
         self.depth, self.columns = (int(extent) for extent in text.split("x"))
@@ -147,13 +205,8 @@ class Shape:
             ended = weft_cli.compile_lib(folder / "model.onnx", self.libs[form], timeout=600)
             if ended.code:
                 raise WeftError(ended.summary())
-            self.expected[form] = self.activations(form).astype(np.float64) @ first
+            self.expected[form] = expected(self.x[0], *first, form)
         self.matrices = [ggml.matrix(self.depth, self.columns, seed) for seed in range(count(self.depth, self.columns))]
-
-    def activations(self, form: str) -> np.ndarray:
-        """What a form makes of the row."""
-        scale = np.abs(self.x).max() / np.float32(127)
-        return self.x if form == "f32" else np.rint(self.x / scale) * scale
 
     @property
     def bytes(self) -> tuple[int, int]:
@@ -201,7 +254,7 @@ def rates(shape: Shape, memory: Memory, threads: int, seconds: float) -> dict[st
         rounds.append({name: measure.burst(*runs[name], clock) for name in names[turn:] + names[:turn]})
     products.close()
     found: dict[str, float | str] = {"layout": layout, "rounds": len(rounds)}
-    amounts = {"f32": shape.bytes[0], "int8": shape.bytes[0], "llama": shape.bytes[1], "memory": memory.size}
+    amounts = dict.fromkeys(FORMS, shape.bytes[0]) | {"llama": shape.bytes[1], "memory": memory.size}
     for name, amount in amounts.items():
         found[f"{name} ms"] = statistics.median(row[name] for row in rounds)
         found[name] = statistics.median(amount * 1e-6 / row[name] for row in rounds)
@@ -221,16 +274,17 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there, too")
     args = parser.parse_args()
     library, report = ggml.Library(ggml.build(args.ggml)), {}
-    print(f"{'K x N':12} threads {'f32':>8}{'int8':>8}{'llama':>8}{'memory':>8}   (GB/s)   f32: share, ratio   int8: share, ratio")
+    heads = "".join(f"{name:>8}" for name in [*FORMS, "llama", "memory"])
+    print(f"{'K x N':12} threads {heads}   (GB/s)" + "".join(f"   {form + ': share, ratio':20}" for form in FORMS))
     with tempfile.TemporaryDirectory(prefix="weft-gemv-") as folder:
         memory = Memory(Path(folder), CHAIN)
         for text in args.shapes:
             shape = Shape(text, library, Path(folder))
             for threads in args.threads:
                 report[f"{text} {threads}"] = found = rates(shape, memory, threads, args.seconds)
-                row = "{f32:8.1f}{int8:8.1f}{llama:8.1f}{memory:8.1f}            {f32 share:6.1%}{f32 ratio:6.2f}  "
-                row += "       {int8 share:6.1%}{int8 ratio:6.2f}   {layout}"
-                print(f"{text:12} {threads:7} " + row.format_map(found), flush=True)
+                row = "".join(f"{found[name]:8.1f}" for name in [*FORMS, "llama", "memory"])
+                ends = "".join(f"   {found[f'{form} share']:8.1%}{found[f'{form} ratio']:8.2f}    " for form in FORMS)
+                print(f"{text:12} {threads:7} {row}         {ends}   {found['layout']}", flush=True)
     if args.json:
         args.json.write_text(json.dumps(report, indent=1))
     for threads in args.threads:
@@ -238,9 +292,9 @@ def main() -> None:
         forms = ", ".join(f"{form} {ratio:.2f}" for form, ratio in means.items())
         print(f"times as fast as llama.cpp's Q4_0, {threads} threads, geometric mean over the shapes: {forms}")
     if 1 in args.threads:
-        means = {form: mean(report, 1, form) for form in FORMS}
+        means = {form: mean(report, 1, form) for form in PER_IC}
         best = max(means, key=lambda form: means[form])
-        print(f"the better form at one thread: activations in {best}")
+        print(f"the better form per-IC at one thread: activations in {best}")
         print(f"gemv-vs-llamacpp {means[best]:.2f}")
 
 

@@ -23,9 +23,12 @@
 //! own largest number: `%s = Max(Div(ReduceMax(Abs(%x)), 127), 1e-30)`, `%q = QuantizeLinear(%x, %s) {axis = -1,
 //! block_size = K, output_dtype = i8}`, `%a = DequantizeLinear(%q, %s) {axis = -1, block_size = K}`, `%y =
 //! MatMul(%a, %b)`. Compiled code adds up integers then, where a group is a multiple of 32 weights along the
-//! inputs, or all of them. Groups along the outputs do not fit, as their scales change from one term of a sum to
-//! the next: `dim=ic` is refused, and where `dim=ada` takes it the activations stay `f32`. The error of each
-//! layer is that of its matrix; what activations add shows in that of the whole model.
+//! inputs, or all of them. Groups along the outputs have scales that change from one term of a sum to the next: there
+//! it is the row times the scales of a group that is rounded, and the groups are matrices of codes side by side, `%b :
+//! f32[G, K, n]`, with `n` columns each: `%t = Mul(%x[.., 1, 1, K], %scales[G, 1, K])`, `%a : f32[.., G, 1, K]` as
+//! above of `%t`, `%m = MatMul(%a, %b)`, `%y = Reshape(%m)`. `n` divides the columns: it is less than `group` where
+//! that leaves a rest, and where it is no multiple of 16 the activations stay `f32`. The error of each layer is that
+//! of its matrix; what activations add shows in that of the whole model.
 //!
 //! Convolutions, matrices that are not constants of `f32`, layers within control flow, and, unless
 //! `outputs=true`, layers that make outputs of the model (such as the logits) are left alone. The
@@ -35,12 +38,13 @@
 //! Large Language Models" (ICLR 2024); Frantar et al., "GPTQ" (ICLR 2023).
 mod activations;
 mod along;
+mod columns;
 mod whole;
 
 use crate::forms::{Coded, Codes, Form, Method, On, Rounding, Way, errors};
-use activations::Activations;
-use weft_ir::Stage;
+use activations::{Activations, Input};
 use weft_ir::infer::Facts;
+use weft_ir::{OpSet, Stage};
 use weft_numerics::{Along, Grid, Zero};
 use weft_passes::{
     Chosen, Editor, Linear, OptionError, OptionInfo, Options, Outcome, Pass, PassContext, PassError,
@@ -126,12 +130,9 @@ impl QuantizeWeights {
                 "ada" => Dim::Ada,
                 _ => return refused("dim", "`oc`, `ic` or `ada`"),
             },
-            activations: match (options.text("activations"), options.text("dim")) {
-                ("f32", _) => Activations::F32,
-                ("int8", "ic") => {
-                    return refused("activations", "`f32` with `dim=ic`, whose scales change along sums");
-                }
-                ("int8", _) => Activations::Int8,
+            activations: match options.text("activations") {
+                "f32" => Activations::F32,
+                "int8" => Activations::Int8,
                 _ => return refused("activations", "`f32` or `int8`"),
             },
             chosen: Chosen::new(options)?,
@@ -147,14 +148,14 @@ impl Pass for QuantizeWeights {
             return Ok(edit.outcome());
         }
         let codes = self.codes(edit, cx, (&facts, &layers))?;
-        let rounds = self.rounds_activations(edit, (&layers, &codes));
+        let inputs = self.inputs(edit, cx.ops, (&layers, &codes));
         let coded: Vec<Coded> = codes.into_iter().map(Coded::Codes).collect();
         let forms: Vec<Vec<Form<'_>>> =
             coded.iter().map(|coded| vec![Form { coded: Some(coded), masked: None }]).collect();
         let errors = errors(cx, edit, (&facts, &layers), (&forms, On::All))?.into_iter().flatten();
-        let proposal = |(((layer, coded), rounds), error)| self.proposal(layer, (coded, rounds), error);
+        let proposal = |(((layer, coded), input), error)| self.proposal(layer, (coded, input), error);
         let proposals: Vec<Proposal<'_>> =
-            layers.iter().zip(&coded).zip(rounds).zip(errors).map(proposal).collect();
+            layers.iter().zip(&coded).zip(inputs).zip(errors).map(proposal).collect();
         edit.propose(cx, &proposals)
     }
 }
@@ -181,32 +182,34 @@ impl QuantizeWeights {
         Ok(codes.into_iter().zip(taken).filter_map(|(all, way)| all.into_iter().nth(way)).collect())
     }
 
-    /// Whether the input of each layer is rounded, too.
-    fn rounds_activations(&self, edit: &mut Editor<'_>, (layers, codes): (&[Linear], &[Codes])) -> Vec<bool> {
-        let mut rounds = Vec::new();
+    /// What becomes of the input of each layer.
+    fn inputs(
+        &self,
+        edit: &mut Editor<'_>,
+        ops: &OpSet,
+        (layers, codes): (&[Linear], &[Codes]),
+    ) -> Vec<Input> {
+        let mut inputs = Vec::new();
         for (layer, codes) in layers.iter().zip(codes) {
-            rounds.push(self.activations.of(codes).unwrap_or_else(|why| {
+            inputs.push(self.activations.of((&edit.graph, ops), layer, codes).unwrap_or_else(|why| {
                 let at = edit.graph.node(layer.node).label().to_string();
                 edit.decline(&at, &why);
-                false
+                Input::Numbers
             }));
         }
-        rounds
+        inputs
     }
 
     fn proposal<'p>(
         &self,
         layer: &'p Linear,
-        (coded, rounds): (&'p Coded, bool),
+        (coded, input): (&'p Coded, Input),
         error: ValueError,
     ) -> Proposal<'p> {
         let (method, bits) = (self.rounding.method.name(), self.grid.bits);
-        let activations = if rounds { ", activations in i8" } else { "" };
+        let activations = if input != Input::Numbers { ", activations in i8" } else { "" };
         let what = format!("{coded}, {method}, {bits} bits{activations}");
-        let apply = move |g: &mut Rewriter<'_>| {
-            let input = rounds.then(|| activations::rounded(g, layer)).transpose()?;
-            coded.put(g, layer, input)
-        };
+        let apply = move |g: &mut Rewriter<'_>| input.put(g, layer, coded);
         Proposal { at: layer.node, what, error, apply: Box::new(apply) }
     }
 }

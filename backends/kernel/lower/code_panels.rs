@@ -68,6 +68,8 @@ pub(crate) struct Coded {
     pub(crate) depth: (usize, usize),
     /// See `depth`.
     pub(crate) cols: (usize, usize),
+    /// Where the columns are those of matrices side by side: how many each has, and how far apart these are.
+    pub(crate) beside: Option<(usize, usize)>,
     /// For steps of the depth: how many share a scale, and how far apart the scales are.
     pub(crate) depth_groups: (usize, usize),
     /// The same for columns.
@@ -113,6 +115,13 @@ impl Coded {
         }
     }
 
+    /// A code less what a packed one of 0 stands for.
+    fn code(&self, step: usize, col: usize) -> i32 {
+        let (each, apart) = self.beside.unwrap_or((self.cols.0, 0));
+        let across = col / each * apart + col % each * self.cols.1;
+        self.codes.at(step * self.depth.1 + across) - self.base
+    }
+
     fn group(&self, step: usize, col: usize) -> usize {
         step / self.depth_groups.0 * self.depth_groups.1 + col / self.col_groups.0 * self.col_groups.1
     }
@@ -142,7 +151,7 @@ impl Coded {
         let mut packed = vec![0u8; self.code_bytes()];
         for step in 0..self.depth.0 {
             for col in 0..self.cols.0 {
-                let code = self.codes.at(step * self.depth.1 + col * self.cols.1) - self.base;
+                let code = self.code(step, col);
                 let (panel, within) = (col / self.panel(), col % self.panel());
                 let (vector, lane) = (within / self.lanes % vectors, within % self.lanes);
                 let row = (panel * self.depth.0 + step) * self.panel() * bits / 8;
@@ -164,7 +173,7 @@ impl Coded {
             let first = panel * self.panel();
             for step in 0..self.depth.0 {
                 for col in first..(first + self.panel()).min(self.cols.0) {
-                    let code = self.codes.at(step * self.depth.1 + col * self.cols.1) - self.base;
+                    let code = self.code(step, col);
                     let (vector, lane) = ((col - first) / self.lanes, (col - first) % self.lanes);
                     let (start, fields) = self.place((panel, step), vector);
                     for (word, bit, from, count) in fields {
@@ -180,8 +189,13 @@ impl Coded {
     /// Whether products with bytes can be added up group by group: groups are whole chunks, or all of the depth, and
     /// a sum fits an `i32`.
     pub(crate) fn multiplies_bytes(&self) -> bool {
-        let Groups::Depth(steps) = self.groups else { return false };
-        let whole = steps % CHUNK == 0 || steps >= self.depth.0 as i64;
+        let depth = self.depth.0 as i64;
+        let steps = match (self.groups, self.beside) {
+            (Groups::Depth(steps), _) => steps,
+            (Groups::Columns(_), Some(_)) => depth,
+            (Groups::Columns(_), None) => return false,
+        };
+        let whole = steps % CHUNK == 0 || steps >= depth;
         whole && (steps << self.bits) <= i64::from(i32::MAX) / 128
     }
 
@@ -285,10 +299,9 @@ impl Coded {
     /// Names the packed data by what it is made of.
     pub(crate) fn key(&self, part: &str) -> [u8; 32] {
         let shape = (self.depth, self.cols, self.depth_groups, self.col_groups, self.base, self.bits);
+        let lies = (self.groups, self.lanes, self.layout, self.beside);
         let mut hasher = blake3::Hasher::new();
-        hasher.update(
-            format!("{part} {shape:?} {:?} {} {:?}", self.groups, self.lanes, self.layout).as_bytes(),
-        );
+        hasher.update(format!("{part} {shape:?} {lies:?}").as_bytes());
         hasher.update(self.codes.tensor.digest()).update(self.scales.digest());
         if let Some(zeros) = &self.zeros {
             hasher.update(zeros.tensor.digest());

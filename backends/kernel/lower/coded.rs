@@ -129,6 +129,7 @@ impl Matrix {
             zeros,
             depth,
             cols,
+            beside: None,
             depth_groups,
             col_groups,
             base,
@@ -155,7 +156,7 @@ pub(super) fn only_multiplies(graph: &Graph, value: Value, operators: &[&str]) -
 }
 
 /// How the schedule shares scales: steps that are prepared together and vectors of columns must have one each.
-fn groups(
+pub(super) fn groups(
     along_depth: bool,
     (block, layout, bits): (usize, Layout, u32),
     (depth, cols): (usize, usize),
@@ -186,7 +187,7 @@ fn common(a: usize, b: usize) -> usize {
 }
 
 /// Bits that all codes fit, the fewest first, and what a code of 0 stands for.
-fn widths(codes: &Numbers, zeros: Option<&Numbers>) -> impl Iterator<Item = (u32, i32)> + use<> {
+pub(super) fn widths(codes: &Numbers, zeros: Option<&Numbers>) -> impl Iterator<Item = (u32, i32)> + use<> {
     let ((low, high), signed) = (codes.range(), codes.is_signed());
     let (least, greatest) = zeros.map_or((0, 0), Numbers::range);
     WIDTHS.into_iter().filter_map(move |bits| {
@@ -232,7 +233,8 @@ impl Lowering<'_> {
 
     /// Whether a tensor is a matrix of codes that all its uses read as such.
     pub(crate) fn stays_coded(&self, graph: &Graph, value: Value, handle: Handle) -> bool {
-        self.matrices.contains_key(&handle) && only_multiplies(graph, value, &PRODUCTS)
+        (self.matrices.contains_key(&handle) && only_multiplies(graph, value, &PRODUCTS))
+            || (self.beside.contains_key(&handle) && only_multiplies(graph, value, &PRODUCTS[..1]))
     }
 
     /// A product with a matrix of codes, of an `A` that may be known to be mostly zero; nothing where the right-hand
@@ -305,10 +307,10 @@ impl Lowering<'_> {
             Some(_) => Zeros::Each(self.packed_part(coded, ("zeros", count), Coded::pack_zeros)),
             None => Zeros::Same(-coded.base),
         };
-        (codes, Codes { bits: coded.bits, groups: coded.groups, scales, zeros, row_sums })
+        (codes, Codes { bits: coded.bits, groups: coded.groups, scales, zeros, row_sums, beside: None })
     }
 
-    fn packed_part(
+    pub(super) fn packed_part(
         &mut self,
         coded: &Arc<Coded>,
         (name, bytes): (&str, usize),

@@ -51,6 +51,9 @@ impl Lowering<'_> {
 
     fn matmul(&mut self, call: &Call<'_>) -> Result<Handle> {
         self.define_symbols(call)?;
+        if let Some(product) = self.product_beside(call) {
+            return Ok(product);
+        }
         let (a, b, dims) = (call.operand(0)?, self.right_operand(call)?, call.dims(0)?);
         let product = self.product_of(a, b, mostly_zero(call))?;
         let product = self.cast(product, call.dtype(0));

@@ -8,6 +8,10 @@ use weft_ir::{Dim, Graph, NodeId, Value};
 
 /// A kernel computes at most this many terms; longer chains are cut.
 const MAX_TERMS: usize = 96;
+/// Terms of an operation that is done again rather than stored: itself, two loads and a conversion.
+const SPREAD_TERMS: usize = 4;
+/// How often what it reads is repeated at least.
+const REPEATED: i64 = 4;
 /// How many nodes are followed to find where the uses of a value meet.
 const MAX_REGION: usize = 24;
 
@@ -17,7 +21,11 @@ impl Lowering<'_> {
         self.scope().values.insert(value, handle);
         let State::Lazy(term, anchor) = *self.state(handle) else { return };
         let coded = self.stays_coded(graph, value, handle) || self.stays_quantised(graph, value, handle);
-        if coded || stays_narrow(graph, value) {
+        if coded || stays_narrow(graph, value) || self.is_joined(graph, value, handle) {
+            return;
+        }
+        let few = anchor.is_none() && self.terms.reachable(&[term]).len() <= SPREAD_TERMS;
+        if (few && spreads(graph, value)) || graph.node(value.node).op == "Const" {
             return;
         }
         if graph.node(value.node).op == "QuantizeLinear" {
@@ -116,6 +124,29 @@ impl Lowering<'_> {
         let name = graph.name_of(value).to_string();
         self.force_into(handle, target, &name);
     }
+}
+
+/// Whether a value is one operation on a constant and what repeats on it, which all readers had better do again: what
+/// that reads is less than what would be stored.
+pub(super) fn spreads(graph: &Graph, value: Value) -> bool {
+    let users = graph.uses(value);
+    let plain = elementwise::is_elementwise(graph, value.node) && !graph.outputs().contains(&value);
+    let read = users.iter().all(|(user, _)| elementwise::is_elementwise(graph, *user));
+    let operands: Vec<Value> = graph.operands(value.node).into_iter().flatten().collect();
+    let repeats = |operand: &Value| match (&graph.ty(*operand).dims, &graph.ty(value).dims) {
+        _ if graph.constant(*operand).is_some() => true,
+        (Some(own), Some(all)) => times_repeated(own, all) >= REPEATED,
+        _ => false,
+    };
+    plain && read && operands.len() == 2 && operands.iter().all(repeats)
+}
+
+/// How often each element of an operand is met, as far as fixed extents tell.
+fn times_repeated(operand: &[Dim], result: &[Dim]) -> i64 {
+    let missing = result.len().saturating_sub(operand.len());
+    let own = |axis: usize| axis.checked_sub(missing).map_or(Some(1), |axis| operand[axis].as_fixed());
+    let repeated = result.iter().enumerate().filter(|(axis, _)| own(*axis) == Some(1));
+    repeated.filter_map(|(_, dim)| dim.as_fixed()).fold(1i64, |all, extent| all.saturating_mul(extent))
 }
 
 fn result_dims(graph: &Graph, node: NodeId) -> Option<&Vec<Dim>> {

@@ -41,6 +41,9 @@ impl Lowering<'_> {
             // They have no bytes to place; whoever uses them was refused.
             return Ok(Vec::new());
         }
+        if let Some(narrow) = self.narrow_factor(call.graph, value, &tensor) {
+            return Ok(vec![narrow]);
+        }
         let dims: Vec<Dim> = tensor.dims().iter().map(|d| Dim::fixed(*d as i64)).collect();
         let memory = self.place(&tensor, call.graph.name_of(value));
         Ok(vec![self.view(tensor.dtype(), dims.clone(), View::whole(memory, &dims))])

@@ -8,6 +8,7 @@
 mod anchor;
 mod argument;
 mod attention;
+mod beside;
 mod byte_conv;
 mod byte_panels;
 mod bytes;
@@ -155,6 +156,8 @@ pub(crate) struct Lowering<'a> {
     sized: BTreeSet<u32>,
     /// Matrices that are constant codes with scales.
     matrices: BTreeMap<Handle, coded::Matrix>,
+    /// Matrices of constant codes side by side.
+    beside: BTreeMap<Handle, beside::Matrices>,
     /// Numbers that are bytes with a scale.
     quantised: BTreeMap<Handle, quantised::Quantised>,
     /// Bytes by groups, by the bytes, how many make a group, and where the walk was.
@@ -206,6 +209,7 @@ impl<'a> Lowering<'a> {
             padded: BTreeMap::new(),
             sized: BTreeSet::new(),
             matrices: BTreeMap::new(),
+            beside: BTreeMap::new(),
             quantised: BTreeMap::new(),
             kernels: BTreeMap::new(),
             grouped: BTreeMap::new(),

@@ -65,7 +65,7 @@ impl Lowering<'_> {
     fn reshape(&mut self, call: &Call<'_>) -> Result<Handle> {
         self.define_symbols(call)?;
         let (from, dims) = (call.operand(0)?, call.dims(0)?);
-        Ok(self.reshaped(from, &dims))
+        Ok(if self.dims_of(from) == dims { from } else { self.reshaped(from, &dims) })
     }
 
     /// The same elements under other extents.

@@ -6,9 +6,11 @@
 //! rows read `f32`, since they would widen for nothing.
 use super::coded::only_multiplies;
 use super::contract::{Pack, Panels, Right};
-use super::{Call, Handle, Lowering};
+use super::fuse::spreads;
+use super::{Call, Handle, Lowering, View, identity};
 use crate::program::{Memory, WeightData};
 use crate::schedule::Tile;
+use crate::term::Term;
 use half::{bf16, f16};
 use std::sync::Arc;
 use weft_ir::{DType, Dim, Graph, Tensor, Value};
@@ -17,6 +19,8 @@ use weft_ir::{DType, Dim, Graph, Tensor, Value};
 const MULTIPLYING: [&str; 4] = ["MatMul", "Gemm", "Conv", "ConvTranspose"];
 /// Rows up to which weights are narrow, where the number is known.
 const FEW: i64 = 16;
+/// Numbers of a constant that is not in a first-level cache.
+const LARGE: u64 = 8192;
 /// Lanes of `f32` of processors that widen `f16` in one instruction.
 const CONVERTING: u32 = 8;
 
@@ -40,6 +44,27 @@ impl Lowering<'_> {
         let numbers: Vec<f32> = tensor.to_f64s()?.into_iter().map(|x| x as f32).collect();
         let numbers = Tensor::from_slice(tensor.dims(), &numbers).ok()?;
         Some(self.placed_numbers(&numbers))
+    }
+
+    /// A constant that is met by what repeats on it, in 16 bits where all its numbers are such ones: it is read from memory
+    /// for every result.
+    pub(super) fn narrow_factor(&mut self, graph: &Graph, value: Value, tensor: &Tensor) -> Option<Handle> {
+        let users = graph.uses(value);
+        let read = users.iter().all(|(node, _)| spreads(graph, Value { node: *node, slot: 0 }));
+        if tensor.dtype() != DType::F32 || tensor.len() < LARGE || users.is_empty() || !read {
+            return None;
+        }
+        let numbers = tensor.to_vec::<f32>()?;
+        let dtype = narrow_of(tensor.data(), self.machine.lanes(DType::F32) >= CONVERTING)?;
+        let bytes: Vec<u8> = numbers.into_iter().flat_map(|x| half_bytes(dtype, x)).collect();
+        let narrow = Tensor::new(dtype, tensor.dims().to_vec(), bytes.into()).ok()?;
+        let memory = self.place(&Arc::new(narrow), graph.name_of(value));
+        let dims: Vec<Dim> = tensor.dims().iter().map(|n| Dim::fixed(*n as i64)).collect();
+        let address = View::whole(memory, &dims).address(&identity(dims.len()));
+        let load = Term::Load(self.source(memory), dtype, address);
+        let number = self.terms.add(load);
+        let number = self.cast_term(number, DType::F32);
+        Some(self.lazy(dims, number))
     }
 
     /// Panels of 16 bits, where all numbers of a constant are such ones and it pays.
@@ -72,14 +97,22 @@ fn narrow_of(data: &[u8], halves: bool) -> Option<DType> {
     (halves && all(|x| f16::from_f32(x).to_f32().to_bits() == x.to_bits())).then_some(DType::F16)
 }
 
+/// A number of 16 bits.
+fn half_bytes(dtype: DType, number: f32) -> [u8; 2] {
+    if dtype == DType::Bf16 {
+        bf16::from_f32(number).to_le_bytes()
+    } else {
+        f16::from_f32(number).to_le_bytes()
+    }
+}
+
 impl Pack {
     /// An element as it is packed.
     pub(super) fn packed(&self, bytes: &[u8]) -> ([u8; 8], usize) {
         let mut packed = [0; 8];
         let single = || f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
         match self.narrow {
-            Some(DType::Bf16) => packed[..2].copy_from_slice(&bf16::from_f32(single()).to_le_bytes()),
-            Some(_) => packed[..2].copy_from_slice(&f16::from_f32(single()).to_le_bytes()),
+            Some(dtype) => packed[..2].copy_from_slice(&half_bytes(dtype, single())),
             None => packed[..self.element].copy_from_slice(bytes),
         }
         (packed, self.size())

@@ -72,14 +72,19 @@ impl Lowering<'_> {
         let rounded = self.cast_term(quotient, precision);
         let quotient = self.cast_term(rounded, dtype);
         let whole = self.apply(F::Round, &[quotient]);
-        let zero = match call.optional(2) {
+        let moved = match call.optional(2) {
             Some(zero) => {
                 let zero = self.granular(call, zero, &dims)?;
-                self.cast_term(zero, dtype)
+                let zero = self.cast_term(zero, dtype);
+                self.plus(whole, zero)
             }
-            None => self.zero(dtype),
+            None if call.dtype(0).is_int() => whole,
+            // Floats of few bits have a zero with sign.
+            None => {
+                let zero = self.zero(dtype);
+                self.plus(whole, zero)
+            }
         };
-        let moved = self.plus(whole, zero);
         let term = self.cut(moved, call.dtype(0));
         Ok(self.lazy(dims, term))
     }
@@ -107,6 +112,9 @@ impl Lowering<'_> {
         let number = self.lazy(dims, term);
         if let Some(matrix) = super::coded::Matrix::of(call) {
             self.matrices.insert(number, matrix);
+        }
+        if let Some(matrices) = super::beside::Matrices::of(call) {
+            self.beside.insert(number, matrices);
         }
         if let Some(quantised) = self.quantised_by(call) {
             self.quantised.insert(number, quantised);

@@ -19,11 +19,11 @@ const F32: DType = DType::F32;
 #[derive(Debug, Clone)]
 pub(crate) struct Quantised {
     /// The bytes.
-    codes: Handle,
+    pub(super) codes: Handle,
     /// One number, or one a row.
-    scale: Handle,
+    pub(super) scale: Handle,
     /// One number, if there is one.
-    zero: Option<Handle>,
+    pub(super) zero: Option<Handle>,
 }
 
 /// Bytes by groups of steps of the depth.

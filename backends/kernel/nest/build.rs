@@ -289,6 +289,16 @@ impl Builder {
         self.op(self.ty(c), Op::Dot4(a, b, c))
     }
 
+    /// `c` plus sums of two products of bytes; see [`Op::Dot2`].
+    pub fn dot2(&mut self, a: Reg, b: Reg, c: Reg) -> Reg {
+        self.op(self.ty(c), Op::Dot2(a, b, c))
+    }
+
+    /// `c` plus sums of two lanes of `a`; see [`Op::Pairs`].
+    pub fn pairs(&mut self, a: Reg, c: Reg) -> Reg {
+        self.op(self.ty(c), Op::Pairs(a, c))
+    }
+
     /// Compares two operands.
     pub fn compare(&mut self, op: Compare, a: Reg, b: Reg) -> Reg {
         debug_assert_eq!(self.ty(a), self.ty(b), "{op:?}");

@@ -191,6 +191,11 @@ pub enum Op {
     /// Sums of products of bytes: lane `i` of the third operand, `i32`, plus the products of bytes `4 i` to
     /// `4 i + 3` of the first, `u8`, and of the second, `i8`. Wraps, and nothing in between saturates.
     Dot4(Reg, Reg, Reg),
+    /// The same by pairs: lane `i` of the third operand, `i16`, plus the products of bytes `2 i` and `2 i + 1`. No sum may
+    /// leave `i16`.
+    Dot2(Reg, Reg, Reg),
+    /// Lane `i` of the second operand, `i32`, plus lanes `2 i` and `2 i + 1` of the first, `i16`. Wraps.
+    Pairs(Reg, Reg),
     /// Compares; the result is a truth value per lane.
     Compare(Compare, Reg, Reg),
     /// Lane by lane the second operand where the first, a truth value, is set, else the third.

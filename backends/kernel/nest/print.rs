@@ -120,6 +120,8 @@ impl Text<'_> {
             Op::Unary(op, a) => write!(f, "{}.{ty} {a}", unary(*op)),
             Op::Binary(op, a, b) => write!(f, "{}.{ty} {a}, {b}", binary(*op)),
             Op::Dot4(a, b, c) => write!(f, "dot4.{ty} {a}, {b}, {c}"),
+            Op::Dot2(a, b, c) => write!(f, "dot2.{ty} {a}, {b}, {c}"),
+            Op::Pairs(a, c) => write!(f, "pairs.{ty} {a}, {c}"),
             Op::Fma(a, b, c) => write!(f, "fma.{ty} {a}, {b}, {c}"),
             Op::Compare(op, a, b) => write!(f, "{}.{} {a}, {b}", compare(*op), self.ty(*a)),
             Op::Select(condition, a, b) => write!(f, "select.{ty} {condition}, {a}, {b}"),

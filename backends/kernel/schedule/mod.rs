@@ -15,8 +15,8 @@ mod scan;
 mod transpose;
 
 pub use gemm::{
-    CHUNK, Codes, Gemm, Groups, QUAD, Tile, UNIT_VECTORS, Zeros, code_rows_tile, code_tile, field, gemm,
-    gemm_skipping, panel_elements, pieces, prepared_steps, skipping_rows, skipping_tile, tile,
+    Beside, CHUNK, Codes, Gemm, Groups, QUAD, Tile, UNIT_VECTORS, Zeros, code_rows_tile, code_tile, field,
+    gemm, gemm_skipping, panel_elements, pieces, prepared_steps, skipping_rows, skipping_tile, tile,
 };
 pub use map::{Map, map};
 pub use moments::Moments;

@@ -1,6 +1,6 @@
 //! Products with weights of few bits against the reference interpreter: every width, both block axes, blocks
 //! from 16 elements to all, one row and more, extents that fill no vector and no chunk; on the left numbers, or
-//! bytes with a scale for each row.
+//! bytes with a scale for each row, or for each row and group of columns.
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 use std::sync::Arc;
@@ -70,17 +70,49 @@ fn result(name: &str) -> Vec<Def> {
     vec![Def { name: name.to_string(), ty: TensorType::unranked(DType::F32) }]
 }
 
-/// The left-hand side of a product, of `M` rows.
-fn left(graph: &mut Graph, i: usize, (depth, bytes): (u64, bool)) -> Value {
-    let rows = |dtype, cols: u64| TensorType::new(dtype, vec![Dim::symbol("M"), Dim::fixed(cols as i64)]);
-    if !bytes {
-        return graph.add_input(&format!("x{i}"), rows(DType::F32, depth));
+impl Matrix {
+    fn depth(&self) -> u64 {
+        self.extents[usize::from(self.turned)]
     }
-    let codes = graph.add_input(&format!("x{i}"), rows(DType::I8, depth));
-    let scales = graph.add_input(&format!("xs{i}"), rows(DType::F32, 1));
+
+    /// How many matrices lie side by side, where the left-hand side is bytes for each group of columns.
+    fn beside(&self) -> Option<u64> {
+        (self.bytes && !self.turned && self.axis == 1).then(|| self.extents[1] / self.block)
+    }
+
+    /// The extents of the left-hand side: of numbers, and of the scales of bytes.
+    fn left(&self, rows: Dim) -> [Vec<Dim>; 2] {
+        let of = |cols: u64| match self.beside() {
+            Some(groups) => {
+                vec![rows.clone(), Dim::fixed(groups as i64), Dim::fixed(1), Dim::fixed(cols as i64)]
+            }
+            None => vec![rows.clone(), Dim::fixed(cols as i64)],
+        };
+        [of(self.depth()), of(1)]
+    }
+
+    /// The extents of codes and scales.
+    fn right(&self) -> [Vec<u64>; 2] {
+        if let Some(groups) = self.beside() {
+            return [vec![groups, self.depth(), self.block], vec![groups, self.depth(), 1]];
+        }
+        let mut scales = self.extents;
+        scales[self.axis as usize] = scales[self.axis as usize].div_ceil(self.block);
+        [self.extents.to_vec(), scales.to_vec()]
+    }
+}
+
+/// The left-hand side of a product, of `M` rows.
+fn left(graph: &mut Graph, i: usize, matrix: &Matrix) -> Value {
+    let [numbers, scales] = matrix.left(Dim::symbol("M"));
+    if !matrix.bytes {
+        return graph.add_input(&format!("x{i}"), TensorType::new(DType::F32, numbers));
+    }
+    let codes = graph.add_input(&format!("x{i}"), TensorType::new(DType::I8, numbers));
+    let scales = graph.add_input(&format!("xs{i}"), TensorType::new(DType::F32, scales));
     let node = Node::new("DequantizeLinear", result(&format!("a{i}")))
-        .with("axis", Attr::Int(1))
-        .with("block_size", Attr::Int(depth as i64));
+        .with("axis", Attr::Int(-1))
+        .with("block_size", Attr::Int(matrix.depth() as i64));
     add(graph, node, &[Some(codes), Some(scales)])
 }
 
@@ -89,12 +121,14 @@ fn inputs(matrices: &[Matrix], rows: u64) -> Vec<Tensor> {
     let mut numbers = Numbers(rows);
     let mut inputs = Vec::new();
     for matrix in matrices {
-        let depth = matrix.extents[usize::from(matrix.turned)];
+        let extents =
+            |dims: &Vec<Dim>| dims.iter().map(|dim| dim.as_fixed().unwrap() as u64).collect::<Vec<_>>();
+        let [left, scales] = matrix.left(Dim::fixed(rows as i64));
         if matrix.bytes {
-            inputs.push(numbers.codes(DType::I8, 256, &[rows, depth]));
-            inputs.push(numbers.floats(&[rows, 1], 1000));
+            inputs.push(numbers.codes(DType::I8, 256, &extents(&left)));
+            inputs.push(numbers.floats(&extents(&scales), 1000));
         } else {
-            inputs.push(numbers.floats(&[rows, depth], 1000));
+            inputs.push(numbers.floats(&extents(&left), 1000));
         }
     }
     inputs
@@ -105,26 +139,37 @@ fn module(matrices: &[Matrix]) -> Module {
     let mut graph = Graph::new("main");
     let (mut numbers, mut outputs) = (Numbers(3), Vec::new());
     for (i, matrix) in matrices.iter().enumerate() {
-        let depth = matrix.extents[usize::from(matrix.turned)];
-        let x = left(&mut graph, i, (depth, matrix.bytes));
-        let mut scales = matrix.extents;
-        let axis = matrix.axis as usize;
-        scales[axis] = scales[axis].div_ceil(matrix.block);
-        let codes = numbers.codes(matrix.dtype, matrix.codes, &matrix.extents);
+        let x = left(&mut graph, i, matrix);
+        let [extents, scales] = matrix.right();
+        let codes = numbers.codes(matrix.dtype, matrix.codes, &extents);
         let codes = constant(&mut graph, &format!("q{i}"), codes);
         let zeros = matrix.zeros.then(|| numbers.codes(matrix.dtype, matrix.codes, &scales));
         let steps = if i % 2 == 0 { 1000 } else { 512 };
-        let scales = constant(&mut graph, &format!("s{i}"), numbers.floats(&scales, steps));
+        let scales = match matrix.beside() {
+            Some(_) => {
+                Tensor::from_slice(&scales, &vec![1f32; scales.iter().product::<u64>() as usize]).unwrap()
+            }
+            None => numbers.floats(&scales, steps),
+        };
+        let scales = constant(&mut graph, &format!("s{i}"), scales);
         let zeros = zeros.and_then(|zeros| constant(&mut graph, &format!("z{i}"), zeros));
+        let axis = if matrix.beside().is_some() { 2 } else { matrix.axis as i64 };
         let node = Node::new("DequantizeLinear", result(&format!("w{i}")))
-            .with("axis", Attr::Int(matrix.axis as i64))
+            .with("axis", Attr::Int(axis))
             .with("block_size", Attr::Int(matrix.block as i64));
         let weights = add(&mut graph, node, &[codes, scales, zeros]);
         let node = match matrix.turned {
             true => Node::new("Gemm", result(&format!("y{i}"))).with("transB", Attr::Int(1)),
             false => Node::new("MatMul", result(&format!("y{i}"))),
         };
-        outputs.push(add(&mut graph, node, &[Some(x), Some(weights)]));
+        let mut product = add(&mut graph, node, &[Some(x), Some(weights)]);
+        if matrix.beside().is_some() {
+            let shape = Tensor::vector(&[0i64, matrix.extents[1] as i64]);
+            let shape = constant(&mut graph, &format!("shape{i}"), shape);
+            product =
+                add(&mut graph, Node::new("Reshape", result(&format!("r{i}"))), &[Some(product), shape]);
+        }
+        outputs.push(product);
     }
     graph.set_outputs(outputs);
     let mut module = Module::new(Stage::Canonical, graph);
@@ -234,6 +279,12 @@ fn width(dtype: DType, codes: u64) {
         Matrix { turned: true, ..bytes(of([33, 64], 1, 32, true)) },
         // More than one part of the depth.
         bytes(of([800, 72], 0, 96, true)),
+        // Groups of columns: less than a panel, as much, more, all; a depth that fills no chunk, and of some parts.
+        bytes(of([64, 96], 1, 32, true)),
+        bytes(of([37, 192], 1, 64, false)),
+        bytes(of([96, 384], 1, 192, true)),
+        bytes(of([20, 40], 1, 40, true)),
+        bytes(of([1700, 256], 1, 128, true)),
     ];
     check(&few);
     // One block of 8 bits is a matrix of bytes.
@@ -330,7 +381,7 @@ fn codes_of_a_row_are_loaded_in_rising_order() {
         turned: false,
         bytes: true,
     };
-    let program = lowered(&module(&[matrix]), &Machine { asks: false, ..Machine::X86_V4 });
+    let program = lowered(&module(&[matrix]), &Machine { asks: false, dots: true, ..Machine::X86_V4 });
     let mut options = weft_llvm::Options::new(weft_backend::Emit::Asm, "codes.s");
     (options.cpu, options.threads) = ("znver4".to_string(), 1);
     let found = loads(&weft_llvm::listing(&program, &options).unwrap());

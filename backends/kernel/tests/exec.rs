@@ -150,6 +150,11 @@ fn everything() -> Kernel {
     let dot = b.dot4(left, right, none);
     let dot = b.cast(dot, DType::F32);
     b.store(own, zero, 8, dot);
+    let halves = b.constant(Ty::vector(DType::I16, 8), Scalar::Int(0));
+    let pairs = b.dot2(left, right, halves);
+    let pairs = b.pairs(pairs, none);
+    let pairs = b.cast(pairs, DType::F32);
+    b.store(own, zero, 8, pairs);
     let places = b.op(Ty::vector(DType::I64, 4), Op::Iota);
     let x = b.op(Ty::vector(DType::F32, 4), Op::Gather { buffer: own, index: places, mask: None });
     let x = b.op(Ty::vector(DType::F32, 2), Op::Shuffle(x, x, vec![1, 4]));

@@ -25,6 +25,8 @@ impl<'a, 'c> Emitter<'a, 'c> {
             Op::Binary(op, a, b) => self.binary(*op, self.read(*a)?, self.read(*b)?, ty.elem),
             Op::Fma(a, b, c) => self.fma(self.read(*a)?, self.read(*b)?, self.read(*c)?, ty.elem),
             Op::Dot4(a, b, c) => self.dot4(self.read(*a)?, self.read(*b)?, self.read(*c)?),
+            Op::Dot2(a, b, c) => self.dot2(self.read(*a)?, self.read(*b)?, self.read(*c)?),
+            Op::Pairs(a, c) => self.pairs(self.read(*a)?, self.read(*c)?),
             Op::Compare(op, a, b) => self.compare_registers(*op, *a, *b),
             Op::Select(condition, a, b) => self.pick(self.read(*condition)?, self.read(*a)?, self.read(*b)?),
             Op::Cast(a) => self.cast(self.read(*a)?, self.ty(*a)?.elem, ty.elem),

@@ -6,7 +6,7 @@ mod harness;
 use harness::cases::{processors, same};
 use weft_backend::OptLevel;
 use weft_ir::{DType, Tensor};
-use weft_kernel::nest::{Access, Builder, Hint, Kernel};
+use weft_kernel::nest::{Access, Binary, Builder, Hint, Kernel, Scalar, Ty};
 use weft_kernel::program::exec;
 
 /// `out = dot4(a, b, c)` over `count` sums, which the lanes divide.
@@ -22,6 +22,28 @@ fn kernel(count: i64, lanes: u32) -> Kernel {
         let (x, y) = (b.load(left, byte, 0, 4 * lanes), b.load(right, byte, 0, 4 * lanes));
         let sum = b.load(start, i, 0, lanes);
         let sum = b.dot4(x, y, sum);
+        b.store(out, i, 0, sum);
+    });
+    b.finish()
+}
+
+/// `out = pairs(dot2(a, b, 0), c)` over `count` sums, of bytes without sign up to 127: what fits 16 bits.
+fn kernel_by_pairs(count: i64, lanes: u32) -> Kernel {
+    let mut b = Builder::new("pairs", "by hand");
+    let left = b.buffer("a", DType::U8, Access::Read);
+    let right = b.buffer("b", DType::I8, Access::Read);
+    let start = b.buffer("c", DType::I32, Access::Read);
+    let out = b.buffer("out", DType::I32, Access::Write);
+    let (zero, end, four) = (b.index(0), b.index(count), b.index(4));
+    b.for_each(zero, end, i64::from(lanes), Hint::AsWritten, |b, i| {
+        let byte = b.mul(i, four);
+        let (x, y) = (b.load(left, byte, 0, 4 * lanes), b.load(right, byte, 0, 4 * lanes));
+        let (low, half) = (Ty::vector(DType::U8, 4 * lanes), Ty::vector(DType::I16, 2 * lanes));
+        let (low, none) = (b.constant(low, Scalar::Int(127)), b.constant(half, Scalar::Int(0)));
+        let x = b.binary(Binary::And, x, low);
+        let pairs = b.dot2(x, y, none);
+        let sum = b.load(start, i, 0, lanes);
+        let sum = b.pairs(pairs, sum);
         b.store(out, i, 0, sum);
     });
     b.finish()
@@ -50,18 +72,19 @@ impl Bytes {
         Self { a, b, c }
     }
 
-    fn expected(&self) -> Vec<i32> {
-        let product = |i: usize| i32::from(self.a[i]) * i32::from(self.b[i]);
+    /// Sums of the products of bytes, of those without sign only the bits of a mask.
+    fn expected(&self, mask: u8) -> Vec<i32> {
+        let product = |i: usize| i32::from(self.a[i] & mask) * i32::from(self.b[i]);
         let sum = |lane: usize| (4 * lane..4 * lane + 4).map(product).sum::<i32>();
         self.c.iter().enumerate().map(|(lane, c)| c.wrapping_add(sum(lane))).collect()
     }
 }
 
-#[test]
-fn dots_are_exact_everywhere() {
+/// Runs a kernel in every number of lanes, compiled for every processor and interpreted.
+fn everywhere(kernel: fn(i64, u32) -> Kernel, mask: u8) {
     let bytes = Bytes::new();
     let inputs = [Tensor::vector(&bytes.a), Tensor::vector(&bytes.b), Tensor::vector(&bytes.c)];
-    let expected = Tensor::vector(&bytes.expected());
+    let expected = Tensor::vector(&bytes.expected(mask));
     let outputs = [(DType::I32, expected.dims().to_vec())];
     for lanes in [1, 2, 4, 8, 16] {
         let kernel = || kernel(bytes.c.len() as i64, lanes);
@@ -73,6 +96,34 @@ fn dots_are_exact_everywhere() {
         let found = exec::run(&program, &inputs).unwrap();
         same(&format!("x{lanes}, interpreted"), &inputs[2..], &found[0], &expected);
     }
+}
+
+#[test]
+fn dots_are_exact_everywhere() {
+    everywhere(kernel, 0xff);
+}
+
+#[test]
+fn sums_by_pairs_are_exact_everywhere() {
+    everywhere(kernel_by_pairs, 0x7f);
+}
+
+#[test]
+fn the_interpreter_tells_of_sums_that_do_not_fit() {
+    let bytes = (vec![255u8; 64], vec![127i8; 64], vec![0i32; 16]);
+    let inputs = [Tensor::vector(&bytes.0), Tensor::vector(&bytes.1), Tensor::vector(&bytes.2)];
+    let mut b = Builder::new("pairs", "by hand");
+    let left = b.buffer("a", DType::U8, Access::Read);
+    let right = b.buffer("b", DType::I8, Access::Read);
+    let out = b.buffer("out", DType::I16, Access::Write);
+    let none = b.constant(Ty::vector(DType::I16, 8), Scalar::Int(0));
+    let zero = b.index(0);
+    let (x, y) = (b.load(left, zero, 0, 16), b.load(right, zero, 0, 16));
+    let sums = b.dot2(x, y, none);
+    b.store(out, zero, 0, sums);
+    let program = harness::program(b.finish(), &inputs[..2], &[(DType::I16, vec![8])], 1);
+    let error = exec::run(&program, &inputs[..2]).unwrap_err().to_string();
+    assert!(error.contains("64770 is no `i16`"), "{error}");
 }
 
 #[test]

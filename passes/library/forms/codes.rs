@@ -7,11 +7,11 @@ use weft_passes::{Declined, PassError, Rewriter, node};
 /// The operands of the `DequantizeLinear` that gives a matrix back.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Codes {
-    codes: Tensor,
-    scales: Tensor,
-    zeros: Option<Tensor>,
-    along: Along,
-    block: usize,
+    pub(super) codes: Tensor,
+    pub(super) scales: Tensor,
+    pub(super) zeros: Option<Tensor>,
+    pub(super) along: Along,
+    pub(super) block: usize,
 }
 
 impl fmt::Display for Codes {
@@ -33,17 +33,12 @@ impl Codes {
             (_, Zero::Centre) => DType::I8,
         };
         let (dims, blocks) = (matrix.dims.map(|n| n as u64), matrix.scale_dims().map(|n| n as u64));
-        let packed = |dims: &[u64], codes: &[i16]| {
-            let bits = dtype.bits() as usize;
-            let bytes: Vec<u8> = codes.chunks(8 / bits).map(|codes| packed_byte(codes, bits)).collect();
-            Tensor::new(dtype, dims.to_vec(), bytes.into()).ok()
-        };
         let zeros = match matrix.grid.zero {
-            Zero::Free => Some(packed(&blocks, &matrix.zeros)?),
+            Zero::Free => Some(packed(dtype, &blocks, &matrix.zeros)?),
             Zero::Centre => None,
         };
         Some(Self {
-            codes: packed(&dims, &matrix.codes)?,
+            codes: packed(dtype, &dims, &matrix.codes)?,
             scales: Tensor::from_slice(&blocks, &matrix.scales).ok()?,
             zeros,
             along: matrix.blocks.along,
@@ -165,6 +160,13 @@ fn write(bytes: &mut [u8], numbers: impl Iterator<Item = f32>) {
         .chunks_exact_mut(4)
         .zip(numbers)
         .for_each(|(bytes, number)| bytes.copy_from_slice(&number.to_le_bytes()));
+}
+
+/// Codes as elements of few bits.
+pub(super) fn packed(dtype: DType, dims: &[u64], codes: &[i16]) -> Option<Tensor> {
+    let bits = dtype.bits() as usize;
+    let bytes: Vec<u8> = codes.chunks(8 / bits).map(|codes| packed_byte(codes, bits)).collect();
+    Tensor::new(dtype, dims.to_vec(), bytes.into()).ok()
 }
 
 /// Codes of so many bits in a byte, the first in its low end.

@@ -1,4 +1,5 @@
 //! The forms that lossy passes give linear layers: matrices as codes, inputs with zeros among them.
+mod beside;
 mod coded;
 mod codes;
 mod halves;

@@ -1,12 +1,13 @@
 //! Activations as bytes: each row by its own largest number, as the row comes.
-use crate::forms::Codes;
-use weft_ir::{Attr, DType, NodeId, Tensor, Value};
+use super::columns;
+use crate::forms::{Coded, Codes};
+use weft_ir::{Attr, DType, Graph, NodeId, OpSet, Tensor, Value};
 use weft_passes::{Declined, Linear, Rewriter, node};
 
 /// The largest byte.
-const MOST: f32 = 127.0;
+pub(super) const MOST: f32 = 127.0;
 /// What the scale of a row of zeros is; a number that is not denormal, and below any scale that matters.
-const LEAST: f32 = 1e-30;
+pub(super) const LEAST: f32 = 1e-30;
 
 /// What a layer's matrix is multiplied with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,22 +19,52 @@ pub(super) enum Activations {
 }
 
 impl Activations {
-    /// Whether the layer's input is rounded, or why it is not though it was asked for.
-    pub(super) fn of(self, codes: &Codes) -> Result<bool, Declined> {
+    /// What becomes of a layer's input, or why it stays though bytes were asked for.
+    pub(super) fn of(
+        self,
+        (graph, ops): (&Graph, &OpSet),
+        layer: &Linear,
+        codes: &Codes,
+    ) -> Result<Input, Declined> {
+        let stays = |why: Declined| Declined::from(format!("{why}: its activations stay `f32`"));
         match self {
-            Activations::F32 => Ok(false),
-            Activations::Int8 if codes.is_along_inputs() => Ok(true),
-            Activations::Int8 => Err(
-                "its scales change along the inputs, which sums of integers cannot have: its activations \
-                     stay `f32`"
-                    .into(),
-            ),
+            Activations::F32 => Ok(Input::Numbers),
+            Activations::Int8 if codes.is_along_inputs() => Ok(Input::Rows),
+            Activations::Int8 => {
+                columns::fits(graph, ops, layer).and_then(|()| codes.columns_together()).map_err(stays)?;
+                Ok(Input::Columns)
+            }
+        }
+    }
+}
+
+/// What the matrix of one layer is multiplied with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Input {
+    /// Numbers as they are.
+    Numbers,
+    /// Bytes with a scale a row.
+    Rows,
+    /// Bytes with a scale a row, of the row times the scales of each group of columns.
+    Columns,
+}
+
+impl Input {
+    /// Gives the layer its matrix, and what that is multiplied with.
+    pub(super) fn put(self, g: &mut Rewriter<'_>, layer: &Linear, coded: &Coded) -> Result<(), Declined> {
+        match (self, coded) {
+            (Input::Columns, Coded::Codes(codes)) => columns::put(g, layer, codes),
+            (Input::Rows, _) => {
+                let input = rounded(g, layer)?;
+                coded.put(g, layer, Some(input))
+            }
+            _ => coded.put(g, layer, None),
         }
     }
 }
 
 /// The input of a layer rounded: the one that other layers have already, where they read the same.
-pub(super) fn rounded(g: &mut Rewriter<'_>, layer: &Linear) -> Result<Value, Declined> {
+fn rounded(g: &mut Rewriter<'_>, layer: &Linear) -> Result<Value, Declined> {
     match rounded_already(g, layer) {
         Some(rounded) => Ok(rounded),
         None => rounded_rows(g, layer),

@@ -56,7 +56,9 @@ impl Lowering<'_> {
     /// A number as another type; what is beyond the range of an integer type ends there.
     pub(crate) fn cut(&mut self, value: TermId, dtype: DType) -> TermId {
         let from = self.terms.dtype(value);
-        if from == dtype || !from.is_float() || !dtype.is_int() {
+        // Casts to whole bytes end there by themselves.
+        let whole = matches!(dtype.bits(), 8 | 16 | 32);
+        if from == dtype || !from.is_float() || !dtype.is_int() || whole {
             return self.cast_term(value, dtype);
         }
         let bits = dtype.bits().min(63);

@@ -135,17 +135,55 @@ pub(super) fn fma(a: &Value, b: &Value, c: &Value) -> Result<Value> {
 
 /// Sums of four products of bytes a lane; a lane is undefined where one of its bytes is.
 pub(super) fn dot4(a: &Value, b: &Value, c: &Value) -> Result<Value> {
-    let bytes = |elem| Ty::vector(elem, 4 * c.ty.lanes);
-    if c.ty.elem != DType::I32 || a.ty != bytes(DType::U8) || b.ty != bytes(DType::I8) {
+    of_type(DType::I32, &[a, b, c])?;
+    neighbours(&products(a, b, c, 4)?, c, 4)
+}
+
+/// Sums of two products of bytes a lane, which must fit.
+pub(super) fn dot2(a: &Value, b: &Value, c: &Value) -> Result<Value> {
+    of_type(DType::I16, &[a, b, c])?;
+    let start = c.map(DType::I32, |x| of_int(DType::I32, to_int(DType::I16, x)));
+    let sums = neighbours(&products(a, b, c, 2)?, &start, 2)?;
+    sums.zip(&sums, DType::I16, |x, _| {
+        let sum = to_int(DType::I32, x);
+        let fits = (i16::MIN.into()..=i16::MAX.into()).contains(&sum);
+        fits.then(|| of_int(DType::I16, sum)).ok_or_else(|| Fault::Form(format!("{sum} is no `i16`")))
+    })
+}
+
+/// Sums of two lanes.
+pub(super) fn pairs(a: &Value, c: &Value) -> Result<Value> {
+    of_type(DType::I32, &[a, c])?;
+    if a.ty != Ty::vector(DType::I16, 2 * c.ty.lanes) {
+        return Err(Fault::Form(format!("operands are {} and {}", a.ty, c.ty)));
+    }
+    neighbours(&a.map(DType::I32, |x| of_int(DType::I32, to_int(DType::I16, x))), c, 2)
+}
+
+/// Whether the last operand, the sums, are of that type.
+fn of_type(elem: DType, operands: &[&Value]) -> Result<()> {
+    let types: Vec<String> = operands.iter().map(|operand| operand.ty.to_string()).collect();
+    let fits = operands.last().is_some_and(|sums| sums.ty.elem == elem);
+    fits.then_some(()).ok_or_else(|| Fault::Form(format!("operands are {}", types.join(", "))))
+}
+
+/// Products of bytes, so many for each sum.
+fn products(a: &Value, b: &Value, c: &Value, each: u32) -> Result<Value> {
+    let bytes = |elem| Ty::vector(elem, each * c.ty.lanes);
+    if a.ty != bytes(DType::U8) || b.ty != bytes(DType::I8) {
         return Err(Fault::Form(format!("operands are {}, {} and {}", a.ty, b.ty, c.ty)));
     }
-    let products = a.zip(b, DType::I32, |x, y| {
+    a.zip(b, DType::I32, |x, y| {
         let product = to_int(DType::U8, x) * to_int(DType::I8, y);
         Ok(of_int(DType::I32, product))
-    })?;
-    (0..4).try_fold(c.clone(), |sum, byte| {
-        let picks: Vec<u32> = (0..c.ty.lanes).map(|lane| 4 * lane + byte).collect();
-        binary(Binary::Add, &sum, &products.shuffled(None, &picks)?)
+    })
+}
+
+/// Each sum plus as many lanes, side by side.
+fn neighbours(lanes: &Value, sums: &Value, each: u32) -> Result<Value> {
+    (0..each).try_fold(sums.clone(), |sum, place| {
+        let picks: Vec<u32> = (0..sums.ty.lanes).map(|lane| each * lane + place).collect();
+        binary(Binary::Add, &sum, &lanes.shuffled(None, &picks)?)
     })
 }
 

@@ -261,6 +261,8 @@ impl<'a> Run<'a> {
             Op::Binary(op, a, b) => arith::binary(*op, self.read(*a)?, self.read(*b)?),
             Op::Fma(a, b, c) => arith::fma(self.read(*a)?, self.read(*b)?, self.read(*c)?),
             Op::Dot4(a, b, c) => arith::dot4(self.read(*a)?, self.read(*b)?, self.read(*c)?),
+            Op::Dot2(a, b, c) => arith::dot2(self.read(*a)?, self.read(*b)?, self.read(*c)?),
+            Op::Pairs(a, c) => arith::pairs(self.read(*a)?, self.read(*c)?),
             Op::Compare(op, a, b) => arith::compare(*op, self.read(*a)?, self.read(*b)?),
             Op::Select(condition, a, b) => {
                 arith::select(self.read(*condition)?, self.read(*a)?, self.read(*b)?)

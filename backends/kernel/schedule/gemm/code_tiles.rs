@@ -1,8 +1,8 @@
 //! Tiles of a product with codes, all whose sums stay in registers; see [`super::codes`] for what is summed up.
 use super::codes::{Buffers, CHUNK, Groups, MANTISSA, ONE, Zeros, field, unit_steps};
 use super::depth::LINE;
-use super::dots::AHEAD;
 use super::quads::QUAD;
+use super::units::AHEAD;
 use super::{Place, Writer};
 use crate::nest::{Binary, BufferId, Builder, Cache, Hint, Reduce, Reg, Scalar, Stmt, Ty, Var};
 use weft_ir::{DType, Dim};

@@ -18,12 +18,16 @@ use super::triples::Triples;
 use super::{Gemm, Machine, Tile};
 use crate::nest::{Access, BufferId, Builder};
 use crate::term::Source;
-use weft_ir::DType;
+use weft_ir::{DType, Dim};
 
 /// Steps of the depth in a chunk; the depth is filled up to whole chunks.
 pub const CHUNK: i64 = 32;
 /// Vectors of columns in a panel.
 pub const UNIT_VECTORS: u32 = 8;
+/// Bits of a code whose products with the bytes of a chunk can be added up in 16 bits: `16 * 15 * 128`.
+const PAIRED_BITS: u32 = 4;
+/// Registers that hold the sums and the totals of a panel's row.
+const MANY_REGISTERS: u32 = 32;
 /// The bits of `1.0f32`.
 pub(super) const ONE: i64 = 0x3f80_0000;
 /// Bits of the mantissa of an `f32`.
@@ -36,12 +40,24 @@ pub struct Codes {
     pub bits: u32,
     /// Who shares a scale.
     pub groups: Groups,
-    /// The scales, `f32` or `f16`; where codes lie by rows, times two to the power of the bits.
+    /// The scales, `f32` or `f16`; where codes lie by rows, times two to the power of the bits. With [`Beside`] those of
+    /// the left-hand side, by row and group of columns.
     pub scales: (Source, DType),
     /// The zero points.
     pub zeros: Zeros,
     /// Where the left-hand side is bytes with sign: the sum of each group of them, `i32`, by row and group.
     pub row_sums: Option<Source>,
+    /// Where these bytes are others for each group of columns.
+    pub beside: Option<Beside>,
+}
+
+/// A left-hand side of bytes that are others for each group of columns: matrices of codes side by side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Beside {
+    /// Columns of a group.
+    pub columns: i64,
+    /// How far apart the rows of `A` for one group and the next are.
+    pub apart: i64,
 }
 
 /// Who shares a scale.
@@ -111,6 +127,14 @@ pub(super) struct Buffers {
     pub(super) triples: Option<Triples>,
     /// The vector of the panel that tiles begin at.
     pub(super) first: u32,
+    /// Steps of the depth that share what a sum of integers stands for.
+    pub(super) depth_group: i64,
+    /// How many such sums a row has.
+    pub(super) sums_per_row: Dim,
+    /// Whether products with bytes are added up by pairs first: see [`super::dots`].
+    pub(super) in_pairs: bool,
+    /// Where the totals of a tile are where its sums take the registers and are not the totals themselves.
+    pub(super) totals: Option<BufferId>,
 }
 
 impl Buffers {
@@ -124,6 +148,19 @@ impl Buffers {
         let of = |source: Source| buffers[source.0 as usize];
         let slots = if let Groups::Columns(slots) = codes.groups { slots } else { 1 };
         let length = tile.rows * slots * prepared_steps(codes.bits) as u32;
+        let (depth, columns) =
+            (what.depth.iter().fold(Dim::fixed(1), |all, dim| all.mul(dim)), what.dims.last()?);
+        let depth_group = match codes.groups {
+            Groups::Depth(steps) => steps,
+            Groups::Columns(_) => depth.as_fixed()?,
+        };
+        let sums_per_row = match codes.beside {
+            Some(beside) => columns.div_ceil(&Dim::fixed(beside.columns)),
+            None => depth.div_ceil(&Dim::fixed(depth_group)),
+        };
+        let in_pairs = !machine.dots && codes.row_sums.is_some() && codes.bits <= PAIRED_BITS;
+        let crowded =
+            machine.registers < MANY_REGISTERS && codes.row_sums.is_some() && codes.beside.is_none();
         Some(Self {
             codes: codes.clone(),
             scales: of(codes.scales.0),
@@ -134,15 +171,26 @@ impl Buffers {
             many,
             triples: Triples::new(b, (machine, codes), what),
             first: 0,
+            depth_group,
+            sums_per_row,
+            in_pairs,
+            totals: crowded
+                .then(|| b.buffer("totals", DType::F32, Access::Local(tile.rows * tile.panel() as u32))),
         })
+    }
+
+    /// Whether sums of bytes leave no registers for totals.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.registers < MANY_REGISTERS
     }
 
     /// Vectors of a tile of that height, so that its sums stay in registers.
     pub(super) fn vectors(&self, tall: u32) -> u32 {
         let room = (self.registers - 6) / tall;
-        let most = match self.codes.groups {
-            Groups::Depth(_) => room / 2,
-            Groups::Columns(_) => room.saturating_sub(1),
+        let most = match (self.codes.groups, self.codes.beside) {
+            _ if self.row_sums.is_some() && self.is_crowded() => (self.registers - 8) / tall,
+            (Groups::Columns(_), None) => room.saturating_sub(1),
+            _ => room / 2,
         };
         1 << most.clamp(1, UNIT_VECTORS).ilog2()
     }

@@ -4,15 +4,18 @@
 //! with sign, and one instruction multiplies and adds up four of each. The sum of a group of steps begins at minus the
 //! zero point times the sum of the row's bytes, so that it ends as `sum(x (q - z))`, exactly; it then is one number of
 //! `f32`, times the scale.
-use super::codes::{Buffers, CHUNK, Groups, Zeros, field, unit_steps};
+//!
+//! A machine without that instruction has one for pairs of bytes, whose sums are of 16 bits: those of a unit of codes of
+//! few bits fit, and become sums of 32 bits once a unit.
+//!
+//! Where scales are shared by columns, the rows are bytes of their own for each group of columns, with those scales in
+//! them (see [`super::codes::Beside`]); a group of steps is all of the depth then, and the scale that of the row.
+use super::codes::{Buffers, CHUNK, Zeros, unit_steps};
 use super::quads::QUAD;
 use super::{Place, Writer};
 use crate::nest::{Binary, BufferId, Builder, Compare, Hint, Reg, Scalar, Ty, Unary, Var};
-use weft_ir::{DType, Dim};
+use weft_ir::DType;
 
-/// How many steps of the depth ahead codes are asked for: 8 KB of 4 bits. Without, a single row reads weights from memory
-/// at half the speed where the processor's own look-ahead ends with a page.
-pub(super) const AHEAD: i64 = 4 * CHUNK;
 /// Rows that take less time than their codes take from memory.
 const FEW: usize = 4;
 
@@ -21,10 +24,8 @@ pub(super) struct Part<'a> {
     right: &'a Buffers,
     /// The sums of each group of the left-hand side.
     row_sums: BufferId,
-    /// Where the rows of the left-hand side start.
-    rows: &'a [(Reg, i64)],
-    /// Where the sums of the rows start.
-    sums_of_rows: Vec<Reg>,
+    /// By group of columns from that of the first vector on, the left-hand side; one where it is the same for all.
+    lefts: Vec<Left>,
     /// The first vector and how many.
     vectors: (u32, u32),
     /// The sums of a group, row by row.
@@ -35,6 +36,14 @@ pub(super) struct Part<'a> {
     panel: (Reg, Reg),
     /// Quads that were taken apart before.
     quads: Option<Quads>,
+}
+
+/// The left-hand side of some columns of a tile.
+struct Left {
+    /// Where its rows start.
+    rows: Vec<(Reg, i64)>,
+    /// Where the sums of the rows start.
+    sums: Vec<Reg>,
 }
 
 /// Quads of some steps that were taken apart before.
@@ -69,11 +78,21 @@ impl Writer<'_> {
             let each = right.vectors(tall);
             for first in (0..vectors).step_by(each as usize) {
                 let count = each.min(vectors - first);
-                let totals = self.cleared(b, tall * count);
-                let held = Totals::Held(totals.clone());
-                let part = self.part_of_dots(b, place, (right, row_sums), (&rows, (first, count)), held);
+                let (cleared, whole) = (self.cleared(b, tall * count), (place.row, place.row));
                 let (zero, depth) = (b.index(0), b.extent(&self.plan.depth));
+                let totals = match right.totals {
+                    Some(totals) => {
+                        self.put(b, whole, (totals, count), &cleared);
+                        Totals::Stored(totals, zero)
+                    }
+                    None => Totals::Held(cleared.clone()),
+                };
+                let part = self.part_of_dots(b, place, (right, row_sums), (&rows, (first, count)), totals);
                 self.groups(b, &part, (zero, depth));
+                let totals = match right.totals {
+                    Some(totals) => self.take(b, whole, (totals, count), tall),
+                    None => cleared,
+                };
                 self.finish_from(b, place, (tall, first, count), &totals);
             }
         });
@@ -89,17 +108,10 @@ impl Writer<'_> {
     ) -> Part<'a> {
         let count = rows.len() as u32 * vectors.1;
         let none = b.constant(Ty::vector(DType::I32, self.tile.lanes), Scalar::Int(0));
-        let groups = b.extent(&self.plan.depth.div_ceil(&Dim::fixed(right.depth_group())));
-        let starts = (0..rows.len() as i64).map(|row| {
-            let row = b.index(row);
-            let row = b.add(place.row, row);
-            b.mul(row, groups)
-        });
         Part {
-            sums_of_rows: starts.collect(),
             right,
             row_sums,
-            rows,
+            lefts: self.lefts(b, place, right, (rows, vectors)),
             vectors,
             sums: (0..count).map(|_| b.var(none)).collect(),
             totals,
@@ -108,10 +120,45 @@ impl Writer<'_> {
         }
     }
 
+    /// Where the rows of some vectors start, and their sums.
+    fn lefts(
+        &self,
+        b: &mut Builder,
+        place: &Place,
+        right: &Buffers,
+        (rows, vectors): (&[(Reg, i64)], (u32, u32)),
+    ) -> Vec<Left> {
+        let each = b.extent(&right.sums_per_row);
+        let starts = (0..rows.len() as i64).map(|row| {
+            let row = b.index(row);
+            let row = b.add(place.row, row);
+            b.mul(row, each)
+        });
+        let sums: Vec<Reg> = starts.collect();
+        let Some(beside) = right.codes.beside else { return vec![Left { rows: rows.to_vec(), sums }] };
+        let width = self.tile.panel();
+        let (panel, size) = (b.index(width), b.index(beside.columns));
+        let panel = b.rem(place.col, panel);
+        let panel = b.sub(place.col, panel);
+        let slots = right.slot(vectors.0)..right.slot(vectors.0 + vectors.1 - 1) + 1;
+        slots
+            .map(|slot| {
+                let column = b.index(i64::from(slot) * width / i64::from(right.slots()));
+                let column = b.add(panel, column);
+                let (group, apart) = (b.div(column, size), b.index(beside.apart));
+                let across = b.mul(group, apart);
+                Left {
+                    rows: rows.iter().map(|(start, offset)| (b.add(*start, across), *offset)).collect(),
+                    sums: sums.iter().map(|sum| b.add(*sum, group)).collect(),
+                }
+            })
+            .collect()
+    }
+
     /// Group by group: the sums of its chunks, then its share of the totals. Where the steps are only a part of
     /// a group, that is what they add.
     pub(super) fn groups(&self, b: &mut Builder, part: &Part<'_>, (from, stop): (Reg, Reg)) {
-        let size = part.right.depth_group();
+        let size = part.right.depth_group;
         b.for_each(from, stop, size, Hint::AsWritten, |b, from| {
             let size = b.index(size);
             let (group, end) = (b.div(from, size), b.add(from, size));
@@ -124,47 +171,53 @@ impl Writer<'_> {
         });
     }
 
-    /// The sum of each row of a group that begins at a step; nothing for a part that begins later in it.
-    fn sums_of_group(&self, b: &mut Builder, part: &Part<'_>, (from, group): (Reg, Reg)) -> Vec<Reg> {
-        let (size, none) = (b.index(part.right.depth_group()), b.index(0));
-        let cut = part.right.many.is_some_and(|many| many.cuts(part.right.depth_group()));
+    /// The sum of each row of a group that begins at a step, by group of columns; nothing for a part that begins later in
+    /// it.
+    fn sums_of_group(&self, b: &mut Builder, part: &Part<'_>, (from, group): (Reg, Reg)) -> Vec<Vec<Reg>> {
+        let (size, none) = (b.index(part.right.depth_group), b.index(0));
+        let cut = part.right.many.is_some_and(|many| many.cuts(part.right.depth_group));
         let starts = (cut && part.quads.is_some()).then(|| {
             let within = b.rem(from, size);
             b.compare(Compare::Eq, within, none)
         });
-        let sum = |start: &Reg| {
+        let mut sum = |start: &Reg| {
             let at = b.add(*start, group);
             let sum = b.load(part.row_sums, at, 0, 1);
             let Some(starts) = starts else { return sum };
             let none = b.constant(Ty::scalar(DType::I32), Scalar::Int(0));
             b.select(starts, sum, none)
         };
-        part.sums_of_rows.iter().map(sum).collect()
+        part.lefts.iter().map(|left| left.sums.iter().map(&mut sum).collect()).collect()
     }
 
     /// Sums begin at minus the zero points times the sum of the row.
     fn begin_group(&self, b: &mut Builder, part: &Part<'_>, (from, group, scales): (Reg, Reg, Reg)) {
         let lanes = self.tile.lanes;
         let sums = self.sums_of_group(b, part, (from, group));
-        let own = |row: usize, vector: u32| part.sums[row * part.vectors.1 as usize + vector as usize];
         if let Zeros::Same(zero) = part.right.codes.zeros {
             let zero = b.constant(Ty::scalar(DType::I32), Scalar::Int((-zero).into()));
-            for (row, sum) in sums.into_iter().enumerate() {
-                let first = b.binary(Binary::Mul, sum, zero);
-                let first = b.splat(first, lanes);
-                (0..part.vectors.1).for_each(|vector| b.set(own(row, vector), first));
+            let mut first = |sum: &Reg| {
+                let first = b.binary(Binary::Mul, *sum, zero);
+                b.splat(first, lanes)
+            };
+            let firsts: Vec<Vec<Reg>> =
+                sums.iter().map(|rows| rows.iter().map(&mut first).collect()).collect();
+            for vector in 0..part.vectors.1 {
+                let own = firsts[part.left(vector)].iter().enumerate();
+                own.for_each(|(row, first)| b.set(part.sum(row, vector), *first));
             }
             return;
         }
         let Some(zeros) = part.right.zeros else { unreachable!("zero points have a buffer") };
-        let sums: Vec<Reg> = sums.into_iter().map(|sum| b.splat(sum, lanes)).collect();
+        let mut all = |sum: &Reg| b.splat(*sum, lanes);
+        let sums: Vec<Vec<Reg>> = sums.iter().map(|rows| rows.iter().map(&mut all).collect()).collect();
         for vector in 0..part.vectors.1 {
             let zero = b.load(zeros, scales, i64::from((part.vectors.0 + vector) * lanes), lanes);
             let zero = b.cast(zero, DType::I32);
             let zero = b.unary(Unary::Neg, zero);
-            for (row, sum) in sums.iter().enumerate() {
+            for (row, sum) in sums[part.left(vector)].iter().enumerate() {
                 let first = b.binary(Binary::Mul, zero, *sum);
-                b.set(own(row, vector), first);
+                b.set(part.sum(row, vector), first);
             }
         }
     }
@@ -172,114 +225,79 @@ impl Writer<'_> {
     /// Whether a tile asks for codes ahead of their use: a machine that looks ahead is faster by itself, but not where
     /// it is busy with some rows meanwhile (8 rows on Zen 4: 13 % slower without; one row: 40 % faster).
     fn asks_for(&self, part: &Part<'_>) -> bool {
-        self.asks || part.rows.len() > FEW
+        self.asks || part.rows() > FEW
     }
 
-    /// One unit of codes times the rows.
+    /// One unit of codes times the rows. With a single row and few registers a vector is done before the next one, whose
+    /// words then take none; with more rows it is those that would take them.
     fn unit_of_dots(&self, b: &mut Builder, part: &Part<'_>, step: Reg) {
-        let (lanes, bits) = (self.tile.lanes, part.right.codes.bits);
-        let at = self.unit_at(b, (part.right, part.panel.0), (step, part.unit()));
-        let mut loaded: Vec<Option<Reg>> = vec![None; (part.vectors.1 * bits) as usize];
+        let (bits, right) = (part.right.codes.bits, part.right);
+        let at = self.unit_at(b, (right, part.panel.0), (step, part.unit()));
         match &part.quads {
             Some(quads) => self.ask_share(b, quads, step),
-            None if part.vectors.0 == 0 && self.asks_for(part) => {
-                self.ask_codes(b, part.right, (at, part.unit()));
-            }
+            None if part.vectors.0 == 0 && self.asks_for(part) => self.ask_codes(b, right, (at, part.unit())),
             None => {}
         }
-        for quad in 0..(part.unit() / QUAD) as u32 {
-            let rows: Vec<Reg> = part
-                .rows
-                .iter()
-                .map(|(start, offset)| {
-                    let at = b.add(*start, step);
-                    let bytes = b.load(self.a, at, offset + i64::from(quad) * QUAD, QUAD as u32);
-                    let word = b.reinterpret(bytes, Ty::scalar(DType::I32));
-                    let words = b.splat(word, lanes);
-                    b.reinterpret(words, Ty::vector(DType::I8, lanes * QUAD as u32))
-                })
-                .collect();
-            for vector in 0..part.vectors.1 {
-                let own = &mut loaded[(vector * bits) as usize..][..bits as usize];
-                let codes = match &part.quads {
-                    Some(quads) => self.quad_of_bytes(b, quads, (step, quad), vector),
-                    None => self.quad_of_codes(b, (bits, quad), (at, part.vectors.0 + vector), own),
-                };
-                for (row, x) in rows.iter().enumerate() {
-                    let var = part.sums[row * part.vectors.1 as usize + vector as usize];
-                    let sum = b.get(var);
-                    let sum = b.dot4(codes, *x, sum);
-                    b.set(var, sum);
-                }
+        let (quads, vectors) = (0..(part.unit() / QUAD) as u32, 0..part.vectors.1);
+        let order: Vec<(u32, u32)> = match part.rows() {
+            1 if right.is_crowded() => {
+                vectors.flat_map(|vector| quads.clone().map(move |quad| (quad, vector))).collect()
+            }
+            _ => quads.clone().flat_map(|quad| vectors.clone().map(move |vector| (quad, vector))).collect(),
+        };
+        let mut loaded: Vec<Option<Reg>> = vec![None; (part.vectors.1 * bits) as usize];
+        let (mut lefts, mut pairs) = (vec![None; quads.len()], vec![None; part.sums.len()]);
+        for (quad, vector) in order {
+            let own = &mut loaded[(vector * bits) as usize..][..bits as usize];
+            let lefts = lefts[quad as usize].get_or_insert_with(|| self.quads_of_rows(b, part, (step, quad)));
+            let codes = match &part.quads {
+                Some(quads) => self.quad_of_bytes(b, quads, (step, quad), vector),
+                None => self.quad_of_codes(b, (bits, quad), (at, part.vectors.0 + vector), own),
+            };
+            for (row, x) in lefts[part.left(vector)].iter().enumerate() {
+                let number = part.number(row, vector);
+                let last = quad + 1 == quads.end;
+                self.add_products(b, part, (number, &mut pairs[number], last), (codes, *x));
             }
         }
     }
 
-    /// Asks for codes some way ahead of a unit.
-    pub(super) fn ask_codes(&self, b: &mut Builder, right: &Buffers, (at, unit): (Reg, i64)) {
-        self.ask(b, self.b, (at, self.words_of(right, AHEAD)), self.words_of(right, unit));
-    }
-
-    /// The words of so many steps of a panel.
-    pub(super) fn words_of(&self, right: &Buffers, steps: i64) -> i64 {
-        steps * i64::from(right.codes.bits) * self.tile.panel() / CHUNK
-    }
-
-    /// Where a unit of so many steps lies that begins at a step.
-    pub(super) fn unit_at(
+    /// Adds four products to a sum; where they are added up by pairs, the last quad of a unit adds those to the sum.
+    fn add_products(
         &self,
         b: &mut Builder,
-        (right, panel): (&Buffers, Reg),
-        (step, unit): (Reg, i64),
-    ) -> Reg {
-        let (unit, size) = (b.index(unit), b.index(self.words_of(right, unit)));
-        let number = b.div(step, unit);
-        let at = b.mul(number, size);
-        b.add(panel, at)
-    }
-
-    /// Four steps of one vector of codes, as bytes.
-    pub(super) fn quad_of_codes(
-        &self,
-        b: &mut Builder,
-        (bits, quad): (u32, u32),
-        (at, vector): (Reg, u32),
-        loaded: &mut [Option<Reg>],
-    ) -> Reg {
-        let lanes = self.tile.lanes;
-        let ty = Ty::vector(DType::U32, lanes);
-        let mut code = None;
-        for (word, shift, from, count) in field(bits, quad) {
-            let part = self.word(b, (at, vector), word, loaded);
-            let part = shifted(b, (Binary::Shr, shift), part);
-            let mask = ((1i64 << count) - 1) * 0x0101_0101;
-            let part = if count == 8 {
-                part
-            } else {
-                let mask = b.constant(ty, Scalar::Int(mask));
-                b.binary(Binary::And, part, mask)
-            };
-            let part = shifted(b, (Binary::Shl, from), part);
-            code = Some(code.map_or(part, |code| b.binary(Binary::Or, code, part)));
+        part: &Part<'_>,
+        (number, pairs, last): (usize, &mut Option<Reg>, bool),
+        (codes, x): (Reg, Reg),
+    ) {
+        let var = part.sums[number];
+        if !part.right.in_pairs {
+            let sum = b.get(var);
+            let sum = b.dot4(codes, x, sum);
+            return b.set(var, sum);
         }
-        let code = code.unwrap_or_else(|| b.constant(ty, Scalar::Int(0)));
-        b.reinterpret(code, Ty::vector(DType::U8, lanes * QUAD as u32))
+        let none = Ty::vector(DType::I16, 2 * self.tile.lanes);
+        let so_far = pairs.unwrap_or_else(|| b.constant(none, Scalar::Int(0)));
+        let so_far = b.dot2(codes, x, so_far);
+        *pairs = Some(so_far);
+        if last {
+            let sum = b.get(var);
+            let sum = b.pairs(so_far, sum);
+            b.set(var, sum);
+        }
     }
 
-    /// A word of every column of a vector, loaded once, in the order of the text.
-    pub(super) fn word(
-        &self,
-        b: &mut Builder,
-        (at, vector): (Reg, u32),
-        word: u32,
-        loaded: &mut [Option<Reg>],
-    ) -> Reg {
+    /// Four steps of every row in every lane, by group of columns.
+    fn quads_of_rows(&self, b: &mut Builder, part: &Part<'_>, (step, quad): (Reg, u32)) -> Vec<Vec<Reg>> {
         let lanes = self.tile.lanes;
-        *loaded[word as usize].get_or_insert_with(|| {
-            let offset = i64::from(vector * lanes) + i64::from(word) * self.tile.panel();
-            let word = b.load(self.b, at, offset, lanes);
-            b.in_order(word)
-        })
+        let mut of_row = |(start, offset): &(Reg, i64)| {
+            let at = b.add(*start, step);
+            let bytes = b.load(self.a, at, offset + i64::from(quad) * QUAD, QUAD as u32);
+            let word = b.reinterpret(bytes, Ty::scalar(DType::I32));
+            let words = b.splat(word, lanes);
+            b.reinterpret(words, Ty::vector(DType::I8, lanes * QUAD as u32))
+        };
+        part.lefts.iter().map(|left| left.rows.iter().map(&mut of_row).collect()).collect()
     }
 
     /// Adds what a group gives to the totals.
@@ -287,12 +305,13 @@ impl Writer<'_> {
         let lanes = self.tile.lanes;
         for vector in 0..part.vectors.1 {
             let offset = i64::from((part.vectors.0 + vector) * lanes);
-            if self.asks_for(part) {
-                self.ask(b, part.right.scales, (scales, self.tile.panel() + offset), lanes.into());
-            }
-            let scale = self.plain_scale(b, part.right, (scales, offset));
-            for row in 0..part.rows.len() {
-                let number = row * part.vectors.1 as usize + vector as usize;
+            let of_columns = self.scale_of_columns(b, part, (scales, offset));
+            for row in 0..part.rows() {
+                let number = part.number(row, vector);
+                let scale = of_columns.unwrap_or_else(|| {
+                    let scale = b.load(part.right.scales, part.lefts[part.left(vector)].sums[row], 0, 1);
+                    b.splat(scale, lanes)
+                });
                 let sum = b.get(part.sums[number]);
                 let sum = b.cast(sum, DType::F32);
                 match &part.totals {
@@ -313,16 +332,45 @@ impl Writer<'_> {
     }
 }
 
-/// A word of codes shifted, where that changes anything.
-fn shifted(b: &mut Builder, (way, by): (Binary, u32), word: Reg) -> Reg {
-    if by == 0 {
-        return word;
+impl Writer<'_> {
+    /// The scales of a vector of columns; nothing where those are of the rows.
+    fn scale_of_columns(
+        &self,
+        b: &mut Builder,
+        part: &Part<'_>,
+        (scales, offset): (Reg, i64),
+    ) -> Option<Reg> {
+        if part.right.codes.beside.is_some() {
+            return None;
+        }
+        if self.asks_for(part) {
+            self.ask(b, part.right.scales, (scales, self.tile.panel() + offset), self.tile.lanes.into());
+        }
+        Some(self.plain_scale(b, part.right, (scales, offset)))
     }
-    let by = b.constant(b.ty(word), Scalar::Int(by.into()));
-    b.binary(way, word, by)
 }
 
 impl Part<'_> {
+    /// How many rows it has.
+    fn rows(&self) -> usize {
+        self.lefts[0].rows.len()
+    }
+
+    /// The number of the left-hand side of a vector.
+    fn left(&self, vector: u32) -> usize {
+        (self.right.slot(self.vectors.0 + vector) - self.right.slot(self.vectors.0)) as usize
+    }
+
+    /// The number of the sum of a row and a vector.
+    fn number(&self, row: usize, vector: u32) -> usize {
+        row * self.vectors.1 as usize + vector as usize
+    }
+
+    /// That sum.
+    fn sum(&self, row: usize, vector: u32) -> Var {
+        self.sums[self.number(row, vector)]
+    }
+
     /// Steps that are written out: as few as have whole words. What is asked for ahead is spread so over the time,
     /// since no code generator keeps its order among the products of one body; more requests at once than a
     /// processor keeps count of hold up the loads behind them.
@@ -333,15 +381,5 @@ impl Part<'_> {
     /// The same, with quads that were taken apart before.
     pub(super) fn of_bytes(self, quads: Quads) -> Self {
         Self { quads: Some(quads), ..self }
-    }
-}
-
-impl Buffers {
-    /// Steps of the depth that share a scale.
-    pub(super) fn depth_group(&self) -> i64 {
-        match self.codes.groups {
-            Groups::Depth(steps) => steps,
-            Groups::Columns(_) => unreachable!("columns that share scales are not taken by quads"),
-        }
     }
 }

@@ -40,7 +40,8 @@ impl Many {
             return None;
         }
         let (length, columns) = match (codes.row_sums, codes.groups) {
-            (Some(_), Groups::Depth(group)) => {
+            (Some(_), groups) => {
+                let group = if let Groups::Depth(group) = groups { group } else { depth };
                 let length = length_of_bytes(machine, tile, group).min(round_up(depth, CHUNK));
                 (length, b.buffer("columns", DType::U32, Access::Local((length / 4 * tile.cols()) as u32)))
             }

@@ -21,9 +21,10 @@ mod skip;
 mod skip_codes;
 mod tile;
 mod triples;
+mod units;
 
 pub use code_rows::{code_rows_tile, pieces};
-pub use codes::{CHUNK, Codes, Groups, UNIT_VECTORS, Zeros, code_tile, field, prepared_steps};
+pub use codes::{Beside, CHUNK, Codes, Groups, UNIT_VECTORS, Zeros, code_tile, field, prepared_steps};
 pub use quads::QUAD;
 pub use skip::{skipping_rows, skipping_tile};
 pub use tile::{Tile, panel_elements, tile};
