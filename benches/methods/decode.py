@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 """Tokens per second of decoders with weights of 4 bits: weft beside llama.cpp's Q4_0 and onnxruntime's MatMulNBits.
 
-    decode.py [--models smollm2 llama-0.9b] [--threads 1 2] [--ways ic oc int8] [--prompt N] [--seconds S] [--keep DIR] [--json FILE]
+    decode.py [--models smollm2 llama-0.9b] [--threads 1 2] [--ways ic oc ic-int8 oc-int8] [--prompt N] [--seconds S]
+              [--keep DIR] [--json FILE]
 
 SmolLM2-135M, whose logits come from its embedding, and a decoder of 853 million random weights with a matrix for them.
 All matrices, that of the logits included, have 4 bits on every side; weft's scales are shared by 128 outputs of an
 input (`ic`) or inputs of an output (`oc`), those of the others by 32 inputs. weft computes in f32, or, for `int8`, as
-the others do: activations are rounded to 8 bits, scales shared as for `oc`. Every side computes the logits behind all
-of 128 tokens, then behind one token more, again and again. They and a plain read of memory take turns in bursts of one process: one thread is timed by the processor time
-it took, two by the time that passed. The last column is what a process of each side alone needs beyond Python.
+the others do: activations are rounded to 8 bits. Every side computes the logits behind all of 128 tokens, then behind one
+token more, again and again. They and a plain read of memory take turns in bursts of one process: one thread is timed by the
+processor time it took, two by the time that passed. The last column is what a process of each side alone needs beyond Python.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ from weft_artifact import WeftError  # noqa: E402
 WEFT, ORT, LLAMA = "weft", "onnxruntime", "llama.cpp"
 ALIKE = 0.5
 """The correlation of what a token changes on any two sides is more than this: rounding differs. Of other tokens: 0.4 at most."""
-WAYS = {"ic": "dim=ic", "oc": "dim=oc", "int8": "dim=oc,activations=int8"}
+WAYS = {way: f"dim={way}" for way in ("ic", "oc")} | {f"{way}-int8": f"dim={way},activations=int8" for way in ("ic", "oc")}
 Row = dict[str, float]
 
 

@@ -181,14 +181,16 @@ def close(found: np.ndarray, expected: np.ndarray, tolerance: float, who: str) -
 
 
 def expected(x: np.ndarray, codes: np.ndarray, scales: np.ndarray, form: str) -> np.ndarray:
-    """The product of a row, as a form rounds it, and a matrix by groups."""
-    as_bytes = lambda numbers: np.rint(numbers / (size := np.abs(numbers).max() / np.float32(127))) * size.astype(np.float64)
-    depth = len(x)
+    """The product of a row, as a form rounds it to the last bit, and a matrix by groups."""
+    depth, most = len(x), np.float32(127)
+    largest = lambda numbers: np.abs(numbers).max()
     if form == "int8":
-        rows = [as_bytes(x * scales[:, group, 0]) for group in range(codes.shape[1])]
-        return np.concatenate([row @ codes[:, group] for group, row in enumerate(rows)])[None]
+        rows = [x * scales[:, group, 0] for group in range(codes.shape[1])]
+        counts = [np.rint(row * (most / largest(row))) * np.float64(largest(row) / most) for row in rows]
+        return np.concatenate([row @ codes[:, group] for group, row in enumerate(counts)])[None]
     matrix = (codes * scales).reshape((depth, -1) if form == "f32" else (-1, codes.shape[2]))
-    return (x.astype(np.float64) if form == "f32" else as_bytes(x))[None] @ matrix
+    scale = largest(x) / most
+    return (x.astype(np.float64) if form == "f32" else np.rint(x / scale) * np.float64(scale))[None] @ matrix
 
 
 class Shape:

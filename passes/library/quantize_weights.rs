@@ -27,8 +27,8 @@
 //! it is the row times the scales of a group that is rounded, and the groups are matrices of codes side by side, `%b :
 //! f32[G, K, n]`, with `n` columns each: `%t = Mul(%x[.., 1, 1, K], %scales[G, 1, K])`, `%a : f32[.., G, 1, K]` as
 //! above of `%t`, `%m = MatMul(%a, %b)`, `%y = Reshape(%m)`. `n` divides the columns: it is less than `group` where
-//! that leaves a rest, and where it is no multiple of 16 the activations stay `f32`. The error of each layer is that
-//! of its matrix; what activations add shows in that of the whole model.
+//! that leaves a rest, and where it is no multiple of 16 the activations stay `f32`. The scales are rounded to `f16`. The
+//! error of each layer is that of its matrix; what activations add shows in that of the whole model.
 //!
 //! Convolutions, matrices that are not constants of `f32`, layers within control flow, and, unless
 //! `outputs=true`, layers that make outputs of the model (such as the logits) are left alone. The

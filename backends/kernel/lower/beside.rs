@@ -42,13 +42,13 @@ impl Matrices {
     fn coded(&self, lanes: usize) -> Option<Coded> {
         let [count, depth, columns] = *self.codes.dims() else { return None };
         let [count, depth, columns] = [count as usize, depth as usize, columns as usize];
-        let codes = Numbers::of(&self.codes)?;
+        let (codes, zeros) = (Numbers::of(&self.codes)?, self.zeros.as_ref().and_then(Numbers::of));
         let all = count * columns;
         let fit = |(bits, base)| {
             let groups = groups(false, (columns, Layout::Quads, bits), (depth, all), lanes)?;
             Some((bits, base, groups))
         };
-        let (bits, base, groups) = widths(&codes, None).find_map(fit)?;
+        let (bits, base, groups) = widths(&codes, zeros.as_ref()).find_map(fit)?;
         let coded = Coded {
             codes,
             scales: Arc::new(Tensor::scalar(1f32)),
@@ -79,10 +79,10 @@ impl Lowering<'_> {
         let fixed: Vec<Option<i64>> = dims.iter().rev().take(3).map(Dim::as_fixed).collect();
         let [depth, groups] = [coded.depth.0 as i64, matrices.codes.dims()[0] as i64];
         let symmetric = left.zero.is_none() && self.dtype_of(left.codes) == DType::I8;
-        if dims.len() < 4 || fixed != [Some(depth), Some(1), Some(groups)] || !symmetric {
-            return None;
-        }
-        if Self::elements(&self.dims_of(left.scale)).as_fixed() == Some(1) {
+        let mut scales = dims.clone();
+        *scales.last_mut()? = Dim::fixed(1);
+        let by_row = symmetric && self.dims_of(left.scale) == scales;
+        if dims.len() < 4 || fixed != [Some(depth), Some(1), Some(groups)] || !by_row {
             return None;
         }
         let product = self.bytes_by_columns(&left, &matrices, &coded)?;

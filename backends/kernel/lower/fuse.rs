@@ -126,12 +126,14 @@ impl Lowering<'_> {
     }
 }
 
-/// Whether a value is one operation on a constant and what repeats on it, which all readers had better do again: what
-/// that reads is less than what would be stored.
+/// Whether a value is one cheap operation on a constant and what repeats on it, which all readers had better do again:
+/// what that reads is less than what would be stored.
 pub(super) fn spreads(graph: &Graph, value: Value) -> bool {
-    let users = graph.uses(value);
-    let plain = elementwise::is_elementwise(graph, value.node) && !graph.outputs().contains(&value);
-    let read = users.iter().all(|(user, _)| elementwise::is_elementwise(graph, *user));
+    let cheap = matches!(graph.node(value.node).op.as_str(), "Add" | "Mul" | "Sub");
+    let plain = cheap && !graph.outputs().contains(&value);
+    let all = graph.ty(value).dims.as_ref();
+    let reads = |user| elementwise::is_elementwise(graph, user) && result_dims(graph, user) == all;
+    let read = graph.uses(value).into_iter().all(|(user, _)| reads(user));
     let operands: Vec<Value> = graph.operands(value.node).into_iter().flatten().collect();
     let repeats = |operand: &Value| match (&graph.ty(*operand).dims, &graph.ty(value).dims) {
         _ if graph.constant(*operand).is_some() => true,

@@ -5,8 +5,8 @@
 //! four steps of its column each, the same bits in every byte: so they become bytes for products of integers, see
 //! [`super::dots`], with one shift and one mask for all four.
 //!
-//! A machine that multiplies bytes in one instruction takes numbers apart into bytes, see [`super::triples`]. On
-//! others a code `q` of `b` bits is moved to the top of the mantissa of a 1, which makes `w = 1 + q / 2^b` of it in two
+//! A machine that multiplies bytes in one instruction, or a single row by pairs, takes numbers apart into bytes, see
+//! [`super::triples`]. Elsewhere a code `q` of `b` bits is moved to the top of the mantissa of a 1, which makes `w = 1 + q / 2^b` of it in two
 //! operations and exactly. With `s' = 2^b s`, `s (q - z)` is `s' w - s' (1 + z / 2^b)`:
 //!
 //! - one scale for some columns in every step: `x' = x s'` is computed once a step and group, and the
@@ -25,7 +25,7 @@ pub const CHUNK: i64 = 32;
 /// Vectors of columns in a panel.
 pub const UNIT_VECTORS: u32 = 8;
 /// Bits of a code whose products with the bytes of a chunk can be added up in 16 bits: `16 * 15 * 128`.
-const PAIRED_BITS: u32 = 4;
+pub(super) const PAIRED_BITS: u32 = 4;
 /// Registers that hold the sums and the totals of a panel's row.
 const MANY_REGISTERS: u32 = 32;
 /// The bits of `1.0f32`.
@@ -131,7 +131,7 @@ pub(super) struct Buffers {
     pub(super) depth_group: i64,
     /// How many such sums a row has.
     pub(super) sums_per_row: Dim,
-    /// Whether products with bytes are added up by pairs first: see [`super::dots`].
+    /// Whether products of bytes are added up by pairs first: see [`super::dots`].
     pub(super) in_pairs: bool,
     /// Where the totals of a tile are where its sums take the registers and are not the totals themselves.
     pub(super) totals: Option<BufferId>,
@@ -158,7 +158,7 @@ impl Buffers {
             Some(beside) => columns.div_ceil(&Dim::fixed(beside.columns)),
             None => depth.div_ceil(&Dim::fixed(depth_group)),
         };
-        let in_pairs = !machine.dots && codes.row_sums.is_some() && codes.bits <= PAIRED_BITS;
+        let in_pairs = !machine.dots && codes.bits <= PAIRED_BITS;
         let crowded =
             machine.registers < MANY_REGISTERS && codes.row_sums.is_some() && codes.beside.is_none();
         Some(Self {

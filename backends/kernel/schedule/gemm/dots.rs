@@ -257,33 +257,33 @@ impl Writer<'_> {
             for (row, x) in lefts[part.left(vector)].iter().enumerate() {
                 let number = part.number(row, vector);
                 let last = quad + 1 == quads.end;
-                self.add_products(b, part, (number, &mut pairs[number], last), (codes, *x));
+                let sum = (part.sums[number], &mut pairs[number], last);
+                self.add_products(b, right, sum, (codes, *x));
             }
         }
     }
 
     /// Adds four products to a sum; where they are added up by pairs, the last quad of a unit adds those to the sum.
-    fn add_products(
+    pub(super) fn add_products(
         &self,
         b: &mut Builder,
-        part: &Part<'_>,
-        (number, pairs, last): (usize, &mut Option<Reg>, bool),
+        right: &Buffers,
+        (sum, pairs, last): (Var, &mut Option<Reg>, bool),
         (codes, x): (Reg, Reg),
     ) {
-        let var = part.sums[number];
-        if !part.right.in_pairs {
-            let sum = b.get(var);
-            let sum = b.dot4(codes, x, sum);
-            return b.set(var, sum);
+        if !right.in_pairs {
+            let so_far = b.get(sum);
+            let so_far = b.dot4(codes, x, so_far);
+            return b.set(sum, so_far);
         }
         let none = Ty::vector(DType::I16, 2 * self.tile.lanes);
         let so_far = pairs.unwrap_or_else(|| b.constant(none, Scalar::Int(0)));
-        let so_far = b.dot2(codes, x, so_far);
-        *pairs = Some(so_far);
+        let all = b.dot2(codes, x, so_far);
+        *pairs = Some(all);
         if last {
-            let sum = b.get(var);
-            let sum = b.pairs(so_far, sum);
-            b.set(var, sum);
+            let so_far = b.get(sum);
+            let all = b.pairs(all, so_far);
+            b.set(sum, all);
         }
     }
 

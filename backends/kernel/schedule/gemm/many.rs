@@ -3,8 +3,8 @@
 //! A tile of rows takes a code apart in the registers that it is multiplied in; tile after tile of a prompt would do
 //! so again, which is a third of the time. Where there are more rows than a few tiles, the codes of a part of the
 //! depth become numbers, or bytes, in an array that the first-level cache holds, as many columns as a tile has, and
-//! the tiles of all rows read that one, as in [`super::blocks`]; where numbers are [`super::triples`] of bytes, a row at a
-//! time is as fast. How many rows there are may be known in the run
+//! the tiles of all rows read that one, as in [`super::blocks`]; where numbers are [`super::triples`] of bytes and a
+//! machine has the instruction for four products of those, a row at a time is as fast. How many rows there are may be known in the run
 //! only: a kernel then has both ways.
 use super::blocks::{Blocks, LEAST_TILES};
 use super::codes::{Buffers, CHUNK, Codes, Groups, UNIT_VECTORS};
@@ -36,7 +36,8 @@ impl Many {
     ) -> Option<Self> {
         let tile = tile_of(machine, codes);
         let few = rows.as_fixed().is_some_and(|rows| rows < least(tile));
-        if few || Triples::pay(machine, codes) {
+        // One instruction for four products makes up for taking codes apart again.
+        if few || (machine.dots && Triples::pay(machine, codes)) {
             return None;
         }
         let (length, columns) = match (codes.row_sums, codes.groups) {
@@ -102,10 +103,7 @@ impl Writer<'_> {
     ) {
         let few = |b: &mut Builder| match right.row_sums {
             Some(sums) => self.column_of_dots(b, (place, end, vectors), (right, sums)),
-            None => match &right.triples {
-                Some(triples) => self.column_of_triples(b, (place, end, vectors), (right, triples)),
-                None => self.column_of_codes(b, (place, end, vectors), right),
-            },
+            None => self.few_rows(b, (place, end, vectors), right),
         };
         let Some(many) = right.many else { return few(b) };
         if self.plan.rows.as_fixed().is_some() {
@@ -114,6 +112,25 @@ impl Writer<'_> {
         let (rows, least) = (b.sub(end, place.row), b.index(least(many.tile)));
         let enough = b.compare(Compare::Le, least, rows);
         b.when_else(enough, |b| self.halves(b, (place, end, vectors), (right, many)), few);
+    }
+
+    /// Rows of numbers: as bytes where that is faster, which for more than one it is not with sums by pairs.
+    fn few_rows(&self, b: &mut Builder, (place, end, vectors): (&Place, Reg, u32), right: &Buffers) {
+        let tiles = |b: &mut Builder| self.column_of_codes(b, (place, end, vectors), right);
+        let Some(triples) = &right.triples else { return tiles(b) };
+        let bytes = |b: &mut Builder| self.column_of_triples(b, (place, end, vectors), (right, triples));
+        if !right.in_pairs {
+            return bytes(b);
+        }
+        match self.plan.rows.as_fixed() {
+            Some(1) => bytes(b),
+            Some(_) => tiles(b),
+            None => {
+                let (rows, one) = (b.sub(end, place.row), b.index(1));
+                let single = b.compare(Compare::Le, rows, one);
+                b.when_else(single, bytes, tiles);
+            }
+        }
     }
 
     /// The tiles side by side in a panel that is taken apart.
