@@ -24,8 +24,9 @@ use weft_ir::{DType, Dim};
 pub const CHUNK: i64 = 32;
 /// Vectors of columns in a panel.
 pub const UNIT_VECTORS: u32 = 8;
-/// Bits of a code whose products with the bytes of a chunk can be added up in 16 bits: `16 * 15 * 128`.
+/// Bits of a code whose products with the bytes of a chunk can be added up in 16 bits, in each lane those of half of it.
 pub(super) const PAIRED_BITS: u32 = 4;
+const _: () = assert!(CHUNK / 2 * ((1 << PAIRED_BITS) - 1) * 128 <= i16::MAX as i64);
 /// Registers that hold the sums and the totals of a panel's row.
 const MANY_REGISTERS: u32 = 32;
 /// The bits of `1.0f32`.
