@@ -8,8 +8,8 @@ pub(crate) struct ByRates(pub(crate) Rates);
 
 impl Cost for ByRates {
     fn picoseconds(&self, applied: &Applied<'_>) -> u64 {
-        let Rates { cached, memory, operations, coded, scattered, launch } = self.0;
-        let speed = Speed { near: cached, far: memory, operations, coded, scattered, launch };
+        let Rates { cached, memory, operations, coded, bytes, scattered, launch } = self.0;
+        let speed = Speed { near: cached, far: memory, operations, coded, bytes, scattered, launch };
         applied.work().picoseconds(&speed)
     }
 }

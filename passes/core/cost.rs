@@ -1,5 +1,5 @@
 //! What applying an operator takes, for passes that weigh alternatives.
-use weft_ir::{Attr, Dim, Fact, Node, OpDef, TensorType};
+use weft_ir::{Attr, DType, Dim, Fact, Node, OpDef, TensorType};
 
 /// What the target in view takes for an operator; lent by the root.
 pub trait Cost: Send + Sync {
@@ -35,8 +35,10 @@ pub struct Work {
     pub far: u64,
     /// Operations on single elements, a multiplication and an addition counted as two.
     pub operations: u64,
-    /// Those of products of a few rows with a matrix of codes, which are unpacked for them.
+    /// Those of products of a few rows with a matrix of codes of few bits, which are unpacked for them.
     pub coded: u64,
+    /// Those with codes of whole bytes.
+    pub bytes: u64,
     /// Those with rows of codes that are left where others are skipped.
     pub scattered: u64,
     /// Loops that have to be started.
@@ -52,8 +54,10 @@ pub struct Speed {
     pub far: u64,
     /// Operations made in a nanosecond.
     pub operations: u64,
-    /// The same with codes.
+    /// The same with codes of few bits.
     pub coded: u64,
+    /// The same with codes of whole bytes.
+    pub bytes: u64,
     /// The same with rows of codes that are left where others are skipped.
     pub scattered: u64,
     /// Picoseconds to start a loop.
@@ -68,6 +72,9 @@ const VECTOR: u64 = 16;
 
 /// Tensors up to this many bytes are taken to be in a cache still when they are read.
 const CACHED: u64 = 8 << 20;
+
+/// Bits of codes that are whole bytes.
+const BYTE: u32 = 8;
 
 /// So many rows are few.
 const FEW: u64 = 12;
@@ -105,10 +112,11 @@ impl Applied<'_> {
         let within = usize::from(self.def.traits.elementwise);
         let read = self.operands.iter().skip(within).flatten();
         let mut work = Work { launches: u64::from(!self.def.traits.elementwise), ..Work::default() };
-        let kind = match (self.unpacks(), self.skips) {
-            (false, _) => &mut work.operations,
-            (true, false) => &mut work.coded,
-            (true, true) => &mut work.scattered,
+        let kind = match (self.unpacked(), self.skips) {
+            (None, _) => &mut work.operations,
+            (Some(..BYTE), false) => &mut work.coded,
+            (Some(_), false) => &mut work.bytes,
+            (Some(_), true) => &mut work.scattered,
         };
         *kind = self.operations();
         self.results.iter().for_each(|fact| work.moves(bytes(&fact.ty), 0));
@@ -142,11 +150,12 @@ impl Applied<'_> {
         filled(self.columns()).saturating_mul(depth).saturating_mul(2) / VECTOR
     }
 
-    /// Whether it is a product of few rows with a matrix of codes, which are unpacked for each of them anew.
-    fn unpacks(&self) -> bool {
+    /// The bits of codes, where it is a product of few rows with a matrix of them, which are unpacked for each anew.
+    fn unpacked(&self) -> Option<u32> {
         let product = matches!(self.def.name, "MatMul" | "Gemm");
         let rows = self.results.first().map_or(0, |fact| elements(&fact.ty)) / self.columns().max(1);
-        product && rows <= FEW && self.fact(1).is_some_and(|fact| fact.ty.dtype.is_int())
+        let codes = self.fact(1).map(|fact| fact.ty.dtype).filter(|dtype| dtype.is_int());
+        codes.filter(|_| product && rows <= FEW).map(DType::bits)
     }
 
     /// How many columns a product makes, which lie in vectors.
@@ -220,6 +229,7 @@ impl Work {
         let starting = self.launches.saturating_mul(speed.launch);
         let computing = at(self.operations, speed.operations)
             .saturating_add(at(self.coded, speed.coded))
+            .saturating_add(at(self.bytes, speed.bytes))
             .saturating_add(at(self.scattered, speed.scattered));
         moving.max(computing).saturating_add(starting)
     }
@@ -231,7 +241,15 @@ pub struct PlainCost;
 
 impl Cost for PlainCost {
     fn picoseconds(&self, applied: &Applied<'_>) -> u64 {
-        let speed = Speed { near: 32, far: 15, operations: 96, coded: 56, scattered: 38, launch: 1_000_000 };
+        let speed = Speed {
+            near: 32,
+            far: 15,
+            operations: 96,
+            coded: 34,
+            bytes: 22,
+            scattered: 38,
+            launch: 1_000_000,
+        };
         applied.work().picoseconds(&speed)
     }
 }

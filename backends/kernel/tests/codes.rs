@@ -205,8 +205,10 @@ fn compare(matrices: &[Matrix], what: &str, found: &[Tensor], expected: &[Tensor
 fn check(matrices: &[Matrix]) {
     let module = module(matrices);
     let ahead = Machine { asks: false, dots: true, ..Machine::X86_V4 };
-    let plain = Machine::X86_V4;
-    for (machine, cpu) in [(Machine::X86_V3, "x86-64-v3"), (plain, "x86-64-v4"), (ahead, "x86-64-v4")] {
+    let (plain, short) = (Machine::X86_V4, Machine { dots: true, ..Machine::X86_V3 });
+    let machines =
+        [(Machine::X86_V3, "x86-64-v3"), (plain, "x86-64-v4"), (ahead, "x86-64-v4"), (short, "alderlake")];
+    for (machine, cpu) in machines {
         let program = lowered(&module, &machine);
         reads_codes(&program, matrices);
         let compiled = Compiled::new(&program, cpu);
@@ -232,7 +234,12 @@ struct Compiled {
 
 impl Compiled {
     fn new(program: &Program, cpu: &str) -> Option<Self> {
-        if cpu == "x86-64-v4" && !std::arch::is_x86_feature_detected!("avx512f") {
+        let runs = match cpu {
+            "x86-64-v4" => std::arch::is_x86_feature_detected!("avx512f"),
+            "alderlake" => std::arch::is_x86_feature_detected!("avxvnni"),
+            _ => true,
+        };
+        if !runs {
             return None;
         }
         let folder = tempfile::tempdir().unwrap();

@@ -6,11 +6,14 @@ mod harness;
 use harness::cases::{processors, same};
 use weft_backend::OptLevel;
 use weft_ir::{DType, Tensor};
-use weft_kernel::nest::{Access, Binary, Builder, Hint, Kernel, Scalar, Ty};
+use weft_kernel::nest::{Access, Binary, Builder, Hint, Kernel, Reg, Scalar, Ty};
 use weft_kernel::program::exec;
 
-/// `out = dot4(a, b, c)` over `count` sums, which the lanes divide.
-fn kernel(count: i64, lanes: u32) -> Kernel {
+/// What a kernel makes of bytes without and with sign, and a sum.
+type Sum = fn(&mut Builder, (Reg, Reg), Reg) -> Reg;
+
+/// `out = sum(a, b, c)` over `count` sums, which the lanes divide.
+fn kernel(sum: Sum, count: i64, lanes: u32) -> Kernel {
     let mut b = Builder::new("dots", "by hand");
     let left = b.buffer("a", DType::U8, Access::Read);
     let right = b.buffer("b", DType::I8, Access::Read);
@@ -20,33 +23,25 @@ fn kernel(count: i64, lanes: u32) -> Kernel {
     b.for_each(zero, end, i64::from(lanes), Hint::AsWritten, |b, i| {
         let byte = b.mul(i, four);
         let (x, y) = (b.load(left, byte, 0, 4 * lanes), b.load(right, byte, 0, 4 * lanes));
-        let sum = b.load(start, i, 0, lanes);
-        let sum = b.dot4(x, y, sum);
-        b.store(out, i, 0, sum);
+        let before = b.load(start, i, 0, lanes);
+        let after = sum(b, (x, y), before);
+        b.store(out, i, 0, after);
     });
     b.finish()
 }
 
-/// `out = pairs(dot2(a, b, 0), c)` over `count` sums, of bytes without sign up to 127: what fits 16 bits.
-fn kernel_by_pairs(count: i64, lanes: u32) -> Kernel {
-    let mut b = Builder::new("pairs", "by hand");
-    let left = b.buffer("a", DType::U8, Access::Read);
-    let right = b.buffer("b", DType::I8, Access::Read);
-    let start = b.buffer("c", DType::I32, Access::Read);
-    let out = b.buffer("out", DType::I32, Access::Write);
-    let (zero, end, four) = (b.index(0), b.index(count), b.index(4));
-    b.for_each(zero, end, i64::from(lanes), Hint::AsWritten, |b, i| {
-        let byte = b.mul(i, four);
-        let (x, y) = (b.load(left, byte, 0, 4 * lanes), b.load(right, byte, 0, 4 * lanes));
-        let (low, half) = (Ty::vector(DType::U8, 4 * lanes), Ty::vector(DType::I16, 2 * lanes));
-        let (low, none) = (b.constant(low, Scalar::Int(127)), b.constant(half, Scalar::Int(0)));
-        let x = b.binary(Binary::And, x, low);
-        let pairs = b.dot2(x, y, none);
-        let sum = b.load(start, i, 0, lanes);
-        let sum = b.pairs(pairs, sum);
-        b.store(out, i, 0, sum);
-    });
-    b.finish()
+fn dot4(b: &mut Builder, (x, y): (Reg, Reg), sum: Reg) -> Reg {
+    b.dot4(x, y, sum)
+}
+
+/// The same by pairs, of bytes without sign up to 127: what fits 16 bits.
+fn by_pairs(b: &mut Builder, (x, y): (Reg, Reg), sum: Reg) -> Reg {
+    let lanes = b.ty(sum).lanes;
+    let (low, half) = (Ty::vector(DType::U8, 4 * lanes), Ty::vector(DType::I16, 2 * lanes));
+    let (low, none) = (b.constant(low, Scalar::Int(127)), b.constant(half, Scalar::Int(0)));
+    let x = b.binary(Binary::And, x, low);
+    let pairs = b.dot2(x, y, none);
+    b.pairs(pairs, sum)
 }
 
 /// Bytes, and where sums start.
@@ -80,14 +75,14 @@ impl Bytes {
     }
 }
 
-/// Runs a kernel in every number of lanes, compiled for every processor and interpreted.
-fn everywhere(kernel: fn(i64, u32) -> Kernel, mask: u8) {
+/// Runs sums in every number of lanes, compiled for every processor and interpreted.
+fn everywhere(sum: Sum, mask: u8) {
     let bytes = Bytes::new();
     let inputs = [Tensor::vector(&bytes.a), Tensor::vector(&bytes.b), Tensor::vector(&bytes.c)];
     let expected = Tensor::vector(&bytes.expected(mask));
     let outputs = [(DType::I32, expected.dims().to_vec())];
     for lanes in [1, 2, 4, 8, 16] {
-        let kernel = || kernel(bytes.c.len() as i64, lanes);
+        let kernel = || kernel(sum, bytes.c.len() as i64, lanes);
         for cpu in processors().into_iter().chain(["native"]) {
             let found = harness::run(kernel(), &inputs, &outputs, 1, cpu, OptLevel::O2);
             same(&format!("x{lanes} on {cpu}"), &inputs[2..], &found[0], &expected);
@@ -100,12 +95,12 @@ fn everywhere(kernel: fn(i64, u32) -> Kernel, mask: u8) {
 
 #[test]
 fn dots_are_exact_everywhere() {
-    everywhere(kernel, 0xff);
+    everywhere(dot4, 0xff);
 }
 
 #[test]
 fn sums_by_pairs_are_exact_everywhere() {
-    everywhere(kernel_by_pairs, 0x7f);
+    everywhere(by_pairs, 0x7f);
 }
 
 #[test]
@@ -132,7 +127,7 @@ fn processors_with_the_instruction_use_it() {
     for (cpu, has) in [("znver4", true), ("alderlake", true), ("x86-64-v4", false), ("x86-64-v3", false)] {
         let lanes = weft_llvm::target(cpu).unwrap().lanes(DType::F32);
         let inputs = [Tensor::vector(&[0u8; 64]), Tensor::vector(&[0i8; 64]), Tensor::vector(&[0i32; 16])];
-        let program = harness::program(kernel(16, lanes), &inputs, &[(DType::I32, vec![16])], 1);
+        let program = harness::program(kernel(dot4, 16, lanes), &inputs, &[(DType::I32, vec![16])], 1);
         let options = weft_llvm::Options {
             emit: weft_backend::Emit::Asm,
             output: folder.path().join("dots.s"),

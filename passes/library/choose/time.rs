@@ -79,7 +79,15 @@ mod tests {
 
     impl Cost for Reads {
         fn picoseconds(&self, applied: &Applied<'_>) -> u64 {
-            let speed = Speed { near: 64, far: self.0, operations: 96, coded: 56, scattered: 38, launch: 0 };
+            let speed = Speed {
+                near: 64,
+                far: self.0,
+                operations: 96,
+                coded: 56,
+                bytes: 56,
+                scattered: 38,
+                launch: 0,
+            };
             applied.work().picoseconds(&speed)
         }
     }
