@@ -247,7 +247,7 @@ impl Cost for PlainCost {
             operations: 96,
             coded: 34,
             bytes: 22,
-            scattered: 38,
+            scattered: 30,
             launch: 1_000_000,
         };
         applied.work().picoseconds(&speed)
