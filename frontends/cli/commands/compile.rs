@@ -31,7 +31,7 @@ pub(crate) fn run(args: &CompileArgs, talk: Talk) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The graph after all passes, as text or as ONNX model.
+/// The graph after all passes, as text or as ONNX model: the one that would be compiled for the processor.
 fn graph(
     driver: &Driver,
     model: Model,
@@ -41,7 +41,8 @@ fn graph(
 ) -> Result<Made, Failure> {
     let (plan, stem) = (driver.plan(&options.pipeline)?, model.name());
     let mut module = model.module;
-    driver.optimise(&mut module, &plan, options.passes, teller)?;
+    let passes = options.passes.for_cpu(&options.cpu)?;
+    driver.optimise(&mut module, &plan, passes, teller)?;
     let beside = match args.emit {
         EmitKind::Onnx => driver.write_onnx((&module, &model.report), output, args.onnx.form())?,
         _ => driver.write(&module, output)?,
