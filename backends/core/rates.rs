@@ -31,14 +31,15 @@ const HALF: u64 = 8;
 const FAST: [&str; 2] = ["znver4", "znver5"];
 const MEMORY: [u64; 2] = [15, 20];
 
+/// Lanes of vectors of 512 bits.
+const WIDE: u64 = 16;
+
 /// Operations on codes, in tenths of those on floats, without an instruction for bytes, with vectors of fewer than 512 bits
 /// and with those: codes are unpacked. With it they are multiplied three times, each in a quarter of the time. (On Zen 3
 /// 17 products in a nanosecond, on Zen 4 28.)
 const UNPACKED: [u64; 2] = [28, 17];
 /// The same for codes of whole bytes: on Zen 3 10 to 13 products in a nanosecond.
 const UNPACKED_BYTES: [u64; 2] = [43, 17];
-/// Lanes of vectors of 512 bits.
-const WIDE: u64 = 16;
 /// The same of rows of codes of which others are skipped: each is unpacked, and sums are read and written. Vectors of 512
 /// bits gain nothing there: Zen 4 and Emerald Rapids both make some 17 to 20 products in a nanosecond, Zen 3 18 with long
 /// rows and 12 with short ones. A little less is taken than was measured where as many rows are skipped as promised,

@@ -326,6 +326,23 @@ fn eight_bits() {
     width(DType::I8, 256);
 }
 
+/// The head of a language model has hundreds of groups of columns: so many scales of 1 that constants of that size are
+/// not looked at elsewhere.
+#[test]
+fn matrices_side_by_side_may_be_many() {
+    let matrix = Matrix {
+        dtype: DType::U4,
+        codes: 16,
+        extents: [1056, 2048],
+        axis: 1,
+        block: 32,
+        zeros: true,
+        turned: false,
+        bytes: true,
+    };
+    reads_codes(&lowered(&module(&[matrix]), &Machine::X86_V3), &[matrix]);
+}
+
 #[test]
 fn numbers_that_are_not_finite_make_their_row_so() {
     let of = |axis: u64, zeros: bool| Matrix {

@@ -4,8 +4,8 @@
 //! so again, which is a third of the time. Where there are more rows than a few tiles, the codes of a part of the
 //! depth become numbers, or bytes, in an array that the first-level cache holds, as many columns as a tile has, and
 //! the tiles of all rows read that one, as in [`super::blocks`]; where numbers are [`super::triples`] of bytes and a
-//! machine has the instruction for four products of those, a row at a time is as fast. How many rows there are may be known in the run
-//! only: a kernel then has both ways.
+//! machine has the instruction for four products of those, a row at a time is as fast. How many rows there are may be
+//! known in the run only: a kernel then has both ways.
 use super::blocks::{Blocks, LEAST_TILES};
 use super::codes::{Buffers, CHUNK, Codes, Groups, UNIT_VECTORS};
 use super::tile::Tile;
