@@ -12,6 +12,7 @@ mod foreign;
 mod header;
 mod host;
 mod link;
+mod place;
 mod runtime;
 mod target;
 mod weights;

@@ -6,7 +6,7 @@
 use crate::error::Error;
 use crate::foreign::Foreign;
 use crate::host;
-use crate::{runtime, weights};
+use crate::{place, runtime, weights};
 use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -51,13 +51,15 @@ pub(crate) fn link(parts: &Parts<'_>, emit: Emit, output: &Path) -> Result<(), E
     let mut objects = parts.write(emit, folder.path())?;
     let foreign = Foreign::of(parts.program);
     objects.extend(foreign.code()?);
-    let output = std::path::absolute(output).map_err(failed(output))?;
+    let linked = PathBuf::from("linked");
     let mut tried = Vec::new();
     for linker in LINKERS {
-        let mut command = linker.command(emit, &objects, &output);
+        let mut command = linker.command(emit, &objects, &linked);
         tried.push(format!("`{}`", linker.name()));
         match command.current_dir(folder.path()).output() {
-            Ok(done) if done.status.success() => return Ok(()),
+            Ok(done) if done.status.success() => {
+                return place::put(&folder.path().join(linked), output).map_err(failed(output));
+            }
             Ok(done) => {
                 let message = String::from_utf8_lossy(&done.stderr).trim().to_string();
                 let link = |message| Error::Link { linker: linker.name().to_string(), message };

@@ -7,6 +7,7 @@
 pub mod abi;
 pub mod api;
 pub mod bind;
+pub mod cores;
 pub mod elem;
 pub mod extent;
 pub mod header;

@@ -151,3 +151,16 @@ impl Drop for Block {
         self.release();
     }
 }
+
+/// Asks for huge pages where weights are mapped from a file: read from disk, they are kept so where the file system can.
+/// A core then waits less for the tables of pages. A refusal changes nothing.
+pub fn advise_mapped(start: *const u8, bytes: u64) {
+    let Ok(bytes) = usize::try_from(bytes) else { return };
+    let (skipped, end) = (start.align_offset(HUGE_PAGE), bytes.saturating_sub(HUGE_PAGE));
+    if skipped > end {
+        return;
+    }
+    let whole = (bytes - skipped) / HUGE_PAGE * HUGE_PAGE;
+    // SAFETY: these are whole pages of the weights, of which the advice changes no byte.
+    unsafe { sys::madvise(start.wrapping_add(skipped).cast_mut().cast(), whole, MADV_HUGEPAGE) };
+}

@@ -5,6 +5,7 @@
 mod abi;
 mod api;
 mod bind;
+mod cores;
 mod elem;
 mod extent;
 mod host;

@@ -25,6 +25,7 @@ use core::hint::spin_loop;
 use core::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 
 use crate::abi::WeftKernelFn;
+use crate::cores::{self, Elsewhere};
 use crate::memory::{Array, Zeroed};
 use crate::sys;
 
@@ -85,6 +86,7 @@ pub struct Pool {
     shared: *mut Shared,
     threads: Array<sys::Thread>,
     started: usize,
+    elsewhere: Elsewhere,
 }
 
 // SAFETY: a thread handle is an integer and may be zero.
@@ -94,11 +96,16 @@ impl Pool {
     /// A pool of `threads` threads, the caller's included, or nothing when the system refuses.
     pub fn new(threads: u32) -> Option<Self> {
         let workers = threads.clamp(1, MOST_THREADS) as usize - 1;
-        let mut pool = Self { shared: core::ptr::null_mut(), threads: Array::new(workers)?, started: 0 };
+        let mut pool = Self {
+            shared: core::ptr::null_mut(),
+            threads: Array::new(workers)?,
+            started: 0,
+            elsewhere: Elsewhere::new(threads),
+        };
         if workers == 0 {
             return Some(pool);
         }
-        pool.shared = Shared::allocate(if threads <= sys::cores() { SPINS } else { 0 })?;
+        pool.shared = Shared::allocate(if threads <= cores::count() { SPINS } else { 0 })?;
         while pool.started < workers {
             let thread = &raw mut pool.threads[pool.started];
             // SAFETY: the handle is ours to write, and `shared` outlives the thread because `drop` joins it.
@@ -138,6 +145,9 @@ impl Pool {
         unsafe {
             *shared.chunk.get() = chunk;
             *shared.job.get() = Some(job);
+        }
+        if shared.sleepers.load(Ordering::Relaxed) > 0 {
+            self.elsewhere.keep(&self.threads[..self.started]);
         }
         shared.open((job.tasks - 1) / chunk);
         // SAFETY: the caller vouches for the kernel; the job was just written.

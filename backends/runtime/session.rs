@@ -6,7 +6,8 @@ use core::ffi::c_char;
 
 use crate::abi::{ABI_VERSION, DLTensor, SessionHead, WeftModel, WeftOptions, WeftPort, WeftProfile};
 use crate::bind;
-use crate::memory::{Array, Block};
+use crate::cores;
+use crate::memory::{self, Array, Block};
 use crate::plan::Planner;
 use crate::pool::{Job, Pool};
 use crate::sys;
@@ -77,6 +78,7 @@ impl Session {
         // SAFETY: a valid model has this many outputs.
         let outputs = unsafe { slice(model.outputs, model.n_outputs as usize) };
         let extents = outputs.iter().map(|port| usize::from(port.rank)).sum();
+        memory::advise_mapped(model.weights, model.weights_len);
         let mut session = Self {
             head: SessionHead {
                 model,
@@ -307,5 +309,5 @@ impl Session {
 
 /// How many threads the options ask for.
 fn threads(options: WeftOptions) -> u32 {
-    if options.threads == 0 { sys::cores() } else { options.threads }
+    if options.threads == 0 { cores::count() } else { options.threads }
 }

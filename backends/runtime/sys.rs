@@ -40,6 +40,10 @@ unsafe extern "C" {
     pub fn clock_gettime(clock: c_int, time: *mut Timespec) -> c_int;
     /// The cores that a thread may use.
     pub fn sched_getaffinity(process: c_int, size: usize, mask: *mut u64) -> c_int;
+    /// The core that this thread is on.
+    pub fn sched_getcpu() -> c_int;
+    /// Sets the cores that a thread may use.
+    pub fn pthread_setaffinity_np(thread: Thread, size: usize, mask: *const u64) -> c_int;
     /// Ends the process.
     pub fn abort() -> !;
     /// Opens a file.
@@ -99,13 +103,4 @@ pub fn nanoseconds() -> u64 {
     // SAFETY: the time is ours to write.
     unsafe { clock_gettime(CLOCK_MONOTONIC, &raw mut time) };
     time.seconds as u64 * 1_000_000_000 + time.nanoseconds as u64
-}
-
-/// How many cores this thread may use, at least one.
-pub fn cores() -> u32 {
-    let mut mask = [0_u64; 128];
-    // SAFETY: the mask is ours to write and its size is the one given.
-    let got = unsafe { sched_getaffinity(0, size_of_val(&mask), mask.as_mut_ptr()) };
-    let count = mask.iter().map(|word| word.count_ones()).sum::<u32>();
-    if got == 0 { count.max(1) } else { 1 }
 }

@@ -7,8 +7,10 @@ Every shape is a model of as many products with distinct weights as fill 95 MB, 
 scale for each 128 columns of an input channel (per-IC), and takes both forms of activations: f32, and int8, the row times
 the scales of a group rounded by its largest number. Beside them, `oc` has one scale for each 128 input channels of a column
 (per-OC), and the row itself is rounded; llama.cpp has one for each 32 input channels and rounds the row to 8 bits. The
-sides and a plain read of as much memory take turns in bursts of one process: one thread is timed by the processor time it
-took, two by the time that passed. Rates count the bytes of weights and scales.
+sides and a plain read of as much memory take turns in one process, in two ways. `cold`: run by run, so that what the others
+read in between takes a side's weights out of caches of hundreds of megabytes, too; the plain read then is the rate of the
+memory. `warm`: in bursts of runs, as a decoder repeats its weights, of which the last cache may keep some. One thread is
+timed by the processor time it took, two by the time that passed. Rates count the bytes of weights and scales.
 """
 
 from __future__ import annotations
@@ -41,10 +43,12 @@ SHAPES = ["2048x2048", "2048x5632", "4096x4096", "4096x11008"]
 FORMS = ["f32", "int8", "oc"]
 """Activations as they are, and rounded; the latter for scales of either way."""
 PER_IC = FORMS[:2]
+SIDES = [*FORMS, "llama", "memory"]
 GROUP = 128
 CHAIN = 95_000_000
 """Bytes of the codes of all products of a model."""
-BURST = 0.06
+BURSTS = {"cold": 0.0, "warm": 0.06}
+"""Seconds of one turn; one run if that is longer."""
 
 
 class Memory:
@@ -243,25 +247,46 @@ class Shape:
         return best[1], best[2]
 
 
-def rates(shape: Shape, memory: Memory, threads: int, seconds: float) -> dict[str, float | str]:
-    """Medians over rounds in which all sides take turns."""
+Rates = dict[str, dict[str, float | str]]
+"""By way of taking turns, what was found."""
+
+
+def rates(shape: Shape, memory: Memory, threads: int, seconds: float) -> Rates:
+    """Medians over rounds in which all sides take turns, in each way for half of the time."""
     layout, products = shape.theirs(threads)
-    clock = measure.clock_for(threads)
     sides = {form: shape.ours(threads, form) for form in FORMS} | {"llama": products.run, "memory": memory.reader(threads)}
-    runs = {name: (side, measure.runs_per_burst(side, BURST)) for name, side in sides.items()}
+    amounts = dict.fromkeys(FORMS, shape.bytes[0]) | {"llama": shape.bytes[1], "memory": memory.size}
+    found: Rates = {}
+    for way, burst in BURSTS.items():
+        rounds = taken_in_turns(sides, burst, measure.clock_for(threads), seconds / 2)
+        found[way] = {"layout": layout, "rounds": len(rounds), **medians(rounds, amounts)}
+    products.close()
+    return found
+
+
+def taken_in_turns(sides: dict[str, Callable[[], object]], burst: float, clock: measure.Clock, seconds: float) -> list[dict[str, float]]:
+    """Milliseconds per run of all sides, round by round."""
+    runs = {name: measure.runs_per_burst(side, burst) for name, side in sides.items()}
     rounds: list[dict[str, float]] = []
     end, names = time.perf_counter() + seconds, list(sides)
     while len(rounds) < measure.MIN_ROUNDS or time.perf_counter() < end:
-        turn = len(rounds) % len(names)
-        rounds.append({name: measure.burst(*runs[name], clock) for name in names[turn:] + names[:turn]})
-    products.close()
-    found: dict[str, float | str] = {"layout": layout, "rounds": len(rounds)}
-    amounts = dict.fromkeys(FORMS, shape.bytes[0]) | {"llama": shape.bytes[1], "memory": memory.size}
+        turn, taken = len(rounds) % len(names), {}
+        for name in names[turn:] + names[:turn]:
+            time.sleep(measure.PAUSE)
+            taken[name] = measure.burst(sides[name], runs[name], clock)
+        rounds.append(taken)
+    return rounds
+
+
+def medians(rounds: list[dict[str, float]], amounts: dict[str, int]) -> dict[str, float]:
+    """Times, rates, shares of the plain read's rate, and how many times as fast as llama.cpp."""
+    found: dict[str, float] = {}
     for name, amount in amounts.items():
         found[f"{name} ms"] = statistics.median(row[name] for row in rounds)
         found[name] = statistics.median(amount * 1e-6 / row[name] for row in rounds)
     for form in FORMS:
-        found[f"{form} share"] = statistics.median(amounts[form] / row[form] * row["memory"] / memory.size for row in rounds)
+        scale = amounts[form] / amounts["memory"]
+        found[f"{form} share"] = statistics.median(scale * row["memory"] / row[form] for row in rounds)
         found[f"{form} ratio"] = statistics.median(row["llama"] / row[form] for row in rounds)
     return found
 
@@ -275,34 +300,46 @@ def main() -> None:
     parser.add_argument("--ggml", type=Path, default=ROOT / ".venv-bench/ggml", help="where llama.cpp is built")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there, too")
     args = parser.parse_args()
-    library, report = ggml.Library(ggml.build(args.ggml)), {}
-    heads = "".join(f"{name:>8}" for name in [*FORMS, "llama", "memory"])
-    print(f"{'K x N':12} threads {heads}   (GB/s)" + "".join(f"   {form + ': share, ratio':20}" for form in FORMS))
+    library = ggml.Library(ggml.build(args.ggml))
+    report: dict[str, Rates] = {}
+    print(f"{'K x N':12} threads     " + "".join(f"{name:>8}" for name in SIDES) + "   (GB/s)"
+          + "".join(f"   {form + ': share, ratio':18}" for form in FORMS))  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="weft-gemv-") as folder:
         memory = Memory(Path(folder), CHAIN)
         for text in args.shapes:
             shape = Shape(text, library, Path(folder))
             for threads in args.threads:
                 report[f"{text} {threads}"] = found = rates(shape, memory, threads, args.seconds)
-                row = "".join(f"{found[name]:8.1f}" for name in [*FORMS, "llama", "memory"])
-                ends = "".join(f"   {found[f'{form} share']:8.1%}{found[f'{form} ratio']:8.2f}    " for form in FORMS)
-                print(f"{text:12} {threads:7} {row}         {ends}   {found['layout']}", flush=True)
+                for way, row in found.items():
+                    print(f"{text:12} {threads:7} {way:4}{line(row)}   {row['layout']}", flush=True)
     if args.json:
         args.json.write_text(json.dumps(report, indent=1))
-    for threads in args.threads:
-        means = {form: mean(report, threads, form) for form in FORMS}
-        forms = ", ".join(f"{form} {ratio:.2f}" for form, ratio in means.items())
-        print(f"times as fast as llama.cpp's Q4_0, {threads} threads, geometric mean over the shapes: {forms}")
-    if 1 in args.threads:
-        means = {form: mean(report, 1, form) for form in PER_IC}
+    summary(report, args.threads)
+
+
+def line(found: dict[str, float | str]) -> str:
+    """The figures of a shape."""
+    numbers = "".join(f"{found[name]:8.1f}" for name in SIDES)
+    ends = "".join(f"   {found[f'{form} share']:8.1%}{found[f'{form} ratio']:8.2f}  " for form in FORMS)
+    return f"{numbers}         {ends}"
+
+
+def summary(report: dict[str, Rates], threads: list[int]) -> None:
+    """Geometric means over the shapes."""
+    for way in BURSTS:
+        for count in threads:
+            means = ", ".join(f"{form} {mean(report, count, way, form):.2f}" for form in FORMS)
+            print(f"times as fast as llama.cpp's Q4_0, {way}, {count} threads, geometric mean over the shapes: {means}")
+    if 1 in threads:
+        means = {form: mean(report, 1, "warm", form) for form in PER_IC}
         best = max(means, key=lambda form: means[form])
-        print(f"the better form per-IC at one thread: activations in {best}")
+        print(f"the better form per-IC at one thread, warm: activations in {best}")
         print(f"gemv-vs-llamacpp {means[best]:.2f}")
 
 
-def mean(report: dict[str, dict[str, float | str]], threads: int, form: str) -> float:
+def mean(report: dict[str, Rates], threads: int, way: str, form: str) -> float:
     """How many times as fast as llama.cpp a form is over all shapes."""
-    ratios = [float(found[f"{form} ratio"]) for key, found in report.items() if key.endswith(f" {threads}")]
+    ratios = [float(found[way][f"{form} ratio"]) for key, found in report.items() if key.endswith(f" {threads}")]
     return statistics.geometric_mean(ratios)
 
 

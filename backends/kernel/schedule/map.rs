@@ -9,6 +9,8 @@ use weft_ir::{DType, Dim};
 
 /// Elements that one task computes, about.
 pub(crate) const GRAIN: i64 = 16384;
+/// Elements of a row that one task computes at least: some vectors.
+const LEAST: i64 = 64;
 
 /// What to compute: `out[index(axes)] = root(axes)` for all axes of the domain.
 #[derive(Debug, Clone)]
@@ -87,11 +89,20 @@ impl Grid {
 
     /// The same, where each element costs as much as the product of `work`.
     pub(crate) fn weighted(dims: &[Dim], axis: usize, work: &[Dim]) -> Self {
+        Self::with_least(dims, axis, work, LEAST)
+    }
+
+    /// The same for elements that are computed one by one: a few that cost much are tasks, too.
+    pub(crate) fn one_by_one(dims: &[Dim], axis: usize, work: &[Dim]) -> Self {
+        Self::with_least(dims, axis, work, 1)
+    }
+
+    fn with_least(dims: &[Dim], axis: usize, work: &[Dim], least: i64) -> Self {
         let one = Dim::fixed(1);
         let outer =
             dims.iter().enumerate().filter(|(i, _)| *i != axis).fold(one.clone(), |p, (_, d)| p.mul(d));
         let work = work.iter().fold(one.clone(), |p, d| p.mul(d)).larger(&one);
-        let grain = Dim::fixed(GRAIN).div_floor(&work).larger(&Dim::fixed(64));
+        let grain = Dim::fixed(GRAIN).div_floor(&work).larger(&Dim::fixed(least));
         let cols = &dims[axis];
         let rows_per_task = grain.div_floor(&cols.larger(&one)).larger(&one);
         let chunks = cols.div_ceil(&grain);

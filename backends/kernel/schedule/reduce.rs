@@ -3,7 +3,7 @@ use super::domain::Domain;
 use super::map::{Grid, lanes_loop};
 use super::{Machine, Scheduled};
 use crate::math::{self, Function};
-use crate::nest::{self, Access, BufferId, Builder, Hint, Reg, Scalar, Ty, Var};
+use crate::nest::{self, Access, BufferId, Builder, Compare, Hint, Reg, Scalar, Ty, Var};
 use crate::term::{Emitter, Index, Point, Term, TermId, Terms};
 use weft_ir::{DType, Dim};
 
@@ -112,20 +112,32 @@ pub fn reduce(name: &str, machine: &Machine, terms: &Terms, what: &Reduction) ->
     let used = domain.sources();
     let buffers = domain.buffers(&mut b, &used);
     let out = b.buffer("out", domain.terms.dtype(domain.roots[0]), Access::Write);
-    let writer = Writer { domain: &domain, buffers: &buffers, out, outer, combine: what.combine };
+    let by_bits = orders_as_bits(&domain, outer, what.combine);
+    let writer = Writer { domain: &domain, buffers: &buffers, out, outer, combine: what.combine, by_bits };
     if window {
         let tasks = writer.window(&mut b, (axis, lanes));
         return Scheduled { kernel: b.finish(), sources: used, tasks };
     }
-    let grid = Grid::weighted(&domain.dims[..outer], axis.min(outer - 1), &domain.dims[outer..]);
-    grid.rows(&mut b, |b, axes, range| {
-        if axis < outer {
-            writer.along_result(b, axes, range, (axis, lanes));
-        } else {
-            writer.along_inner(b, axes, range, (axis, lanes));
-        }
-    });
+    let (dims, work) = domain.dims.split_at(outer);
+    let grid = if axis < outer {
+        let grid = Grid::weighted(dims, axis, work);
+        grid.rows(&mut b, |b, axes, range| writer.along_result(b, axes, range, (axis, lanes)));
+        grid
+    } else {
+        let grid = Grid::one_by_one(dims, outer - 1, work);
+        grid.rows(&mut b, |b, axes, range| writer.along_inner(b, axes, range, (axis, lanes)));
+        grid
+    };
     Scheduled { kernel: b.finish(), sources: used, tasks: grid.tasks() }
+}
+
+/// Whether the greatest is found among bits: sizes in `f32` are in the order of their bits as integers, with NaN above
+/// infinity. A maximum of integers is one instruction; with floats a comparison for NaN lengthens the chain from one element
+/// to the next. Not where there may be no element, as no bits stand for the greatest of none.
+fn orders_as_bits(domain: &Domain, outer: usize, combine: Combine) -> bool {
+    let sizes = matches!(domain.terms.get(domain.roots[1]), Term::Call(DType::F32, Function::Abs, _));
+    let some = domain.dims[outer..].iter().all(|dim| dim.as_fixed().is_some_and(|extent| extent > 0));
+    combine == Combine::Max && sizes && some
 }
 
 /// Windows of at most that many elements are written out.
@@ -144,6 +156,7 @@ struct Writer<'a> {
     out: BufferId,
     outer: usize,
     combine: Combine,
+    by_bits: bool,
 }
 
 impl Writer<'_> {
@@ -254,13 +267,26 @@ impl Writer<'_> {
                 });
             });
             let total = b.get(total);
-            let total = b.reduce(self.combine.across(), total);
+            let total = self.across(b, total);
             self.finish(b, point, total);
         });
     }
 
+    /// All lanes as one number; the instructions for the least and the greatest of floats may drop a NaN.
+    fn across(&self, b: &mut Builder, lanes: Reg) -> Reg {
+        let total = b.reduce(self.combine.across(), lanes);
+        let elem = b.ty(lanes).elem;
+        if !elem.is_float() || !matches!(self.combine, Combine::Min | Combine::Max) {
+            return total;
+        }
+        let broken = b.compare(Compare::Ne, lanes, lanes);
+        let broken = b.reduce(nest::Reduce::Or, broken);
+        let nan = b.constant(Ty::scalar(elem), Scalar::Float(f64::NAN));
+        b.select(broken, nan, total)
+    }
+
     fn neutral(&self, b: &mut Builder, lanes: u32) -> Var {
-        let dtype = self.domain.terms.dtype(self.domain.roots[1]);
+        let dtype = if self.by_bits { DType::U32 } else { self.domain.terms.dtype(self.domain.roots[1]) };
         let neutral = b.constant(Ty::vector(dtype, lanes), self.combine.neutral(dtype));
         b.var(neutral)
     }
@@ -335,6 +361,7 @@ impl Writer<'_> {
             }
             _ => {
                 let value = emitter.value(b, self.domain.roots[1]);
+                let value = if self.by_bits { b.reinterpret(value, b.ty(before)) } else { value };
                 math::emit(b, self.combine.function(), elem, &[before, value])
             }
         };
@@ -343,6 +370,8 @@ impl Writer<'_> {
     }
 
     fn finish(&self, b: &mut Builder, point: Point, total: Reg) {
+        let lanes = b.ty(total).lanes;
+        let total = if self.by_bits { b.reinterpret(total, Ty::vector(DType::F32, lanes)) } else { total };
         let mut emitter = Emitter::new(&self.domain.terms, self.buffers, point).with_anchor(total);
         let value = emitter.value(b, self.domain.roots[0]);
         emitter.store(b, self.out, &self.domain.out, value);

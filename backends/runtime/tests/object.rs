@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 
 /// All that an object may ask of the system.
 const ALLOWED: &str = "abort bcmp calloc clock_gettime cos exp free log madvise memcpy memmove memset posix_memalign \
-    pthread_create pthread_join sched_getaffinity sqrt strlen syscall";
+    pthread_create pthread_join pthread_setaffinity_np sched_getaffinity sched_getcpu sqrt strlen syscall";
 
 /// What a program asks besides: files, and the model.
 const ALLOWED_EXE: &str = "__errno_location close lseek mkdir open read strerror write weft_model";

@@ -144,8 +144,9 @@ fn nms_keeps_the_best() {
         [(3_i64, 0.0_f32, &[3_i64, 0, 5][..]), (2, 0.0, &[3, 0]), (3, 0.4, &[3, 0])]
     {
         let mut result = [[0_i64; 3]; 6];
+        let (most, least) = ([most], [least]);
         let args =
-            [from(&boxes), from(&scores), from(&[most]), from(&[0.5_f32]), from(&[least]), to(&mut result)];
+            [from(&boxes), from(&scores), from(&most), from(&[0.5_f32]), from(&least), to(&mut result)];
         assert_eq!(call(&mut session, weft_rt_nms, &args, &[1, 1, 6, 0]), expected.len() as i64);
         for (row, &kept) in result.iter().zip(expected) {
             assert_eq!(*row, [0, 0, kept]);
@@ -184,15 +185,16 @@ fn scatter_elements_with_reductions() {
 
 #[test]
 fn scatter_nd_writes_slices() {
+    const ONE: u16 = 0x3c00;
+    const TWO: u16 = 0x4000;
     let mut session = open(1, 0);
     let mut data = [0_u16; 8];
-    let (one, two) = (0x3c00_u16, 0x4000);
-    let args = [to(&mut data), from(&[1_i64, -1, 1, 3]), from(&[one, one])];
+    let args = [to(&mut data), from(&[1_i64, -1, 1, 3]), from(&[ONE, ONE])];
     assert_eq!(call(&mut session, weft_rt_scatter_nd, &args, &[F16, 1, 2, 2, 2, 2, 4]), 0);
-    assert_eq!(data, [0, 0, 0, 0, 0, 0, 0, two]);
-    let args = [to(&mut data), from(&[0_i64]), from(&[one; 4])];
+    assert_eq!(data, [0, 0, 0, 0, 0, 0, 0, TWO]);
+    let args = [to(&mut data), from(&[0_i64]), from(&[ONE; 4])];
     assert_eq!(call(&mut session, weft_rt_scatter_nd, &args, &[F16, 0, 1, 1, 2, 2, 4]), 0);
-    assert_eq!(data, [one, one, one, one, 0, 0, 0, two]);
+    assert_eq!(data, [ONE, ONE, ONE, ONE, 0, 0, 0, TWO]);
 }
 
 #[test]

@@ -1,9 +1,12 @@
 //! The pool runs every task once, whatever the number of threads, and ends cleanly.
 #![expect(unsafe_code, reason = "a kernel is a C function over pointers")]
 
+use std::os::unix::thread::JoinHandleExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use weft_runtime::cores::{Cores, Elsewhere};
 use weft_runtime::pool::{Job, Pool};
+use weft_runtime::sys;
 
 unsafe extern "C" fn count(args: *const *mut u8, dims: *const i64, begin: i64, end: i64) {
     // SAFETY: `launch` passes as many counters as there are tasks, and a number to add.
@@ -64,6 +67,34 @@ fn sleeping_workers_wake() {
         launch(&mut pool, &counters, 1);
     }
     assert!(counters.iter().all(|counter| counter.load(Ordering::Relaxed) == 20));
+}
+
+/// Keeps a worker off the core that this thread is on, which is returned.
+fn keep(elsewhere: &mut Elsewhere, worker: sys::Thread) -> usize {
+    loop {
+        // SAFETY: takes nothing.
+        let before = unsafe { sys::sched_getcpu() };
+        elsewhere.keep(&[worker]);
+        // SAFETY: as above. The thread may have moved in between.
+        if before == unsafe { sys::sched_getcpu() } {
+            return before as usize;
+        }
+    }
+}
+
+#[test]
+fn a_worker_stays_off_the_core_of_its_caller() {
+    let allowed = Cores::allowed().unwrap();
+    let several = allowed.count() > 1;
+    for (threads, parted) in [(2, several), (allowed.count() + 1, false)] {
+        let mut elsewhere = Elsewhere::new(threads);
+        let (go, wait) = std::sync::mpsc::channel();
+        let worker = std::thread::spawn(move || wait.recv().map(|()| Cores::allowed()).unwrap());
+        let core = keep(&mut elsewhere, worker.as_pthread_t() as sys::Thread);
+        go.send(()).unwrap();
+        let expected = if parted { allowed.without(core) } else { allowed };
+        assert_eq!(worker.join().unwrap(), Some(expected), "{threads} threads");
+    }
 }
 
 #[test]

@@ -239,7 +239,7 @@ impl Writer<'_> {
         let at = self.unit_at(b, (part.right, part.panel.0), (first, unit));
         let (first, count) = part.vectors;
         if first == 0 {
-            self.ask_codes(b, part.right, (at, unit));
+            self.ask_codes(b, part.right, (at, unit), self.words_of(part.right, AHEAD));
         }
         let each = if part.right.registers >= 32 { count } else { count.min(2) };
         for from in (0..count).step_by(each as usize) {

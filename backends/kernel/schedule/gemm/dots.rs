@@ -12,6 +12,7 @@
 //! them (see [`super::codes::Beside`]); a group of steps is all of the depth then, and the scale that of the row.
 use super::codes::{Buffers, CHUNK, Zeros, unit_steps};
 use super::quads::QUAD;
+use super::units::AHEAD;
 use super::{Place, Writer};
 use crate::nest::{Binary, BufferId, Builder, Compare, Hint, Reg, Scalar, Ty, Unary, Var};
 use weft_ir::DType;
@@ -20,25 +21,29 @@ use weft_ir::DType;
 const FEW: usize = 4;
 
 /// A tile while it is computed: some rows by some vectors of the panel.
+#[derive(Clone)]
 pub(super) struct Part<'a> {
-    right: &'a Buffers,
+    pub(super) right: &'a Buffers,
     /// The sums of each group of the left-hand side.
     row_sums: BufferId,
     /// By group of columns from that of the first vector on, the left-hand side; one where it is the same for all.
     lefts: Vec<Left>,
     /// The first vector and how many.
-    vectors: (u32, u32),
+    pub(super) vectors: (u32, u32),
     /// The sums of a group, row by row.
     sums: Vec<Var>,
     /// The sums of all groups so far, in `f32`.
     totals: Totals,
     /// The panel: its first word of codes, and its first scale.
-    panel: (Reg, Reg),
+    pub(super) panel: (Reg, Reg),
+    /// How many words ahead of their use codes are asked for.
+    ahead: i64,
     /// Quads that were taken apart before.
     quads: Option<Quads>,
 }
 
 /// The left-hand side of some columns of a tile.
+#[derive(Clone)]
 struct Left {
     /// Where its rows start.
     rows: Vec<(Reg, i64)>,
@@ -58,6 +63,7 @@ pub(super) struct Quads {
 }
 
 /// The sums of all groups of a tile so far.
+#[derive(Clone)]
 pub(super) enum Totals {
     /// In registers.
     Held(Vec<Var>),
@@ -79,16 +85,15 @@ impl Writer<'_> {
             for first in (0..vectors).step_by(each as usize) {
                 let count = each.min(vectors - first);
                 let (cleared, whole) = (self.cleared(b, tall * count), (place.row, place.row));
-                let (zero, depth) = (b.index(0), b.extent(&self.plan.depth));
                 let totals = match right.totals {
                     Some(totals) => {
                         self.put(b, whole, (totals, count), &cleared);
-                        Totals::Stored(totals, zero)
+                        Totals::Stored(totals, b.index(0))
                     }
                     None => Totals::Held(cleared.clone()),
                 };
                 let part = self.part_of_dots(b, place, (right, row_sums), (&rows, (first, count)), totals);
-                self.groups(b, &part, (zero, depth));
+                self.all_groups(b, part);
                 let totals = match right.totals {
                     Some(totals) => self.take(b, whole, (totals, count), tall),
                     None => cleared,
@@ -106,18 +111,23 @@ impl Writer<'_> {
         (rows, vectors): (&'a [(Reg, i64)], (u32, u32)),
         totals: Totals,
     ) -> Part<'a> {
-        let count = rows.len() as u32 * vectors.1;
-        let none = b.constant(Ty::vector(DType::I32, self.tile.lanes), Scalar::Int(0));
         Part {
             right,
             row_sums,
             lefts: self.lefts(b, place, right, (rows, vectors)),
             vectors,
-            sums: (0..count).map(|_| b.var(none)).collect(),
+            sums: self.no_sums(b, rows.len() * vectors.1 as usize),
             totals,
             panel: self.panel_of_codes(b, place, right),
+            ahead: self.words_of(right, AHEAD),
             quads: None,
         }
+    }
+
+    /// So many vectors of zeros.
+    pub(super) fn no_sums(&self, b: &mut Builder, count: usize) -> Vec<Var> {
+        let none = b.constant(Ty::vector(DType::I32, self.tile.lanes), Scalar::Int(0));
+        (0..count).map(|_| b.var(none)).collect()
     }
 
     /// Where the rows of some vectors start, and their sums.
@@ -161,14 +171,21 @@ impl Writer<'_> {
         let size = part.right.depth_group;
         b.for_each(from, stop, size, Hint::AsWritten, |b, from| {
             let size = b.index(size);
-            let (group, end) = (b.div(from, size), b.add(from, size));
-            let (width, end) = (b.index(self.tile.panel()), b.min(end, stop));
-            let scales = b.mul(group, width);
-            let scales = b.add(part.panel.1, scales);
+            let end = b.add(from, size);
+            let end = b.min(end, stop);
+            let (group, scales) = self.group_at(b, part, from);
             self.begin_group(b, part, (from, group, scales));
             b.for_each(from, end, part.unit(), Hint::AsWritten, |b, step| self.unit_of_dots(b, part, step));
             self.end_group(b, part, scales);
         });
+    }
+
+    /// The number of the group of a step, and where its scales are.
+    pub(super) fn group_at(&self, b: &mut Builder, part: &Part<'_>, step: Reg) -> (Reg, Reg) {
+        let (size, width) = (b.index(part.right.depth_group), b.index(self.tile.panel()));
+        let group = b.div(step, size);
+        let scales = b.mul(group, width);
+        (group, b.add(part.panel.1, scales))
     }
 
     /// The sum of each row of a group that begins at a step, by group of columns; nothing for a part that begins later in
@@ -191,7 +208,12 @@ impl Writer<'_> {
     }
 
     /// Sums begin at minus the zero points times the sum of the row.
-    fn begin_group(&self, b: &mut Builder, part: &Part<'_>, (from, group, scales): (Reg, Reg, Reg)) {
+    pub(super) fn begin_group(
+        &self,
+        b: &mut Builder,
+        part: &Part<'_>,
+        (from, group, scales): (Reg, Reg, Reg),
+    ) {
         let lanes = self.tile.lanes;
         let sums = self.sums_of_group(b, part, (from, group));
         if let Zeros::Same(zero) = part.right.codes.zeros {
@@ -230,12 +252,14 @@ impl Writer<'_> {
 
     /// One unit of codes times the rows. With a single row and few registers a vector is done before the next one, whose
     /// words then take none; with more rows it is those that would take them.
-    fn unit_of_dots(&self, b: &mut Builder, part: &Part<'_>, step: Reg) {
+    pub(super) fn unit_of_dots(&self, b: &mut Builder, part: &Part<'_>, step: Reg) {
         let (bits, right) = (part.right.codes.bits, part.right);
         let at = self.unit_at(b, (right, part.panel.0), (step, part.unit()));
         match &part.quads {
             Some(quads) => self.ask_share(b, quads, step),
-            None if part.vectors.0 == 0 && self.asks_for(part) => self.ask_codes(b, right, (at, part.unit())),
+            None if part.vectors.0 == 0 && self.asks_for(part) => {
+                self.ask_codes(b, right, (at, part.unit()), part.ahead);
+            }
             None => {}
         }
         let (quads, vectors) = (0..(part.unit() / QUAD) as u32, 0..part.vectors.1);
@@ -301,7 +325,7 @@ impl Writer<'_> {
     }
 
     /// Adds what a group gives to the totals.
-    fn end_group(&self, b: &mut Builder, part: &Part<'_>, scales: Reg) {
+    pub(super) fn end_group(&self, b: &mut Builder, part: &Part<'_>, scales: Reg) {
         let lanes = self.tile.lanes;
         for vector in 0..part.vectors.1 {
             let offset = i64::from((part.vectors.0 + vector) * lanes);
@@ -351,8 +375,13 @@ impl Writer<'_> {
 }
 
 impl Part<'_> {
+    /// Whether its codes were taken apart before.
+    pub(super) fn is_taken_apart(&self) -> bool {
+        self.quads.is_some()
+    }
+
     /// How many rows it has.
-    fn rows(&self) -> usize {
+    pub(super) fn rows(&self) -> usize {
         self.lefts[0].rows.len()
     }
 
@@ -374,8 +403,23 @@ impl Part<'_> {
     /// Steps that are written out: as few as have whole words. What is asked for ahead is spread so over the time,
     /// since no code generator keeps its order among the products of one body; more requests at once than a
     /// processor keeps count of hold up the loads behind them.
-    fn unit(&self) -> i64 {
+    pub(super) fn unit(&self) -> i64 {
         if self.quads.is_some() { CHUNK } else { unit_steps(self.right.codes.bits) }
+    }
+
+    /// How many sums a group has.
+    pub(super) fn count(&self) -> usize {
+        self.sums.len()
+    }
+
+    /// The same, with other sums for its groups.
+    pub(super) fn with(self, sums: Vec<Var>) -> Self {
+        Self { sums, ..self }
+    }
+
+    /// The same, asking for codes so many words ahead.
+    pub(super) fn asking(self, ahead: i64) -> Self {
+        Self { ahead, ..self }
     }
 
     /// The same, with quads that were taken apart before.

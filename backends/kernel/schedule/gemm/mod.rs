@@ -19,6 +19,7 @@ mod quads;
 mod rows;
 mod skip;
 mod skip_codes;
+mod streams;
 mod tile;
 mod triples;
 mod units;

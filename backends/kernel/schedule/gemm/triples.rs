@@ -17,6 +17,7 @@
 //! multiplication and its applications", 2012, take numbers apart so.)
 use super::codes::{Buffers, Codes, Groups, PAIRED_BITS, UNIT_VECTORS, Zeros, unit_steps};
 use super::quads::QUAD;
+use super::units::AHEAD;
 use super::{Gemm, Machine, Place, Writer};
 use crate::nest::{Access, Binary, BufferId, Builder, Hint, Reduce, Reg, Scalar, Ty, Unary, Var};
 use weft_ir::{DType, Dim};
@@ -260,7 +261,9 @@ impl Writer<'_> {
         let at = self.unit_at(b, (right, row.panel.0), (step, unit));
         let count = sums.len() as u32 / BYTES;
         match (self.asks, first) {
-            (true, 0) if count == UNIT_VECTORS => self.ask_codes(b, right, (at, unit)),
+            (true, 0) if count == UNIT_VECTORS => {
+                self.ask_codes(b, right, (at, unit), self.words_of(right, AHEAD))
+            }
             (true, _) => self.ask_vectors(b, row, (at, unit), (first, count)),
             (false, _) => {}
         }

@@ -10,9 +10,9 @@ use weft_ir::DType;
 pub(super) const AHEAD: i64 = 4 * CHUNK;
 
 impl Writer<'_> {
-    /// Asks for codes some way ahead of a unit.
-    pub(super) fn ask_codes(&self, b: &mut Builder, right: &Buffers, (at, unit): (Reg, i64)) {
-        self.ask(b, self.b, (at, self.words_of(right, AHEAD)), self.words_of(right, unit));
+    /// Asks for the codes of a unit so many words ahead.
+    pub(super) fn ask_codes(&self, b: &mut Builder, right: &Buffers, (at, unit): (Reg, i64), ahead: i64) {
+        self.ask(b, self.b, (at, ahead), self.words_of(right, unit));
     }
 
     /// The words of so many steps of a panel.
