@@ -129,6 +129,7 @@ def turns(runs: dict[str, Callable[[], object]], threads: int, seconds: float) -
 
 def compared(model: Model, memory: gemv.Memory, threads: int, args: argparse.Namespace) -> dict[str, Row]:
     """All figures at so many threads."""
+    args.built = working(model.files[LLAMA], args)
     found = {side: opened(side, file, threads, args.built) for side, file in model.files.items()}
     agree(found)
     runs: dict[str, Callable[[], object]] = {side: made.token for side, made in found.items()}
@@ -149,6 +150,16 @@ def compared(model: Model, memory: gemv.Memory, threads: int, args: argparse.Nam
         }
     rate = memory.size / statistics.median(tokens["memory"]) * 1e-6
     return {**rows, "memory": {"rate": rate, "rounds": len(tokens["memory"])}}
+
+
+def working(file: Path, args: argparse.Namespace) -> Path:
+    """A build of llama.cpp that computes a prompt here."""
+    try:
+        alone(LLAMA, file, 1, args.built)
+    except subprocess.CalledProcessError as failed:
+        print(f"llama.cpp ends by signal {-failed.returncode} here: built without AMX instead", flush=True)
+        return ggml.build(args.ggml, tiles=False)
+    return args.built
 
 
 def alone(side: str, file: Path, threads: int, built: Path) -> float:

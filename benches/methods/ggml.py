@@ -6,7 +6,7 @@ import ctypes as c
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,26 +19,38 @@ OFF = [f"-DLLAMA_BUILD_{part}=OFF" for part in ("TESTS", "TOOLS", "EXAMPLES", "S
 SETTINGS = ["-DCMAKE_BUILD_TYPE=Release", "-DGGML_NATIVE=ON", "-DGGML_OPENMP=OFF", "-DBUILD_SHARED_LIBS=ON", *OFF]
 
 
-def build(folder: Path) -> Path:
-    """The folder of the libraries, built once in a virtual environment of its own: cmake comes from PyPI, too."""
-    folder = folder.resolve()
-    built = folder / "build"
-    if list(built.glob("bin/libllama.so")):
-        return built / "bin"
-    folder.mkdir(parents=True, exist_ok=True)
-    run: Callable[[Sequence[str | Path]], object] = lambda command: subprocess.run(command, check=True, stdout=sys.stderr)
-    run([sys.executable, "-m", "venv", folder / "venv"])
-    tools = folder / "venv/bin"
-    pinned = ["--require-hashes", "--no-deps", "-r", HERE / "requirements.txt"]
-    run([tools / "pip", "download", "-q", "--no-binary", "llama-cpp-python", "-d", folder, *pinned])
-    run([tools / "pip", "install", "-q", "--no-index", "--find-links", folder, "cmake", "ninja"])
-    with tarfile.open(next(folder.glob("llama_cpp_python-*.tar.gz"))) as sources:
-        sources.extractall(folder, filter="data")
-    source = next(folder.glob("llama_cpp_python-*/vendor/llama.cpp"))
-    ninja = ["-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={tools / 'ninja'}"]
-    run([tools / "cmake", *ninja, "-S", source, "-B", built, *SETTINGS])
-    run([tools / "cmake", "--build", built, "--target", "llama"])
+NO_TILES = [f"-DCMAKE_{language}_FLAGS=-mno-amx-tile -mno-amx-int8 -mno-amx-bf16" for language in ("C", "CXX")]
+"""For machines that show AMX and fault in its instructions, as virtual ones may."""
+
+
+def build(folder: Path, tiles: bool = True) -> Path:
+    """The folder of the libraries, built once."""
+    built = folder.resolve() / ("build" if tiles else "build-no-tiles")
+    if not list(built.glob("bin/libllama.so")):
+        source, tools = sources(folder.resolve())
+        ninja = ["-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={tools / 'ninja'}"]
+        run([tools / "cmake", *ninja, "-S", source, "-B", built, *SETTINGS, *([] if tiles else NO_TILES)])
+        run([tools / "cmake", "--build", built, "--target", "llama"])
     return built / "bin"
+
+
+def sources(folder: Path) -> tuple[Path, Path]:
+    """Where llama.cpp's sources are, and cmake, in a virtual environment of its own: both come from PyPI."""
+    tools, pattern = folder / "venv/bin", "llama_cpp_python-*/vendor/llama.cpp"
+    if not list(folder.glob(pattern)):
+        folder.mkdir(parents=True, exist_ok=True)
+        run([sys.executable, "-m", "venv", folder / "venv"])
+        pinned = ["--require-hashes", "--no-deps", "-r", HERE / "requirements.txt"]
+        run([tools / "pip", "download", "-q", "--no-binary", "llama-cpp-python", "-d", folder, *pinned])
+        run([tools / "pip", "install", "-q", "--no-index", "--find-links", folder, "cmake", "ninja"])
+        with tarfile.open(next(folder.glob("llama_cpp_python-*.tar.gz"))) as archive:
+            archive.extractall(folder, filter="data")
+    return next(folder.glob(pattern)), tools
+
+
+def run(command: Sequence[str | Path]) -> None:
+    """Runs a tool of the build; what it says is no result."""
+    subprocess.run(command, check=True, stdout=sys.stderr)
 
 
 class InitParams(c.Structure):
