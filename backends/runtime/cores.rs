@@ -47,36 +47,39 @@ pub fn count() -> u32 {
     Cores::allowed().map_or(1, |cores| cores.count().max(1))
 }
 
-/// Where the workers of a pool may run: on all cores but the one their caller was on when it last woke them.
+/// Where the workers of a pool may run: on the cores of their caller but the one it was on when it last woke them.
 #[derive(Debug)]
 pub struct Elsewhere {
-    /// All that the pool may use; nothing where there are not enough to leave one out.
-    allowed: Option<Cores>,
+    /// Threads of the pool, the caller included: with fewer cores there is none to leave out.
+    threads: u32,
     /// The core that is left out.
     without: Option<c_int>,
 }
 
 impl Elsewhere {
-    /// For a pool of so many threads, its caller included, that the calling thread makes.
+    /// For a pool of so many threads.
     pub fn new(threads: u32) -> Self {
-        Self { allowed: Cores::allowed().filter(|cores| cores.count() >= threads), without: None }
+        Self { threads, without: None }
     }
 
     /// Keeps the workers off the core that this thread is on. Where the system refuses, they stay where they were.
     pub fn keep(&mut self, workers: &[sys::Thread]) {
         // SAFETY: takes nothing.
         let here = unsafe { sys::sched_getcpu() };
-        let (Some(allowed), Ok(core)) = (&self.allowed, usize::try_from(here)) else { return };
+        let Ok(core) = usize::try_from(here) else { return };
         if self.without == Some(here) {
             return;
         }
-        let elsewhere = allowed.without(core);
+        self.without = Some(here);
+        let enough = |cores: &Cores| cores.count() >= self.threads;
+        let Some(elsewhere) = Cores::allowed().filter(enough).map(|cores| cores.without(core)) else {
+            return;
+        };
         for worker in workers {
             // SAFETY: the caller's threads have not been joined; the words are as many bytes as given.
             unsafe {
                 sys::pthread_setaffinity_np(*worker, size_of_val(&elsewhere.0), elsewhere.0.as_ptr());
             }
         }
-        self.without = Some(here);
     }
 }
