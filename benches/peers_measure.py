@@ -67,6 +67,20 @@ def alternate(ours: Callable[[], object], theirs: Callable[[], object], threads:
     return Pair(statistics.median(first), statistics.median(second), ratio, len(rounds))
 
 
+def turns(sides: dict[str, Callable[[], object]], threads: int, seconds: float, per_burst: float = BURST) -> dict[str, list[float]]:
+    """Milliseconds per run of each, round by round, who goes first changing every round."""
+    clock = clock_for(threads)
+    counts = {name: runs_per_burst(side, per_burst) for name, side in sides.items()}
+    taken: dict[str, list[float]] = {name: [] for name in sides}
+    order, end = list(sides), time.perf_counter() + seconds
+    while len(taken[order[0]]) < MIN_ROUNDS or time.perf_counter() < end:
+        order.append(order.pop(0))
+        for name in order:
+            time.sleep(PAUSE)
+            taken[name].append(burst(sides[name], counts[name], clock))
+    return taken
+
+
 def scaling(one: Callable[[], object], two: Callable[[], object], seconds: float) -> float:
     """How many times faster two threads are than one: passing time, alternating bursts, median."""
     sides = [(one, runs_per_burst(one)), (two, runs_per_burst(two))]

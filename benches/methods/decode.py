@@ -21,7 +21,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -113,28 +112,14 @@ def agree(found: dict[str, sides.Side]) -> None:
         raise WeftError(f"steps of {', '.join(found)} correlate by {alike.round(2).tolist()}, expected more than {ALIKE}")
 
 
-def turns(runs: dict[str, Callable[[], object]], threads: int, seconds: float) -> dict[str, list[float]]:
-    """Milliseconds per run of each, round by round, who goes first changing every round."""
-    clock = measure.clock_for(threads)
-    counts = {name: measure.runs_per_burst(run) for name, run in runs.items()}
-    taken: dict[str, list[float]] = {name: [] for name in runs}
-    order, end = list(runs), time.perf_counter() + seconds
-    while len(taken[order[0]]) < measure.MIN_ROUNDS or time.perf_counter() < end:
-        order.append(order.pop(0))
-        for name in order:
-            time.sleep(measure.PAUSE)
-            taken[name].append(measure.burst(runs[name], counts[name], clock))
-    return taken
-
-
 def compared(model: Model, memory: gemv.Memory, threads: int, args: argparse.Namespace) -> dict[str, Row]:
     """All figures at so many threads."""
     args.built = working(model.files[LLAMA], args)
     found = {side: opened(side, file, threads, args.built) for side, file in model.files.items()}
     agree(found)
     runs: dict[str, Callable[[], object]] = {side: made.token for side, made in found.items()}
-    tokens = turns({**runs, "memory": memory.reader(threads)}, threads, args.seconds)
-    prompts = turns({side: made.prompt for side, made in found.items()}, threads, args.seconds)
+    tokens = measure.turns({**runs, "memory": memory.reader(threads)}, threads, args.seconds)
+    prompts = measure.turns({side: made.prompt for side, made in found.items()}, threads, args.seconds)
     ours, rows = next(iter(side for side in found if side.startswith(WEFT))), {}
     for side, file in model.files.items():
         pairs = list(zip(tokens[side], tokens["memory"], strict=True))
@@ -157,6 +142,8 @@ def working(file: Path, args: argparse.Namespace) -> Path:
     try:
         alone(LLAMA, file, 1, args.built)
     except subprocess.CalledProcessError as failed:
+        if failed.returncode >= 0:
+            raise
         print(f"llama.cpp ends by signal {-failed.returncode} here: built without AMX instead", flush=True)
         return ggml.build(args.ggml, tiles=False)
     return args.built

@@ -23,7 +23,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -258,24 +257,11 @@ def rates(shape: Shape, memory: Memory, threads: int, seconds: float) -> Rates:
     amounts = dict.fromkeys(FORMS, shape.bytes[0]) | {"llama": shape.bytes[1], "memory": memory.size}
     found: Rates = {}
     for way, burst in BURSTS.items():
-        rounds = taken_in_turns(sides, burst, measure.clock_for(threads), seconds / 2)
+        taken = measure.turns(sides, threads, seconds / 2, burst)
+        rounds = [dict(zip(taken, row, strict=True)) for row in zip(*taken.values(), strict=True)]
         found[way] = {"layout": layout, "rounds": len(rounds), **medians(rounds, amounts)}
     products.close()
     return found
-
-
-def taken_in_turns(sides: dict[str, Callable[[], object]], burst: float, clock: measure.Clock, seconds: float) -> list[dict[str, float]]:
-    """Milliseconds per run of all sides, round by round."""
-    runs = {name: measure.runs_per_burst(side, burst) for name, side in sides.items()}
-    rounds: list[dict[str, float]] = []
-    end, names = time.perf_counter() + seconds, list(sides)
-    while len(rounds) < measure.MIN_ROUNDS or time.perf_counter() < end:
-        turn, taken = len(rounds) % len(names), {}
-        for name in names[turn:] + names[:turn]:
-            time.sleep(measure.PAUSE)
-            taken[name] = measure.burst(sides[name], runs[name], clock)
-        rounds.append(taken)
-    return rounds
 
 
 def medians(rounds: list[dict[str, float]], amounts: dict[str, int]) -> dict[str, float]:

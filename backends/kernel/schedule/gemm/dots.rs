@@ -413,12 +413,12 @@ impl Part<'_> {
     }
 
     /// The same, with other sums for its groups.
-    pub(super) fn with(self, sums: Vec<Var>) -> Self {
+    pub(super) fn with_sums(self, sums: Vec<Var>) -> Self {
         Self { sums, ..self }
     }
 
     /// The same, asking for codes so many words ahead.
-    pub(super) fn asking(self, ahead: i64) -> Self {
+    pub(super) fn asking_ahead(self, ahead: i64) -> Self {
         Self { ahead, ..self }
     }
 

@@ -29,7 +29,7 @@ impl Writer<'_> {
     pub(super) fn all_groups(&self, b: &mut Builder, part: Part<'_>) {
         let (zero, depth) = (b.index(0), b.extent(&self.plan.depth));
         let Some(apart) = self.places_apart(&part) else { return self.groups(b, &part, (zero, depth)) };
-        let part = part.asking(AHEAD);
+        let part = part.asking_ahead(AHEAD);
         let (first, rest) = (b.index(apart), b.index(2 * apart));
         let size = part.right.depth_group;
         if self.plan.depth.as_fixed().is_some_and(|depth| size >= depth) {
@@ -41,7 +41,7 @@ impl Writer<'_> {
             });
             return self.end_group(b, &part, scales);
         }
-        let other = part.clone().with(self.no_sums(b, part.count()));
+        let other = part.clone().with_sums(self.no_sums(b, part.count()));
         b.for_each(zero, first, size, Hint::AsWritten, |b, from| {
             let places = [(&part, from), (&other, b.add(from, first))];
             let scales = places.map(|(part, from)| {
